@@ -1,0 +1,71 @@
+"""Mathematics shared by the linear precoders: effective channels, loading, power, water-filling."""
+
+from __future__ import annotations
+
+import torch
+
+DEFICIENT = 1e-6
+"""A Gram matrix whose Cholesky pivots spread further than this is treated as rank deficient."""
+
+
+def effective_channel(h: torch.Tensor, num_streams: int) -> torch.Tensor:
+    """Rows that the streams see when each user combines along its strongest left singular vectors.
+
+    :param h: ``[..., user, ue_ant, bs_ant]``.
+    :param num_streams: per user, at most ``ue_ant``.
+    :returns: ``[..., user * num_streams, bs_ant]``.
+    """
+    if h.shape[-2] == 1:
+        return h.squeeze(-2)
+    left = torch.linalg.svd(h, full_matrices=False)[0][..., :num_streams]
+    return (left.mH @ h).flatten(-3, -2)
+
+
+def regularized_inverse(h: torch.Tensor, loading: float) -> torch.Tensor:
+    """H^H (H H^H + loading I)^-1, with more loading where the Gram matrix is rank deficient.
+
+    :param h: ``[..., stream, bs_ant]``, finite.
+    :param loading: non-negative.
+    :returns: ``[..., bs_ant, stream]``; zero where ``h`` is zero.
+    """
+    gram = h @ h.mH
+    scale = gram.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
+    identity = torch.eye(h.shape[-2], dtype=h.dtype, device=h.device)
+    loaded = gram + loading * identity
+    deficient = is_deficient(loaded)[..., None, None]
+    # 1e-3 of the mean gain: small beside any usable eigenvalue, large beside rounding in complex64
+    loaded = loaded + deficient * (1e-3 * scale + torch.finfo(scale.dtype).tiny) * identity
+    return torch.linalg.solve(loaded, h).mH
+
+
+def is_deficient(gram: torch.Tensor) -> torch.Tensor:
+    """Whether Hermitian matrices ``[..., n, n]`` are numerically singular; ``[...]`` bool."""
+    factor, info = torch.linalg.cholesky_ex(gram)
+    pivots = factor.diagonal(dim1=-2, dim2=-1).real ** 2
+    return (info > 0) | ~(pivots.amin(-1) > DEFICIENT * pivots.amax(-1))
+
+
+def equal_power(weights: torch.Tensor) -> torch.Tensor:
+    """Columns scaled to equal power, unit total; zero columns stay zero. ``[..., bs_ant, stream]``."""
+    norm = torch.linalg.vector_norm(weights, dim=-2, keepdim=True)
+    unit = weights / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+    return unit / weights.shape[-1] ** 0.5
+
+
+def water_filling(gains: torch.Tensor, total: float = 1.0) -> torch.Tensor:
+    """Power that maximises sum log2(1 + gain * power) under a sum constraint.
+
+    :param gains: ``[..., n]``, channel gain over noise of each parallel channel, non-negative.
+    :param total: power to spend.
+    :returns: ``[..., n]``, non-negative, summing to ``total`` (to 0 where every gain is 0).
+
+    Source: Cover and Thomas, Elements of Information Theory, 2nd ed., section 9.4.
+    """
+    order = gains.argsort(-1, descending=True)
+    inverse = 1.0 / gains.gather(-1, order).clamp_min(torch.finfo(gains.dtype).tiny ** 0.5)
+    count = torch.arange(1, gains.shape[-1] + 1, dtype=gains.dtype, device=gains.device)
+    level = (total + inverse.cumsum(-1)) / count
+    used = (level > inverse).sum(-1, keepdim=True).clamp_min(1)
+    power = (level.gather(-1, used - 1) - inverse).clamp_min(0) * (count <= used)
+    power = torch.where(gains.amax(-1, keepdim=True) > 0, power, 0.0)
+    return torch.zeros_like(gains).scatter(-1, order, power)

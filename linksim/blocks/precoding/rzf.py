@@ -1,0 +1,21 @@
+"""Regularised zero forcing."""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.blocks.precoding.base import Precoder
+from linksim.blocks.precoding.linear import effective_channel, equal_power, regularized_inverse
+from linksim.registry import register
+
+
+@register("precoder", "rzf")
+class RegularizedZeroForcing(Precoder):
+    """Regularised zero forcing: loading by streams x noise variance, equal power per stream.
+
+    Source: Peel, Hochwald, Swindlehurst, IEEE Trans. Commun. 53(1), 2005, eq. (21): loading K sigma^2 / P.
+    """
+
+    def precode(self, h_hat: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
+        channel = effective_channel(h_hat, num_streams)
+        return equal_power(regularized_inverse(channel, channel.shape[-2] * noise_variance))

@@ -1,0 +1,79 @@
+"""Temporal correlation of fading and estimation of its maximum Doppler shift."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+
+from linksim.blocks.prediction.transform import signal_power, to_angle_delay
+from linksim.csi import Csi
+
+Spectrum = Literal["clarke", "flat"]
+
+# The estimator tries this many Doppler shifts, from half the sampling frequency down to 1/256 of that.
+_GRID_SIZE = 64
+_GRID_SPAN = 256
+_NUM_STRONGEST_BINS = 64
+# Noise assumed at least, relative to a bin's power: a few rays per bin are no Clarke spectrum, so that one
+# very strong bin must not overrule the others.
+_RELATIVE_NOISE_FLOOR = 1e-4
+
+
+def temporal_correlation(delay_s: torch.Tensor, max_doppler_hz: torch.Tensor,
+                         spectrum: Spectrum = "clarke") -> torch.Tensor:
+    r"""Normalised autocorrelation of fading.
+
+    Clarke: :math:`\rho(\tau) = J_0(2\pi f_d\tau)`. Flat Doppler spectrum on :math:`[-f_d, f_d]`:
+    :math:`\rho(\tau) = \mathrm{sinc}(2 f_d\tau)`.
+
+    :param delay_s: any shape, seconds.
+    :param max_doppler_hz: broadcastable to ``delay_s``, Hz.
+    :returns: real, the broadcast shape.
+    """
+    if spectrum == "flat":
+        return torch.sinc(2 * max_doppler_hz * delay_s)
+    return torch.special.bessel_j0(2 * math.pi * max_doppler_hz * delay_s)
+
+
+def strongest_bins(history: Csi, num_bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The angle-delay bins with most signal power, over all terminal antennas.
+
+    :returns: their samples, complex128 ``[batch, user, time, bin]``, and their noise-corrected powers, float64
+        ``[batch, user, bin]``; fewer than ``num_bins`` if there are not as many.
+    """
+    bins = to_angle_delay(history.h, history.panel)
+    power = signal_power(bins, history.noise_variance).flatten(2).double()
+    by_time = bins.movedim(-2, 2).flatten(3)
+    strongest = power.topk(min(num_bins, power.shape[-1]), dim=-1)
+    index = strongest.indices[:, :, None].expand(-1, -1, by_time.shape[2], -1)
+    return by_time.gather(-1, index).to(torch.complex128), strongest.values
+
+
+def estimate_max_doppler(history: Csi) -> torch.Tensor:
+    r"""Maximum Doppler shift per user by maximum likelihood over a logarithmic grid.
+
+    The user's strongest angle-delay bins are taken as independent Gaussian processes with Clarke correlation
+    :math:`\mathbf R(f_d)`, own powers :math:`P_b` and white noise; minimises
+    :math:`\sum_b \log\det\mathbf C_b + \mathbf y_b^H\mathbf C_b^{-1}\mathbf y_b` with
+    :math:`\mathbf C_b = P_b\mathbf R + \sigma^2\mathbf I`. Fitting :math:`J_0` to the averaged autocorrelation
+    instead underestimates users whose paths arrive from one side, which costs up to 9 dB of prediction.
+
+    :returns: ``[batch, user]``, float64, Hz.
+    """
+    y, power = strongest_bins(history, _NUM_STRONGEST_BINS)
+    period_s = history.sampling_period_s
+    exponents = torch.linspace(-1, 0, _GRID_SIZE, dtype=torch.float64)
+    grid_hz = 0.5 / period_s * _GRID_SPAN**exponents
+    times_s = torch.arange(y.shape[-2], dtype=torch.float64) * period_s
+    correlation = temporal_correlation(times_s[:, None] - times_s, grid_hz[:, None, None])
+    eigenvalues, eigenvectors = torch.linalg.eigh(correlation)
+    # [batch, user, grid, time, bin]
+    energy = (eigenvectors.mT.to(y.dtype) @ y[:, :, None]).abs().square()
+    noise = torch.maximum(history.noise_variance[..., None].double(), _RELATIVE_NOISE_FLOOR * power)
+    variance = eigenvalues.clamp_min(0)[:, :, None] * power[:, :, None, None] + noise[:, :, None, None]
+    # A user without any signal or noise: every Doppler fits.
+    variance = torch.where(variance > 0, variance, 1.0)
+    cost = (variance.log() + energy / variance).sum((-2, -1))
+    return grid_hz[cost.argmin(-1)]

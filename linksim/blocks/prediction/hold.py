@@ -1,0 +1,28 @@
+"""Use the last observed channel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.base import Predictor
+from linksim.csi import Csi
+from linksim.registry import register
+
+
+@register("predictor", "hold")
+class HoldPredictor(Predictor):
+    """Last observed CSI, unchanged: what a system without prediction uses.
+
+    :param band: how to reach other subcarriers in FDD, see `to_target_band`. "copy" is the usual reference.
+    """
+
+    def __init__(self, band: Literal["sparse", "copy"] = "copy") -> None:
+        super().__init__()
+        self.band = band
+
+    def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
+        last = history.h[..., -1:, :].expand(*history.h.shape[:-2], len(time_s), -1)
+        return to_target_band(history.with_h(last, time_s), history, frequency_hz, self.band)

@@ -1,0 +1,118 @@
+"""One chunk of drops: the rays, the true uplink history and the true downlink future, from one draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from sionna.phy import SPEED_OF_LIGHT
+
+from linksim.channel.rays import Rays, frequency_response
+from linksim.channel.sionna_rays import draw_rays
+from linksim.csi import Csi, Panel
+from linksim.scenario.schema import Channel
+from linksim.seeding import generator, sionna_seed, stream_seed
+
+
+@dataclass(frozen=True)
+class Band:
+    """Where a band lies.
+
+    :param carrier_hz: sets wavelength and Doppler.
+    :param frequency_hz: ``[subcarrier]``, absolute.
+    """
+
+    carrier_hz: float
+    frequency_hz: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Drops:
+    """A chunk of drops. What the base station may know is derived from ``history`` by acquisition.
+
+    :param history: true uplink channel at the history's times.
+    :param future: true downlink channel at the times to predict.
+    :param uplink_rays: rays of the history; ``downlink_rays`` of the future: the same ones, but for the phases
+        in ``fdd_gapped_independent``.
+    :param reference_hz: the carrier that ray phases refer to.
+    """
+
+    history: Csi
+    future: Csi
+    uplink: Band
+    downlink: Band
+    uplink_rays: Rays
+    downlink_rays: Rays
+    reference_hz: float
+
+    def response(self, time_s: torch.Tensor) -> Csi:
+        """The true uplink channel at any other times; the same rays, so the same fading."""
+        return self.history.with_h(
+            self._h(self.uplink_rays, self.uplink, time_s), time_s=time_s
+        )
+
+    def _h(self, rays: Rays, band: Band, time_s: torch.Tensor) -> torch.Tensor:
+        return frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
+
+
+def bands(channel: Channel) -> tuple[Band, Band]:
+    """Uplink and downlink band of a duplex mode."""
+    carrier_hz = channel.carrier_frequency_ghz * 1e9
+    spacing_hz = channel.subcarrier_spacing_khz * 1e3
+    count = channel.num_subcarriers
+
+    def tones(number: int) -> torch.Tensor:
+        return (torch.arange(number, dtype=torch.float64) - (number - 1) / 2) * spacing_hz
+
+    match channel.duplex:
+        case "tdd":
+            band = Band(carrier_hz, carrier_hz + tones(count))
+            return band, band
+        case "fdd_adjacent":
+            # both halves of one response: one carrier, hence one wavelength, as in the published data sets
+            both = carrier_hz + tones(2 * count)
+            return Band(carrier_hz, both[:count]), Band(carrier_hz, both[count:])
+        case _:
+            downlink_hz = carrier_hz + channel.duplex_gap_mhz * 1e6
+            return Band(carrier_hz, carrier_hz + tones(count)), Band(downlink_hz, downlink_hz + tones(count))
+
+
+def time_grid(channel: Channel) -> tuple[torch.Tensor, torch.Tensor]:
+    """History and future times in seconds; time 0 is the first history sample."""
+    times = torch.arange(channel.num_history + channel.num_future, dtype=torch.float64)
+    times = times * (channel.csi_period_ms * 1e-3)
+    return times[: channel.num_history], times[channel.num_history:]
+
+
+def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu") -> Drops:
+    """Draw a chunk of drops.
+
+    :param channel: what to draw.
+    :param batch_size: drops; another batch size gives other drops for the same seed.
+    :param seed: of this chunk, see `linksim.seeding.stream_seed`.
+    :param device: torch device.
+    """
+    with sionna_seed(seed):
+        rays = draw_rays(channel, batch_size, device)
+    downlink_rays = rays
+    if channel.duplex == "fdd_gapped_independent":
+        downlink_rays = rays.with_fresh_phases(generator(stream_seed(seed, "downlink phases")))
+    uplink, downlink = bands(channel)
+    past, future = time_grid(channel)
+    array = channel.bs_array
+    polarizations = 2 if array.polarization == "dual" else 1
+    panel = Panel(rows=array.rows, columns=array.columns, polarizations=polarizations)
+    links = rays.amplitude.shape[:2]
+
+    def csi(rays: Rays, band: Band, time_s: torch.Tensor) -> Csi:
+        h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - uplink.carrier_hz)
+        return Csi(
+            h=h, time_s=time_s, frequency_hz=band.frequency_hz, panel=panel,
+            noise_variance=torch.zeros(links, device=h.device),
+            max_doppler_hz=rays.speed_m_s.expand(links) * (band.carrier_hz / SPEED_OF_LIGHT),
+        )
+
+    return Drops(
+        history=csi(rays, uplink, past), future=csi(downlink_rays, downlink, future), uplink=uplink,
+        downlink=downlink, uplink_rays=rays, downlink_rays=downlink_rays, reference_hz=uplink.carrier_hz,
+    )

@@ -1,0 +1,125 @@
+"""From a scenario to work units: sweep points grouped by channel, seeds that depend on nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from linksim.scenario.load import axis_stage, point_scenario, sweep_points
+from linksim.scenario.schema import BOUNDS, PERFECT_CSI, Scenario, axis_column
+from linksim.seeding import stream_seed
+
+_UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
+          "hz": "Hz", "deg": "degrees", "m": "m"}
+_WORDS = {"snr": "SNR", "csi": "CSI", "bs": "BS", "ue": "UE"}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A sweep axis: dotted key, result column, label with unit, values, first stage it invalidates."""
+
+    key: str
+    column: str
+    label: str
+    values: tuple[float, ...]
+    stage: str
+
+
+@dataclass(frozen=True)
+class ChannelPoint:
+    """Sweep points that share every drop.
+
+    :param identity: canonical JSON of what decides the drops; names the random stream and the files.
+    :param points: index into the plan's points, and resolved scenario, of each.
+    """
+
+    identity: str
+    points: tuple[tuple[int, Scenario], ...]
+
+    @property
+    def label(self) -> str:
+        return f"{stream_seed(0, self.identity):016x}"[:10]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will compute."""
+
+    scenario: Scenario
+    axes: tuple[Axis, ...]
+    points: tuple[dict[str, float], ...]
+    channel_points: tuple[ChannelPoint, ...]
+
+    @property
+    def method_names(self) -> list[str]:
+        """Methods, then bounds, in plotting order."""
+        names = [m.name for m in self.scenario.methods]
+        return [*names, *(BOUNDS[bound] for bound in self.scenario.bounds)]
+
+    def method_records(self) -> list[dict[str, str]]:
+        """What the manifest says of each curve."""
+        return [{"name": name, "kind": "reference" if name == PERFECT_CSI else
+                 "bound" if name in BOUNDS.values() else "method"} for name in self.method_names]
+
+    def shown_metrics(self) -> list[str]:
+        """Reported metrics, with the NMSE of each predicted step where NMSE is reported."""
+        shown = list(self.scenario.metrics)
+        if "nmse_db" in shown and self.scenario.channel.num_future > 1:
+            shown += [f"nmse_step_{step + 1}_db" for step in range(self.scenario.channel.num_future)]
+        return list(dict.fromkeys(shown))
+
+    def max_units(self) -> int:
+        """Work units per channel point at the most: whole rounds that hold ``max_drops``."""
+        run = self.scenario.run
+        drops = run.stopping.max_drops if run.stopping.adaptive else run.stopping.min_drops
+        return _round_up(drops, run.chunk_size * run.units_per_round) // run.chunk_size
+
+    def min_units(self) -> int:
+        run = self.scenario.run
+        return _round_up(run.stopping.min_drops, run.chunk_size * run.units_per_round) // run.chunk_size
+
+
+def make_plan(scenario: Scenario) -> Plan:
+    """Resolve every sweep point and group the points by the drops they share."""
+    points = sweep_points(scenario)
+    axes = tuple(
+        Axis(key, axis_column(key), axis_label(key), tuple(values), axis_stage(key))
+        for key, values in scenario.sweep.items()
+    )
+    groups: dict[str, list[tuple[int, Scenario]]] = {}
+    for index, point in enumerate(points):
+        resolved = point_scenario(scenario, point)
+        groups.setdefault(channel_identity(resolved), []).append((index, resolved))
+    return Plan(scenario, axes, tuple(points),
+                tuple(ChannelPoint(identity, tuple(group)) for identity, group in groups.items()))
+
+
+def channel_identity(scenario: Scenario) -> str:
+    """What decides the drops: the channel's fields that differ from the defaults, and the chunk size.
+
+    Two scenarios with the same channel and seed see the same drops, whatever their names and methods.
+    """
+    channel: dict[str, Any] = scenario.channel.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps({"channel": channel, "chunk_size": scenario.run.chunk_size}, sort_keys=True)
+
+
+def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
+    """Seed of a work unit, from (seed, channel point, chunk index) alone."""
+    return stream_seed(scenario.seed, "test", point.identity, chunk)
+
+
+def axis_label(key: str) -> str:
+    """A label for an axis: ``link.snr_db`` becomes ``link SNR (dB)``."""
+    words = axis_column(key).split("_")
+    unit = _UNITS.get(words[-1]) if len(words) > 1 else None
+    text = " ".join(_WORDS.get(word, word) for word in (words[:-1] if unit else words))
+    if key == "link.snr_db":
+        text = "link SNR"
+    return f"{text} ({unit})" if unit else text
+
+
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

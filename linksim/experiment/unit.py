@@ -1,0 +1,91 @@
+"""One work unit: simulate a chunk and return its per-drop rows as an Arrow table. Runs in any process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from linksim.experiment.plan import Plan, make_plan, unit_seed
+from linksim.scenario.load import load_plugins
+from linksim.scenario.schema import Scenario, axis_column
+
+if TYPE_CHECKING:
+    from linksim.blocks.prediction.base import Predictor
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What a unit brings home. ``table`` carries counters and notes in its schema's metadata."""
+
+    channel_point: int
+    chunk: int
+    table: pa.Table
+
+
+class UnitRunner:
+    """Simulates units of one scenario; one per process, so that plans and trained blocks are made once."""
+
+    def __init__(self, scenario: Scenario, device: str) -> None:
+        import torch
+
+        torch.set_num_threads(scenario.run.threads_per_worker)
+        load_plugins(scenario.plugins)
+        self.plan: Plan = make_plan(scenario)
+        self.device = device
+        self.predictors: dict[str, Predictor] = _trained(scenario, device)
+
+    def run(self, channel_point: int, chunk: int) -> UnitResult:
+        """Simulate chunk number ``chunk`` of a channel point."""
+        from linksim.link.chain import simulate_chunk
+
+        point = self.plan.channel_points[channel_point]
+        seed = unit_seed(self.plan.scenario, point, chunk)
+        result = simulate_chunk(list(point.points), seed, self.device, self.predictors)
+        chunk_size = self.plan.scenario.run.chunk_size
+        first_drop = chunk * chunk_size
+        users = point.points[0][1].channel.num_users
+        drop, user = (grid.ravel() for grid in np.mgrid[first_drop:first_drop + chunk_size, 0:users])
+        names = sorted({measure for _, _, measures in result.rows for measure in measures})
+        columns: dict[str, list[Any]] = {name: [] for name in ("drop", "user", "point", *names)}
+        methods: list[int] = []
+        for index, method, measures in result.rows:
+            columns["drop"].append(drop)
+            columns["user"].append(user)
+            columns["point"].append(np.full(drop.shape, index))
+            methods += [self.plan.method_names.index(method)] * len(drop)
+            for name in names:
+                value = measures.get(name)
+                columns[name].append(np.full(drop.shape, np.nan) if value is None
+                                     else value.detach().cpu().double().numpy().ravel())
+        return UnitResult(channel_point, chunk, self._table(columns, methods, result.counters, result.notes))
+
+    def _table(self, columns: dict[str, list[Any]], methods: list[int], counters: dict[str, int],
+               notes: set[str]) -> pa.Table:
+        joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+        index = joined.pop("point")
+        data: dict[str, Any] = {
+            "drop": pa.array(joined.pop("drop"), pa.int32()),
+            "user": pa.array(joined.pop("user"), pa.int16()),
+            "method": pa.DictionaryArray.from_arrays(pa.array(methods, pa.int16()), self.plan.method_names),
+        }
+        for key in self.plan.scenario.sweep:
+            data[axis_column(key)] = pa.array([self.plan.points[i][key] for i in index], pa.float64())
+        for name, values in joined.items():
+            data[name] = pa.array(values, pa.float32())
+        about = {"counters": dict(counters), "notes": sorted(notes)}
+        return pa.table(data).replace_schema_metadata({"linksim": json.dumps(about)})
+
+
+def _trained(scenario: Scenario, device: str) -> dict[str, Predictor]:
+    """Trained predictors of the scenario by key, from their checkpoints."""
+    from linksim.link.chain import predictor_key
+    from linksim.training.checkpoint import load_predictor, trained_methods
+
+    return {
+        predictor_key(method.predictor): load_predictor(scenario, method.predictor, device)
+        for method in trained_methods(scenario)
+    }

@@ -1,0 +1,114 @@
+"""What the base station sees of the uplink: the true channel, the channel in noise, or pilots and an estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from linksim.csi import Csi
+from linksim.scenario.schema import Acquisition
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The raw samples behind an estimate, for the bounds.
+
+    :param h: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``, noisy samples of the channel.
+    :param mask: ``[user, ue_ant, subcarrier]`` bool, where they were taken.
+    :param noise_variance: ``[batch, user]``, per complex entry.
+    """
+
+    h: torch.Tensor
+    mask: torch.Tensor
+    noise_variance: torch.Tensor
+
+
+def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator) -> tuple[Csi, Observation]:
+    """Estimate the history.
+
+    Noise is drawn on the CPU as unit normal values and scaled, so that two SNRs see the same noise.
+
+    :param true: the true uplink channel at the history's times.
+    :param acquisition: how it is observed.
+    :param generator: CPU generator of the noise.
+    :returns: the estimate, with the variance of its error per complex entry; and what it was made from.
+    """
+    everywhere = torch.ones(*true.h.shape[1:3], true.h.shape[-1], dtype=torch.bool, device=true.h.device)
+    if acquisition.type == "perfect":
+        return true, Observation(true.h, everywhere, true.noise_variance)
+    if acquisition.type == "awgn":
+        variance = user_power(true) * 10 ** (-acquisition.csi_snr_db / 10)
+        noise = complex_normal(true.h.shape, generator).to(true.h)
+        h = true.h + noise * variance.sqrt()[..., None, None, None, None]
+        return replace(true, h=h, noise_variance=variance), Observation(h, everywhere, variance)
+    return _pilot_estimate(true, acquisition, generator)
+
+
+def user_power(csi: Csi) -> torch.Tensor:
+    """Mean |h|^2 of each user over antennas, times and subcarriers: ``[batch, user]``."""
+    return csi.h.abs().square().mean((-4, -3, -2, -1))
+
+
+def complex_normal(shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Circular complex normal values of unit variance, on the CPU."""
+    return torch.view_as_complex(torch.randn(*shape, 2, generator=generator)) * 0.5**0.5
+
+
+def coherence_bandwidth_hz(delay_spread_s: float) -> float:
+    """Bandwidth over which the channel's correlation stays above one half: 1 / (5 tau).
+
+    Source: Rappaport, Wireless Communications, 2nd ed., eq. (5.39).
+    """
+    return 1 / (5 * delay_spread_s)
+
+
+def pilot_spacing_hz(num_ports: int, subcarrier_spacing_hz: float) -> float:
+    """Distance between two pilots of one antenna port: ports share the tones as a comb."""
+    return num_ports * subcarrier_spacing_hz
+
+
+def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Generator
+                    ) -> tuple[Csi, Observation]:
+    """One OFDM symbol of orthogonal comb pilots per CSI period, through Sionna's estimators.
+
+    Pilot symbols have the power of data symbols (no boosting), so the noise at a pilot is that of ``awgn``.
+    """
+    from sionna.phy.ofdm import KroneckerPilotPattern, LMMSEChannelEstimator, LSChannelEstimator, ResourceGrid
+
+    batch, user, ue_ant, bs_ant, time, subcarrier = true.h.shape
+    spacing_hz = float(true.frequency_hz[1] - true.frequency_hz[0])
+    device = str(true.h.device)
+    grid = ResourceGrid(
+        num_ofdm_symbols=1, fft_size=subcarrier, subcarrier_spacing=spacing_hz, num_tx=user,
+        num_streams_per_tx=ue_ant, device=device,
+    )
+    grid.pilot_pattern = KroneckerPilotPattern(grid, [0], normalize=False, device=device)
+    pilots = grid.pilot_pattern.pilots.to(true.h)  # [user, ue_ant, subcarrier], zero off the port's comb
+    variance = user_power(true).mean(1) * 10 ** (-acquisition.csi_snr_db / 10)  # one receiver, one noise
+    noise = complex_normal((batch, bs_ant, time, subcarrier), generator).to(true.h)
+    received = torch.einsum("buamtk,uak->bmtk", true.h, pilots) + noise * variance.sqrt()[:, None, None, None]
+    # [batch * time, 1 receiver, bs_ant, 1 symbol, subcarrier]
+    received = received.movedim(2, 1).flatten(0, 1)[:, None, :, None]
+    if acquisition.estimator == "ls":
+        kind = {"nearest": "nn", "linear": "lin"}[acquisition.interpolation]
+        estimator = LSChannelEstimator(grid, interpolation_type=kind, device=device)
+    else:
+        offset = torch.arange(subcarrier) * spacing_hz
+        lag = (offset[:, None] - offset[None, :]).to(true.h.device)
+        covariance = 1 / (1 + 2j * torch.pi * lag * acquisition.delay_spread_ns * 1e-9)
+        estimator = LMMSEChannelEstimator(
+            grid, torch.ones(1, 1, dtype=true.h.dtype, device=true.h.device), covariance.to(true.h.dtype),
+            order="f-t", device=device,
+        )
+    h_hat, error_variance = estimator(received, variance.repeat_interleave(time))
+    # [batch * time, 1, bs_ant, user, ue_ant, 1, subcarrier] -> [batch, user, ue_ant, bs_ant, time, subcarrier]
+    h = h_hat[:, 0, :, :, :, 0].unflatten(0, (batch, time)).permute(0, 3, 4, 2, 1, 5)
+    error = error_variance[:, 0, :, :, :, 0].expand(h_hat[:, 0, :, :, :, 0].shape)
+    error = error.unflatten(0, (batch, time)).mean((1, 2, 4, 5))
+    # a port's own pilots divided out; off its comb the pilots are zero and the mask says so
+    on_comb = pilots != 0
+    symbol = torch.where(on_comb, pilots, torch.ones_like(pilots))
+    raw = received[:, 0, :, 0].unflatten(0, (batch, time)).movedim(1, 2)[:, None, None] / symbol[:, :, None, None]
+    observation = Observation(raw, on_comb, variance[:, None].expand(batch, user))
+    return replace(true, h=h.contiguous(), noise_variance=error), observation

@@ -1,0 +1,186 @@
+"""The chain: one chunk of drops through acquisition, prediction, precoding and transmission.
+
+Every stage is computed once for all the sweep points that share it; methods see the same drops and noise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+
+from linksim import registry
+from linksim.blocks.prediction.base import Predictor
+from linksim.channel.drops import Drops, draw_drops
+from linksim.csi import Csi
+from linksim.errors import NumericalError
+from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
+from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
+from linksim.metrics.capacity import sum_capacity
+from linksim.metrics.catalogue import metric
+from linksim.link.names import model_name
+from linksim.link.transmission import achievable_rate, stream_sinr
+from linksim.metrics.genie import genie_lmmse
+from linksim.scenario.schema import BOUNDS, PERFECT_CSI, Scenario, block_of
+from linksim.seeding import generator, stream_seed
+
+CAPACITY_SAMPLES = 8
+"""Resources of a drop on which the sum capacity is computed: it is far dearer than a rate."""
+
+
+@dataclass
+class ChunkResult:
+    """Per-drop measures of one chunk.
+
+    :param rows: per sweep point and method, measures ``[drop, user]``; a measure that a method does not have is
+        absent.
+    :param counters: how often unusable CSI was mended, by kind and method.
+    :param notes: warnings about the scenario that only the drops reveal.
+    """
+
+    rows: list[tuple[int, str, dict[str, torch.Tensor]]] = field(default_factory=list)
+    counters: Counter[str] = field(default_factory=Counter)
+    notes: set[str] = field(default_factory=set)
+
+
+def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str,
+                   predictors: dict[str, Predictor]) -> ChunkResult:
+    """Simulate one chunk at one channel point.
+
+    :param points: index and scenario of the sweep points that share this channel.
+    :param seed: of the chunk.
+    :param device: torch device.
+    :param predictors: trained predictors by `predictor_key`; the others are built here.
+    :raises NumericalError: unusable CSI where ``link.unusable_csi`` is ``raise``.
+    """
+    result = ChunkResult()
+    first = points[0][1]
+    drops = draw_drops(first.channel, first.run.chunk_size, seed, device)
+    true = by_resource(drops.future.h)
+    capacities: dict[float, dict[str, torch.Tensor]] = {}
+    for acquisition in dict.fromkeys(scenario.acquisition for _, scenario in points):
+        group = [(index, scenario) for index, scenario in points if scenario.acquisition == acquisition]
+        noise = generator(stream_seed(seed, "acquisition"))
+        history, observation = acquire(drops.history, acquisition, noise)
+        result.notes |= _pilot_notes(group[0][1], drops)
+        estimates: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
+
+        def estimate(key: str, name: str, csi: Csi, scenario: Scenario) -> None:
+            csi = _usable(csi, name, scenario, result)
+            estimates[key] = by_resource(csi.h), csi_measures(csi.h, drops.future.h)
+            if scenario.channel.num_users * scenario.link.num_streams_per_user > 1:
+                _count_deficient(estimates[key][0], name, scenario, result)
+
+        for index, scenario in group:
+            for method in scenario.methods:
+                key = predictor_key(method.predictor)
+                if method.name != PERFECT_CSI and key not in estimates:
+                    predictor = predictors.get(key) or build_predictor(method.predictor)
+                    with torch.inference_mode():
+                        csi = predictor.predict(history, drops.future.time_s, drops.future.frequency_hz)
+                    estimate(key, method.name, csi, scenario)
+            if "genie_lmmse" in scenario.bounds and "genie" not in estimates:
+                estimate("genie", BOUNDS["genie_lmmse"], genie_lmmse(drops, observation), scenario)
+            result.rows += _rows(index, scenario, true, estimates)
+            if "sum_capacity" in scenario.bounds and needs_link(scenario):
+                if scenario.link.snr_db not in capacities:
+                    capacities[scenario.link.snr_db] = _capacity(true, scenario)
+                result.rows.append((index, BOUNDS["sum_capacity"], capacities[scenario.link.snr_db]))
+    return result
+
+
+def predictor_key(reference: str | dict) -> str:
+    """Two methods with the same key share one prediction."""
+    name, options = block_of(reference)
+    return repr((name, sorted(registry.validate_options(registry.find("predictor", name), options).items()))) \
+        if name != "none" else "none"
+
+
+def build_predictor(reference: str | dict) -> Predictor:
+    """A predictor from its scenario entry, in evaluation mode."""
+    return registry.create("predictor", *block_of(reference)).eval()
+
+
+def needs_link(scenario: Scenario) -> bool:
+    """Whether any reported metric depends on precoder and link SNR."""
+    return any(metric(name).needs_link for name in [*scenario.metrics, scenario.run.stopping.metric])
+
+
+def _rows(index: int, scenario: Scenario, true: torch.Tensor,
+          estimates: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]]
+          ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
+    noise_variance = 10 ** (-scenario.link.snr_db / 10)
+    entries = [(m.name, None if m.name == PERFECT_CSI else predictor_key(m.predictor), m.precoder)
+               for m in scenario.methods]
+    if "genie" in estimates:
+        entries.append((BOUNDS["genie_lmmse"], "genie", None))
+    rows = []
+    for name, key, precoder_reference in entries:
+        h_hat, measures = (true, {}) if key is None else estimates[key]
+        if needs_link(scenario):
+            precoder = registry.create("precoder", *block_of(precoder_reference or scenario.link.precoder))
+            weights = precoder.precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
+            measures = {**measures, **link_measures(weights, true, noise_variance)}
+        rows.append((index, name, measures))
+    return rows
+
+
+def _capacity(true: torch.Tensor, scenario: Scenario) -> dict[str, torch.Tensor]:
+    """Sum capacity per drop: its gap to RZF with perfect CSI on a few resources, added to RZF's mean over all.
+
+    The gap varies far less over a drop than the capacity, and is never negative, so that the bound lies above
+    the reference in every drop.
+    """
+    batch, time, subcarrier, user = true.shape[:4]
+    noise_variance = 10 ** (-scenario.link.snr_db / 10)
+    weights = registry.create("precoder", "rzf").precode(true, noise_variance, true.shape[4])
+    rate = achievable_rate(stream_sinr(true, weights, noise_variance)).sum(-1).flatten(1)
+    picked = ((torch.arange(CAPACITY_SAMPLES) + 0.5) * (time * subcarrier / CAPACITY_SAMPLES)).long().unique()
+    picked = picked.to(true.device)
+    gap = sum_capacity(true.flatten(1, 2)[:, picked], noise_variance) - rate[:, picked]
+    capacity = rate.mean(1) + gap.mean(1).to(rate)
+    return {"sum_rate_bps_hz": capacity[:, None].expand(batch, user)}
+
+
+def _usable(csi: Csi, name: str, scenario: Scenario, result: ChunkResult) -> Csi:
+    csi, bad = mend(csi)
+    if bad:
+        if scenario.link.unusable_csi == "raise":
+            raise NumericalError(
+                f"method {name!r}: {bad} entries of its CSI are not finite (link.unusable_csi: mend goes on)"
+            )
+        result.counters[f"non-finite CSI entries set to zero: {name}"] += bad
+    return csi
+
+
+def _count_deficient(h_hat: torch.Tensor, name: str, scenario: Scenario, result: ChunkResult) -> None:
+    deficient = count_deficient(h_hat, scenario.link.num_streams_per_user)
+    if deficient:
+        if scenario.link.unusable_csi == "raise":
+            raise NumericalError(
+                f"method {name!r}: its CSI is rank deficient on {deficient} resources (link.unusable_csi: mend "
+                "goes on)"
+            )
+        result.counters[f"rank-deficient resources regularised: {name}"] += deficient
+
+
+def _pilot_notes(scenario: Scenario, drops: Drops) -> set[str]:
+    if scenario.acquisition.type != "pilots":
+        return set()
+    rays = drops.uplink_rays
+    power = rays.amplitude.square()
+    mean = (power * rays.delay_s).sum(-1) / power.sum(-1)
+    spread_s = ((power * rays.delay_s.square()).sum(-1) / power.sum(-1) - mean.square()).clamp_min(0).sqrt()
+    channel = scenario.channel
+    coherence_hz = coherence_bandwidth_hz(max(float(spread_s.median()), 1e-12))
+    spacing_hz = pilot_spacing_hz(channel.num_users * channel.ue_array.num_antennas,
+                                  channel.subcarrier_spacing_khz * 1e3)
+    if spacing_hz <= coherence_hz:
+        return set()
+    return {
+        f"pilots of a user stand {spacing_hz / 1e3:.0f} kHz apart, sparser than the coherence bandwidth of "
+        f"{model_name(channel.model)} (median of each chunk below that; 1/(5 delay spread)): expect an error "
+        "floor; use fewer users or a smaller channel.subcarrier_spacing_khz"
+    }
+

@@ -1,0 +1,67 @@
+"""Score one estimate of the future channel: per-drop measures of the CSI, and of the link that uses it."""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.blocks.precoding.linear import effective_channel, is_deficient
+from linksim.csi import Csi
+from linksim.link.transmission import achievable_rate, stream_sinr
+from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm
+from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
+
+
+def csi_measures(h_hat: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Measures that need no link: each ``[batch, user]``; see `linksim.metrics.catalogue`.
+
+    :param h_hat: estimate of the future, ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
+    :param h: truth, same shape.
+    """
+    measures = {
+        "nmse": nmse_per_drop(h_hat, h),
+        "squared_error": squared_error(h_hat, h),
+        "squared_norm": squared_norm(h),
+        "sgcs": sgcs_per_drop(h_hat, h),
+        "sgcs_trace": sgcs_trace_per_drop(h_hat, h),
+        "rho": rho_per_drop(h_hat, h),
+    }
+    for step in range(h.shape[-2]):
+        measures[f"nmse_step_{step + 1}"] = nmse_per_drop(h_hat[..., step:step + 1, :], h[..., step:step + 1, :])
+    return measures
+
+
+def by_resource(h: torch.Tensor) -> torch.Tensor:
+    """``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, time, subcarrier, user, ue_ant, bs_ant]``."""
+    return h.permute(0, 4, 5, 1, 2, 3).contiguous()
+
+
+def link_measures(weights: torch.Tensor, true: torch.Tensor, noise_variance: float) -> dict[str, torch.Tensor]:
+    """Rates with these weights on the true channel: each ``[batch, user]``.
+
+    :param weights: ``[batch, time, subcarrier, bs_ant, user * stream]``.
+    :param true: ``[batch, time, subcarrier, user, ue_ant, bs_ant]``.
+    :param noise_variance: per complex entry.
+    """
+    rate = achievable_rate(stream_sinr(true, weights, noise_variance)).mean((1, 2))
+    return {"rate_bps_hz": rate, "sum_rate_bps_hz": rate.sum(1, keepdim=True).expand_as(rate)}
+
+
+
+
+def mend(csi: Csi) -> tuple[Csi, int]:
+    """Replace non-finite entries by zero.
+
+    :returns: the CSI and the number of entries replaced.
+    """
+    finite = torch.isfinite(csi.h)
+    bad = int((~finite).sum())
+    return (csi.with_h(torch.where(finite, csi.h, torch.zeros_like(csi.h))), bad) if bad else (csi, 0)
+
+
+def count_deficient(h_hat: torch.Tensor, num_streams: int) -> int:
+    """How many resources have rank-deficient CSI across users (the precoders load those).
+
+    :param h_hat: ``[batch, time, subcarrier, user, ue_ant, bs_ant]``.
+    """
+    rows = effective_channel(h_hat, num_streams)
+    return int(is_deficient(rows @ rows.mH).sum())

@@ -1,0 +1,14 @@
+"""Metrics and bounds. `nmse` and `sgcs` take ``[batch, user, ue_ant, bs_ant, time, subcarrier]``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_EXPORTS = {"nmse": "linksim.metrics.error", "sgcs": "linksim.metrics.similarity"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'linksim.metrics' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)

@@ -1,0 +1,82 @@
+"""Every metric by name: what is stored per drop, how drops are averaged, what it means. No torch here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Reduction = Literal["mean", "db_of_mean", "mean_of_db", "db_of_ratio_of_sums", "percentile"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of results.
+
+    :param measure: the per-drop column it is made of (see `linksim.link.evaluation`); two columns, numerator
+        and denominator, for a ratio of sums.
+    :param reduction: how the drops become one number. ``db_of_mean`` is the default for errors: the mean over
+        drops of the linear per-drop ratio, in dB at the end.
+    :param needs_link: depends on the precoder and the link SNR (not only on the CSI).
+    """
+
+    name: str
+    label: str
+    unit: str
+    definition: str
+    measure: str | tuple[str, str]
+    reduction: Reduction
+    higher_is_better: bool
+    needs_link: bool = False
+    percentile: float | None = None
+
+
+_NMSE = "|h_hat - h|^2 / |h|^2 of one drop and user, over antennas, predicted times and subcarriers"
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in [
+        Metric("nmse_db", "NMSE", "dB", f"{_NMSE}; mean over users and drops of the linear ratio, then dB",
+               "nmse", "db_of_mean", False),
+        Metric("nmse_mean_of_db", "NMSE (mean of dB)", "dB", f"{_NMSE}; dB of each drop, then the mean: "
+               "always at or below nmse_db", "nmse", "mean_of_db", False),
+        Metric("nmse_ratio_of_sums_db", "NMSE (ratio of sums)", "dB",
+               "sum over drops of |h_hat - h|^2 over sum over drops of |h|^2, then dB: strong drops dominate",
+               ("squared_error", "squared_norm"), "db_of_ratio_of_sums", False),
+        Metric("nmse_median_db", "NMSE (median)", "dB", f"{_NMSE}; median over drops and users, in dB",
+               "nmse", "percentile", False, percentile=50.0),
+        Metric("nmse_p95_db", "NMSE (95th percentile)", "dB",
+               f"{_NMSE}; 95th percentile over drops and users, in dB", "nmse", "percentile", False,
+               percentile=95.0),
+        Metric("sgcs", "SGCS", "", "squared generalised cosine similarity in eigenvector form (TR 38.843): mean "
+               "over times and subcarriers of |v^H v_hat|^2 / (|v|^2 |v_hat|^2), v the dominant right singular "
+               "vector of the subcarrier's channel", "sgcs", "mean", True),
+        Metric("sgcs_trace", "SGCS (trace form)", "", "|<h_hat, h>|^2 / (|h_hat|^2 |h|^2) over all entries of a "
+               "drop and user: 1 - the smallest NMSE over a complex gain", "sgcs_trace", "mean", True),
+        Metric("rho", "cosine similarity ρ", "", "CsiNet's ρ: mean over times and subcarriers of "
+               "|h^H h_hat| / (|h| |h_hat|), not squared", "rho", "mean", True),
+        Metric("rate_bps_hz", "achievable rate per user", "bit/s/Hz", "mean over streams' sums, times and "
+               "subcarriers of log2(1 + SINR), SINR on the true channel at the future time, interference "
+               "included, per user", "rate_bps_hz", "mean", True, needs_link=True),
+        Metric("sum_rate_bps_hz", "achievable sum rate", "bit/s/Hz", "rate_bps_hz summed over the users of a "
+               "drop", "sum_rate_bps_hz", "mean", True, needs_link=True),
+        Metric("rate_p05_bps_hz", "5th-percentile user rate", "bit/s/Hz", "5th percentile of rate_bps_hz over "
+               "drops and users", "rate_bps_hz", "percentile", True, needs_link=True, percentile=5.0),
+    ]
+}
+
+_STEP = re.compile(r"nmse_step_(\d+)_db")
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name; ``nmse_step_<l>_db`` is the NMSE of the l-th predicted step alone.
+
+    :raises KeyError: unknown name.
+    """
+    step = _STEP.fullmatch(name)
+    if step:
+        return replace(
+            METRICS["nmse_db"], name=name, label=f"NMSE at step {step[1]}", measure=f"nmse_step_{step[1]}",
+            definition=f"nmse_db of predicted step {step[1]} alone",
+        )
+    return METRICS[name]

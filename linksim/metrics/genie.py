@@ -1,0 +1,118 @@
+"""The floor under every predictor: LMMSE with the geometry of the drop known and only ray phases unknown.
+
+The history is y = A x + n with one column of A per ray and polarisation component, x of unit variance and
+uncorrelated (independent uniform phases), so the best linear estimate of the future h = B x is
+
+    h_hat = B (A^H A + sigma^2 I)^-1 A^H y.
+
+A is a Khatri-Rao product (antennas x times x subcarriers), so A^H A is an entrywise product of small Gram
+matrices and A itself is never formed.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.channel.drops import Band, Drops
+from linksim.channel.rays import Rays
+from linksim.csi import Csi
+from linksim.link.acquisition import Observation
+
+_FLOOR = 1e-10
+"""Noise below this fraction of a user's gain is raised to it: a noiseless history needs some loading."""
+
+
+def genie_lmmse(drops: Drops, observation: Observation) -> Csi:
+    """LMMSE prediction of the downlink future from what the base station receives, geometry known.
+
+    Unlike a `Predictor` it is told every ray's delay, angles, Doppler and power; phases stay unknown. With
+    independent downlink phases nothing about the future can be learnt and the estimate is zero.
+
+    :param drops: truth and rays.
+    :param observation: the raw noisy uplink samples of every antenna port.
+    :returns: the estimate on the future's grid.
+    """
+    target = drops.future
+    if drops.downlink_rays is not drops.uplink_rays:
+        return target.with_h(torch.zeros_like(target.h))
+    h = torch.empty_like(target.h)
+    past_s, future_s = drops.history.time_s, target.time_s
+    for user in range(h.shape[1]):
+        a = _factors(drops.uplink_rays, user, drops.uplink, past_s, drops.reference_hz)
+        b = _factors(drops.uplink_rays, user, drops.downlink, future_s, drops.reference_hz)
+        for drop in range(h.shape[0]):
+            h[drop, user] = _one_link(
+                [factor[drop] for factor in a], [factor[drop] for factor in b],
+                observation.h[drop, user], observation.mask[user], float(observation.noise_variance[drop, user]),
+            ).to(h.dtype)
+    return target.with_h(h)
+
+
+def _factors(rays: Rays, user: int, band: Band, time_s: torch.Tensor, reference_hz: float
+             ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The three factors of A for one user of every drop.
+
+    :returns: antennas ``[drop, ue_ant, bs_ant, column]``, times ``[drop, time, column]``, subcarriers
+        ``[drop, subcarrier, column]``, double precision.
+    """
+    one = Rays(**{
+        name: tensor if name in ("is_specular", "polarization_ue", "polarization_bs", "position_bs_m")
+        else tensor[:, user:user + 1]
+        for name, tensor in vars(rays).items()
+    })
+    ue, bs = (part[:, 0].to(torch.complex128) for part in one.steering(band.carrier_hz))
+    amplitude = one.amplitude[:, 0].double()
+    coupling = one.coupling[:, 0].double()
+    specular = one.is_specular
+    diffuse_ue, diffuse_bs = ue[:, ~specular], bs[:, ~specular]
+    weight = amplitude[:, ~specular, None, None] * coupling[:, ~specular]
+    if int(rays.polarization_ue.max()) == 0:
+        # one UE polarisation: both arriving components reach every antenna alike and merge into one unknown
+        steer = _unit_phase(diffuse_ue)
+        merged = (weight.square() * diffuse_ue[:, :, :1].abs().square().mT).sum(-2).sqrt()
+        antennas = torch.einsum("drn,drj,drmj->dnmrj", steer, merged.to(steer), diffuse_bs).flatten(-2)
+        repeat = 2
+    else:
+        antennas = torch.einsum("drni,drij,drmj->dnmrij", diffuse_ue, weight.to(bs), diffuse_bs).flatten(-3)
+        repeat = 4
+    transfer = torch.polar(coupling[:, specular], one.phase[:, 0, specular].double())
+    line = torch.einsum("dr,drni,drij,drmj->dnmr", amplitude[:, specular].to(bs), ue[:, specular], transfer,
+                        bs[:, specular])
+
+    def columns(phasor: torch.Tensor) -> torch.Tensor:
+        phasor = phasor[:, 0].to(torch.complex128).mT  # [drop, grid, ray]
+        return torch.cat([phasor[..., ~specular].repeat_interleave(repeat, -1), phasor[..., specular]], -1)
+
+    offset_hz = band.frequency_hz - reference_hz
+    return (torch.cat([antennas, line], -1), columns(one.doppler_phasor(band.carrier_hz, time_s)),
+            columns(one.delay_phasor(offset_hz)))
+
+
+def _unit_phase(ue: torch.Tensor) -> torch.Tensor:
+    """Array phases of ``[..., antenna, component]`` relative to the first antenna, patterns removed."""
+    strongest = ue.abs().argmax(-1, keepdim=True)
+    value = ue.gather(-1, strongest).squeeze(-1)
+    return torch.polar(torch.ones_like(value.abs()), (value * value[..., :1].conj()).angle())
+
+
+def _one_link(a: list[torch.Tensor], b: list[torch.Tensor], y: torch.Tensor, mask: torch.Tensor,
+              noise_variance: float) -> torch.Tensor:
+    """``[ue_ant, bs_ant, time, subcarrier]`` estimate from an observation of that shape (history's grid)."""
+    antennas, times, tones = a
+    used = antennas.abs().square().sum((0, 1)) > 0
+    antennas, times, tones = antennas[..., used], times[:, used], tones[:, used]
+    gram = torch.zeros(int(used.sum()), int(used.sum()), dtype=antennas.dtype, device=antennas.device)
+    matched = torch.zeros(len(gram), dtype=antennas.dtype, device=antennas.device)
+    temporal = times.mH @ times
+    y = y.to(antennas.dtype)
+    for n, ports in enumerate(antennas):
+        seen = tones[mask[n]]
+        gram += (ports.mH @ ports) * temporal * (seen.mH @ seen)
+        inner = torch.einsum("mtk,kc->mtc", y[n][:, :, mask[n]], seen.conj())
+        matched += torch.einsum("mtc,mc,tc->c", inner, ports.conj(), times.conj())
+    loading = max(noise_variance, _FLOOR * float(gram.diagonal().real.sum()) / y.numel())
+    gram.diagonal().add_(loading)
+    x = torch.cholesky_solve(matched.unsqueeze(-1), torch.linalg.cholesky(gram)).squeeze(-1)
+    antennas, times, tones = (factor[..., used] for factor in b)
+    spread = torch.einsum("nmc,tc->nmtc", antennas * x, times)
+    return torch.einsum("nmtc,kc->nmtk", spread, tones)

@@ -1,0 +1,57 @@
+"""Cosine similarities of channels: three conventions, three names."""
+
+from __future__ import annotations
+
+import torch
+
+
+def _dominant(h: torch.Tensor) -> torch.Tensor:
+    """Dominant right singular vectors: ``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to
+    ``[batch, user, time, subcarrier, bs_ant]``; for one UE antenna the channel itself."""
+    if h.shape[2] == 1:
+        return h[:, :, 0].movedim(2, -1)
+    return torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)[2][..., 0, :].conj()
+
+
+def _cosine(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """|<a, b>| / (|a| |b|) over the last dimension; 0 where one of them is zero."""
+    inner = (h_hat.conj() * h).sum(-1).abs()
+    norms = torch.linalg.vector_norm(h_hat, dim=-1) * torch.linalg.vector_norm(h, dim=-1)
+    return inner / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+
+
+def sgcs_per_drop(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """SGCS in eigenvector form of every drop and user: ``[batch, user]``, 0 to 1. See `sgcs`."""
+    return _cosine(_dominant(h_hat), _dominant(h)).square().mean((-2, -1))
+
+
+def sgcs(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Squared generalised cosine similarity, per-subcarrier eigenvector form. Scalar, 0 to 1.
+
+    Mean over drops, users, times and subcarriers of |v_hat^H v|^2 / (|v_hat|^2 |v|^2), v the dominant right
+    singular vector.
+
+    :param h_hat: estimate, ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
+    :param h: truth, same shape.
+
+    Source: 3GPP TR 38.843, clause 6.2.2.
+    """
+    return sgcs_per_drop(h_hat, h).mean()
+
+
+def sgcs_trace_per_drop(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Trace form, |<h_hat, h>|^2 / (|h_hat|^2 |h|^2) over all entries: ``[batch, user]``.
+
+    Equals 1 minus the smallest NMSE over one complex gain.
+    """
+    return _cosine(h_hat.flatten(2), h.flatten(2)).square()
+
+
+def rho_per_drop(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """CsiNet's rho, not squared, mean over times and subcarriers: ``[batch, user]``.
+
+    Source: Wen, Shih, Jin, IEEE Wireless Commun. Lett. 7(5), 2018, eq. (8).
+    """
+    columns = h.permute(0, 1, 4, 5, 2, 3).flatten(-2)
+    columns_hat = h_hat.permute(0, 1, 4, 5, 2, 3).flatten(-2)
+    return _cosine(columns_hat, columns).mean((-2, -1))

@@ -1,0 +1,205 @@
+"""Blocks by kind and name: `register` adds one, `catalogue` lists them, `create` builds one.
+
+Built-in blocks are found by reading the source files under ``linksim/blocks`` (their ``@register`` line,
+docstring and constructor), not by importing them: listing and validating need no torch, and a block's
+options and defaults are written once, in its constructor.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import pydantic
+
+from linksim import types as option_types
+from linksim.errors import ScenarioError
+
+KINDS = ("predictor", "precoder")
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """What is known of a block without importing it.
+
+    :param options: the constructor's keyword arguments as a pydantic model.
+    :param min_history: history samples it needs; each option named in ``history_per_option`` adds its value
+        times the factor given there.
+    """
+
+    kind: str
+    name: str
+    summary: str
+    source: str
+    options: type[pydantic.BaseModel]
+    min_history: int = 1
+    history_per_option: dict[str, int] = field(default_factory=dict)
+    trains: bool = False
+
+    def required_history(self, options: dict[str, Any]) -> int:
+        """History samples needed with these (validated) options."""
+        return self.min_history + sum(
+            factor * int(options[name] or 0) for name, factor in self.history_per_option.items()
+        )
+
+
+_plugins: dict[tuple[str, str], tuple[BlockSpec, type]] = {}
+
+
+def register(kind: str, name: str, *, min_history: int = 1, history_per_option: dict[str, int] | None = None,
+             trains: bool = False) -> Callable[[type], type]:
+    """Class decorator that makes a block available to scenario files under ``name``.
+
+    :param kind: one of `KINDS`.
+    :param name: what the scenario file says.
+    :param min_history: fewest history samples the block works with.
+    :param history_per_option: extra samples per unit of a constructor option, e.g. ``{"order": 2}``.
+    :param trains: the block is fitted on training drops before a run.
+    :raises ValueError: unknown kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of block {kind!r}: one of {', '.join(KINDS)}")
+
+    def decorate(cls: type) -> type:
+        cls.block_name = name
+        if cls.__module__.startswith("linksim.blocks."):
+            return cls  # found by its source
+        spec = BlockSpec(
+            kind, name, _first_line(cls.__doc__), inspect.getsourcefile(cls) or cls.__module__,
+            _options_of_class(cls), min_history, dict(history_per_option or {}), trains,
+        )
+        _plugins[kind, name] = (spec, cls)
+        return cls
+
+    return decorate
+
+
+@cache
+def _built_in() -> dict[tuple[str, str], BlockSpec]:
+    folder = Path(__file__).parent / "blocks"
+    found = {}
+    for path in sorted(folder.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                for decorator in node.decorator_list:
+                    if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
+                        kind, name = (ast.literal_eval(argument) for argument in decorator.args)
+                        extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
+                        module = ".".join(("linksim", "blocks", *path.relative_to(folder).with_suffix("").parts))
+                        found[kind, name] = BlockSpec(
+                            kind, name, _first_line(ast.get_docstring(node)), f"{module}:{node.name}",
+                            _options_of_source(node), **extra,
+                        )
+    return found
+
+
+def catalogue(kind: str | None = None) -> list[BlockSpec]:
+    """Every known block (of one kind), built in and plugged in, by kind and name."""
+    specs = {**_built_in(), **{key: spec for key, (spec, _) in _plugins.items()}}
+    return [spec for (k, _), spec in sorted(specs.items()) if kind in (None, k)]
+
+
+def find(kind: str, name: str) -> BlockSpec:
+    """The block of that name.
+
+    :raises ScenarioError: no such block; names the nearest one.
+    """
+    specs = {spec.name: spec for spec in catalogue(kind)}
+    if name not in specs:
+        raise ScenarioError(
+            f"unknown {kind} {name!r}: did you mean {nearest(name, specs)!r}? (`linksim blocks` lists all)"
+        )
+    return specs[name]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The closest of some names, for error messages; the name itself where there is none."""
+    return (difflib.get_close_matches(name, list(names), 1, 0.0) or [name])[0]
+
+
+def validate_options(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any]:
+    """The block's options with types checked and defaults filled in.
+
+    :raises ScenarioError: unknown option or a value out of range.
+    """
+    for option in options:
+        if option not in spec.options.model_fields:
+            known = ", ".join(spec.options.model_fields) or "none"
+            raise ScenarioError(f"{spec.kind} {spec.name!r} has no option {option!r}; it has: {known}")
+    try:
+        return spec.options.model_validate(options).model_dump()
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {first['loc'][0]!r}: {first['msg']}") from None
+
+
+def create(kind: str, name: str, options: dict[str, Any] | None = None) -> Any:
+    """Build a block with validated options.
+
+    :raises ScenarioError: unknown block or option.
+    """
+    spec = find(kind, name)
+    values = validate_options(spec, options or {})
+    if (kind, name) in _plugins:
+        return _plugins[kind, name][1](**values)
+    module, _, cls = spec.source.partition(":")
+    return getattr(import_module(module), cls)(**values)
+
+
+def _first_line(doc: str | None) -> str:
+    return (doc or "").strip().partition("\n")[0]
+
+
+def _model(name: str, fields: dict[str, tuple[Any, Any]]) -> type[pydantic.BaseModel]:
+    return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+
+
+def _options_of_class(cls: type) -> type[pydantic.BaseModel]:
+    if "__init__" not in vars(cls):
+        return _model(cls.__name__, {})
+    hints = get_type_hints(cls.__init__, include_extras=True)
+    fields = {}
+    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    return _model(cls.__name__, fields)
+
+
+def _options_of_source(node: ast.ClassDef) -> type[pydantic.BaseModel]:
+    constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    if constructor is None:
+        return _model(node.name, {})
+    arguments = constructor.args.args[1:]
+    defaults = [None] * (len(arguments) - len(constructor.args.defaults)) + constructor.args.defaults
+    arguments, defaults = arguments + constructor.args.kwonlyargs, defaults + constructor.args.kw_defaults
+    fields = {}
+    for argument, default in zip(arguments, defaults):
+        value = ... if default is None else ast.literal_eval(default)
+        fields[argument.arg] = (_annotation(argument.annotation, node.name), value)
+    return _model(node.name, fields)
+
+
+def _annotation(node: ast.expr | None, where: str) -> Any:
+    """The type written in a constructor: a builtin, a name of `linksim.types`, Literal[...], A | B, None."""
+    match node:
+        case ast.Constant(value=None):
+            return None
+        case ast.Name(id=name) if name in ("int", "float", "str", "bool"):
+            return {"int": int, "float": float, "str": str, "bool": bool}[name]
+        case ast.Name(id=name) if hasattr(option_types, name):
+            return getattr(option_types, name)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _annotation(left, where) | _annotation(right, where)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=values):
+            return Literal[ast.literal_eval(values)]
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return list[_annotation(item, where)]
+    raise TypeError(f"{where}: option type {ast.unparse(node) if node else 'missing'!r} is not understood")

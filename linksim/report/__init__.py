@@ -1,0 +1,1 @@
+"""Tables, figures and the HTML page of finished runs; reads run folders only, and needs no torch."""

@@ -1,0 +1,164 @@
+"""The three kinds of figure: curves with interval bands, dots with intervals, distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from linksim.report import style
+from linksim.report.canvas import add_legend, new_figure, wrapped
+from linksim.report.comparison import Series
+from linksim.report.wording import number_text, value_text
+
+EXACT_DB = -100.0
+"""NMSE at or below this is the rounding error of complex64: drawn, it would flatten all other curves."""
+MAX_TICKS = 10
+MAX_CDF_POINTS = 400
+
+
+def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.DataFrame]],
+                titles: Sequence[str], heading: str, x_label: str, y_label: str) -> Figure:
+    """Curves with interval bands.
+
+    :param panels: by panel, a series' label to its rows with ``x, value, ci_low, ci_high``.
+    :param titles: a title for each panel; ``heading`` stands above all of them.
+    """
+    figure, axes = new_figure(len(panels))
+    drawn: dict[str, Line2D] = {}
+    for panel, lines, title in zip(axes, panels, titles):
+        for one in series:
+            rows = lines.get(one.label)
+            if rows is not None and not rows.empty:
+                drawn[one.label] = _curve(panel, one, rows)
+        panel.set_title(title)
+    x_values = numpy.unique(numpy.concatenate([rows["x"] for lines in panels for rows in lines.values()]))
+    for panel in axes:
+        set_x_ticks(panel, x_values)
+    _label_outside(axes, x_label, y_label)
+    return _finish(figure, heading, series, drawn)
+
+
+def _curve(panel: Axes, one: Series, rows: pandas.DataFrame) -> Line2D:
+    x, value = rows["x"].to_numpy(), rows["value"].to_numpy()
+    looks = one.style.line() if len(rows) > 1 else {**one.style.line(), **one.style.dot()}
+    (line,) = panel.plot(x, value, **looks)
+    low, high = _finite_interval(rows)
+    if len(rows) > 1 and numpy.isfinite(low).any():
+        panel.fill_between(
+            x, low, high, color=one.style.color, alpha=style.BAND_ALPHA, linewidth=0, zorder=one.style.zorder - 1
+        )
+    elif numpy.isfinite(low).any():
+        panel.vlines(x, low, high, color=one.style.color, linewidth=0.9, zorder=one.style.zorder)
+    return line
+
+
+def _finite_interval(rows: pandas.DataFrame) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The interval, NaN where it is not known; an end at infinity (the dB of zero) is cut at the value."""
+    value, low, high = (rows[name].to_numpy(dtype=float) for name in ("value", "ci_low", "ci_high"))
+    known = ~(numpy.isnan(low) | numpy.isnan(high))
+    low = numpy.where(numpy.isinf(low), value, low)
+    high = numpy.where(numpy.isinf(high), value, high)
+    return numpy.where(known, low, numpy.nan), numpy.where(known, high, numpy.nan)
+
+
+def draw_dots(rows: pandas.DataFrame, series: Sequence[Series], metric_name: str, heading: str,
+              x_label: str, *, best_is_high: bool) -> Figure:
+    """One value per series, best on top, with its interval and the number beside it.
+
+    :param rows: indexed by series label, with ``value, ci_low, ci_high``.
+    """
+    by_label = {one.label: one for one in series}
+    rows = rows.sort_values("value", ascending=best_is_high, kind="stable")
+    figure, (panel,) = new_figure(1, panel_height_in=max(1.3, 0.55 + 0.19 * len(rows)))
+    low, high = _finite_interval(rows)
+    for place, (label, row) in enumerate(rows.iterrows()):
+        looks = by_label[label].style
+        panel.hlines(place, low[place], high[place], color=looks.color, linewidth=1.2, zorder=3)
+        panel.plot(row["value"], place, linestyle="None", zorder=4, **looks.dot())
+        text = value_text(row["value"], row["ci_low"], row["ci_high"], metric_name)
+        panel.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=6.5)
+    panel.set_yticks(range(len(rows)), [wrapped(str(label)) for label in rows.index])
+    panel.set_ylim(-0.6, len(rows) - 0.4)
+    panel.tick_params(axis="y", length=0)
+    panel.set_xlabel(x_label)
+    panel.margins(x=0.06)
+    return _finish(figure, heading, (), {})
+
+
+def draw_distributions(series: Sequence[Series], samples: Mapping[str, numpy.ndarray], heading: str,
+                       x_label: str) -> Figure:
+    """Empirical distribution functions.
+
+    :param samples: a series' label to its finite values; few enough points are drawn to keep a PDF small.
+    """
+    figure, (panel,) = new_figure(1)
+    drawn = {}
+    for one in series:
+        values = samples.get(one.label)
+        if values is not None and len(values):
+            level = numpy.linspace(0, 1, min(len(values) + 1, MAX_CDF_POINTS))
+            quantiles = numpy.quantile(values, level, method="inverted_cdf")
+            looks = {**one.style.line(), "marker": one.style.marker or "None", "markevery": 0.16}
+            (drawn[one.label],) = panel.plot(quantiles, level, drawstyle="steps-pre", **looks)
+    panel.set_ylim(0, 1)
+    panel.set_xlabel(x_label)
+    panel.set_ylabel("Cumulative distribution")
+    return _finish(figure, heading, series, drawn)
+
+
+def set_x_ticks(panel: Axes, values: numpy.ndarray) -> None:
+    """Ticks at the swept values if they are few; a logarithmic axis if they were chosen by ratio."""
+    if is_geometric(values):
+        panel.set_xscale("log")
+        panel.xaxis.set_minor_locator(NullLocator())
+    elif len(values) > MAX_TICKS or numpy.diff(values).min(initial=numpy.inf) < 0.06 * numpy.ptp(values):
+        return
+    panel.xaxis.set_major_locator(FixedLocator(values, nbins=MAX_TICKS))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+
+
+def is_geometric(values: numpy.ndarray) -> bool:
+    """Whether sorted values are spaced by ratio rather than by difference, over more than a decade."""
+    if len(values) < 3 or values[0] <= 0 or values[-1] < 16 * values[0]:
+        return False
+    steps, ratios = numpy.diff(values), numpy.diff(numpy.log(values))
+    return bool(ratios.std() / ratios.mean() < 0.5 * steps.std() / steps.mean())
+
+
+def _label_outside(axes: Sequence[Axes], x_label: str, y_label: str) -> None:
+    """Labels at the left and lowest panels only; a panel with none below it counts as lowest."""
+    for panel in axes:
+        place = panel.get_subplotspec()
+        num_rows, num_columns = place.get_gridspec().get_geometry()
+        lowest = place.num1 + num_columns >= len(axes)
+        panel.tick_params(labelbottom=lowest)
+        if lowest:
+            panel.set_xlabel(x_label)
+        if place.is_first_col():
+            panel.set_ylabel(y_label)
+
+
+def _finish(figure: Figure, heading: str, series: Sequence[Series], drawn: dict[str, Any]) -> Figure:
+    if heading:
+        figure.suptitle(wrapped_heading(heading, figure))
+    labels = [one.label for one in series if one.label in drawn]
+    add_legend(figure, [drawn[label] for label in labels], labels)
+    return figure
+
+
+def wrapped_heading(heading: str, figure: Figure) -> str:
+    """Broken at commas rather than cut off at the figure's edge."""
+    limit, lines = int(figure.get_figwidth() * 15), [""]
+    for part in heading.split(", "):
+        if lines[-1] and len(lines[-1]) + len(part) > limit:
+            lines.append(part)
+        else:
+            lines[-1] = f"{lines[-1]}, {part}" if lines[-1] else part
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""Per-drop values of one measure at one sweep point, streamed from ``drops/*.parquet``."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy
+import pyarrow
+import pyarrow.dataset
+
+from linksim.errors import StoreError
+from linksim.report.load import Run
+
+
+def read_measure(run: Run, measure: str, point: Mapping[str, float]) -> dict[str, numpy.ndarray]:
+    """Values of ``measure`` by method, over drops and users, at one sweep point.
+
+    Only three or four columns are read, one record batch at a time: the drops of a long run do not fit in
+    memory.
+
+    :param measure: a per-drop column, e.g. ``nmse`` (linear) or ``rate_bps_hz``.
+    :param point: axis column to its value; axes left out are not filtered.
+    :returns: method name to float array ``[num_values]`` without NaN; empty when the run has no such measure.
+    :raises StoreError: a Parquet file cannot be read.
+    """
+    # Named one by one: a unit still being written has a temporary name and must not be read.
+    paths = [str(path) for path in sorted((run.folder / "drops").glob("*.parquet"))]
+    if not paths:
+        return {}
+    values: dict[str, list[numpy.ndarray]] = defaultdict(list)
+    try:
+        dataset = pyarrow.dataset.dataset(paths, format="parquet")
+        if not {"method", measure} <= set(dataset.schema.names):
+            return {}
+        batches = dataset.to_batches(columns=["method", measure], filter=_at(point, dataset.schema.names))
+        for batch in batches:
+            method = pyarrow.array(batch.column("method").cast(pyarrow.string())).dictionary_encode()
+            index = method.indices.to_numpy(zero_copy_only=False)
+            column = batch.column(measure).to_numpy(zero_copy_only=False)
+            for number, name in enumerate(method.dictionary.to_pylist()):
+                values[name].append(column[index == number])
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = re.sub(r"\s+", " ", str(error))
+        raise StoreError(f"cannot read the drops of {run.folder}: {reason}") from None
+    joined = {name: numpy.concatenate(parts).astype(float) for name, parts in values.items()}
+    return {name: array[~numpy.isnan(array)] for name, array in joined.items()}
+
+
+def _at(point: Mapping[str, float], columns: list[str]) -> pyarrow.dataset.Expression | None:
+    """The rows of one point; with a tolerance, since an axis may be stored as float32."""
+    expression = None
+    for column, value in point.items():
+        if column in columns:
+            tolerance = 1e-6 * max(abs(value), 1e-9)
+            field = pyarrow.dataset.field(column)
+            here = (field >= value - tolerance) & (field <= value + tolerance)
+            expression = here if expression is None else expression & here
+    return expression

@@ -1,0 +1,222 @@
+"""Which figures a run deserves, and their captions: `draw_figures` draws and writes all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import matplotlib
+import matplotlib.figure
+import numpy
+import pandas
+
+from linksim.report import canvas, drawing, style
+from linksim.report.comparison import Comparison
+from linksim.report.drops import read_measure
+from linksim.report.views import View, at, line_of, relevant_axes, representative, values_of, views
+from linksim.report.wording import (
+    axis_name, capitalised, describe, file_stem, point_text, with_unit,
+)
+
+DISTRIBUTIONS = {
+    # metric: (label, unit, whether the stored values are linear and shown in dB)
+    "rate_bps_hz": ("achievable rate per user", "bit/s/Hz", False),
+    "nmse_db": ("NMSE per drop and user", "dB", True),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on disk. ``path`` is the PNG; the PDF lies beside it."""
+
+    title: str
+    caption: str
+    path: Path
+    width_in: float = style.COLUMN_WIDTH_IN
+    metric: str = ""
+
+
+def draw_figures(comparison: Comparison, folder: Path) -> list[Figure]:
+    """Draw and write every figure as PNG and PDF into ``folder``, in the order of a report.
+
+    :raises StoreError: a figure cannot be written, or the drops cannot be read.
+    """
+    figures = []
+    with matplotlib.rc_context(style.RC):
+        for drawing_, record in _all(comparison):
+            path = folder / f"{file_stem(record.path.name)}.png"
+            canvas.save(drawing_, path)
+            figures.append(replace(record, path=path, width_in=float(drawing_.get_figwidth())))
+    return figures
+
+
+Drawn = Iterator[tuple[matplotlib.figure.Figure, Figure]]
+
+
+def _all(comparison: Comparison) -> Drawn:
+    for name in comparison.shown:
+        for view in views(comparison, name):
+            drawn = _against(comparison, name, view) if view.x_axis else _by_method(comparison, name, view)
+            yield from drawn
+    yield from _over_horizon(comparison)
+    for name in DISTRIBUTIONS:
+        yield from _distribution(comparison, name)
+
+
+def _against(comparison: Comparison, name: str, view: View) -> Drawn:
+    metric, x_axis = describe(name), view.x_axis
+    rows = values_of(comparison, name)
+    panels, hidden = [], set()
+    for point in view.panels:
+        here = at(rows, point)
+        lines = {one.label: line_of(here, one.label, x_axis.column) for one in comparison.series}
+        panels.append({
+            label: _drawable(line.assign(x=line[x_axis.column]), metric.unit, label, hidden)
+            for label, line in lines.items()
+        })
+    if not any(len(line) for lines in panels for line in lines.values()):
+        return
+    fixed = point_text(comparison.axes, view.fixed)
+    figure = drawing.draw_curves(
+        comparison.series, panels, [point_text(view.panel_axes, point) for point in view.panels], fixed,
+        x_axis.label, with_unit(metric.label, metric.unit),
+    )
+    title = f"{capitalised(metric.label)} versus {axis_name(x_axis)}"
+    yield figure, Figure(
+        title + (f" at {fixed}" if fixed else ""),
+        f"{title}.{_note(metric.higher_is_better)} Bands: confidence intervals.{_off_scale(panels, hidden)}"
+        f"{_drops(rows)}",
+        Path(f"{name}_vs_{x_axis.column}"), metric=name,
+    )
+
+
+def _by_method(comparison: Comparison, name: str, view: View) -> Drawn:
+    metric = describe(name)
+    rows = at(values_of(comparison, name), view.panels[0])
+    hidden: set[str] = set()
+    lines = [
+        _drawable(line_of(rows, one.label, None), metric.unit, one.label, hidden) for one in comparison.series
+    ]
+    lines = [line for line in lines if not line.empty]
+    if not lines:
+        return
+    frame = pandas.concat(lines).set_index("series")
+    fixed = point_text(comparison.axes, view.fixed)
+    label = with_unit(metric.label, metric.unit)
+    figure = drawing.draw_dots(
+        frame, comparison.series, name, fixed, label, best_is_high=metric.higher_is_better
+    )
+    title = f"{capitalised(metric.label)} by method"
+    yield figure, Figure(
+        title + (f" at {fixed}" if fixed else ""),
+        f"{title}, best on top.{_note(metric.higher_is_better)} Lines: confidence intervals."
+        f"{_off_scale([dict.fromkeys(frame.index, frame)], hidden)}{_drops(rows)}",
+        Path(f"{name}_by_method"), metric=name,
+    )
+
+
+def _over_horizon(comparison: Comparison) -> Drawn:
+    found = {name: re.fullmatch(r"nmse_step_(\d+)_db", name) for name in comparison.frame["metric"].unique()}
+    steps = {name: int(match[1]) for name, match in found.items() if match}
+    layout = views(comparison, list(steps), against_axes=False)
+    if len(steps) < 2 or not layout:
+        return
+    view, rows = layout[0], values_of(comparison, list(steps))
+    times, x_label = _step_times(comparison, max(steps.values()))
+    rows = rows.assign(x=[times[steps[name] - 1] for name in rows["metric"]])
+    hidden: set[str] = set()
+    panels = [
+        {one.label: _drawable(line_of(at(rows, point), one.label, "x"), "dB", one.label, hidden)
+         for one in comparison.series}
+        for point in view.panels
+    ]
+    if not any(len(line) for lines in panels for line in lines.values()):
+        return
+    fixed = point_text(comparison.axes, view.fixed)
+    figure = drawing.draw_curves(
+        comparison.series, panels, [point_text(view.panel_axes, point) for point in view.panels], fixed,
+        x_label, "NMSE (dB)",
+    )
+    yield figure, Figure(
+        "NMSE versus prediction horizon" + (f" at {fixed}" if fixed else ""),
+        f"NMSE of each predicted step alone.{_note(False)} Bands: confidence intervals."
+        f"{_off_scale(panels, hidden)}{_drops(rows)}",
+        Path("nmse_vs_horizon"), metric="nmse_db",
+    )
+
+
+def _step_times(comparison: Comparison, num_steps: int) -> tuple[list[float], str]:
+    """Times of the steps in ms; their numbers where the runs do not state one common horizon."""
+    horizons = {run.horizon_s for run in comparison.runs}
+    horizon = max(horizons, key=len)
+    if len(horizon) >= num_steps and all(h == horizon[: len(h)] for h in horizons):
+        return [round(1e3 * time, 9) for time in horizon], "Time after the last known sample (ms)"
+    return [float(step) for step in range(1, num_steps + 1)], "Predicted step"
+
+
+def _distribution(comparison: Comparison, name: str) -> Drawn:
+    rows = values_of(comparison, name)
+    if rows.empty:
+        return
+    label, unit, in_db = DISTRIBUTIONS[name]
+    point = representative(rows, comparison.axes)
+    samples: dict[str, numpy.ndarray] = {}
+    for run in comparison.runs:
+        own = {axis.column: point[axis.column] for axis in run.axes if axis.column in point}
+        values = read_measure(run, str(describe(name).measure), own)
+        for one in comparison.series:
+            if one.run is run and one.method.name in values:
+                samples[one.label] = _shown_values(values[one.method.name], in_db)
+    hidden = {one for one, values in samples.items() if not len(values)}
+    if len(hidden) == len(samples):
+        return
+    named = [axis for axis in relevant_axes(comparison, name) if axis.column in point]
+    heading = point_text(named, point)
+    figure = drawing.draw_distributions(comparison.series, samples, heading, with_unit(label, unit))
+    title = f"Distribution of {label if label.startswith('NMSE') else 'the ' + label}"
+    count = max(len(values) for values in samples.values())
+    yield figure, Figure(
+        title + (f" at {heading}" if heading else ""),
+        f"{title} over drops and users, up to {count:,} values a method."
+        f"{_off_scale([{one: values for one, values in samples.items() if len(values)}], hidden)}",
+        Path(f"{name.removesuffix('_db')}_cdf"), metric=name,
+    )
+
+
+def _shown_values(values: numpy.ndarray, in_db: bool) -> numpy.ndarray:
+    if not in_db:
+        return values[numpy.isfinite(values)]
+    values = values[numpy.isfinite(values) & (values > 10 ** (drawing.EXACT_DB / 10))]
+    return 10 * numpy.log10(values)
+
+
+def _drawable(rows: pandas.DataFrame, unit: str, label: str, hidden: set[str]) -> pandas.DataFrame:
+    """The rows with a place on the paper; a series that loses some is added to ``hidden``."""
+    shown = numpy.isfinite(rows["value"])
+    if unit == "dB":
+        shown &= rows["value"] > drawing.EXACT_DB
+    if not shown.all():
+        hidden.add(label)
+    return rows[shown]
+
+
+def _off_scale(panels: list[dict], hidden: set[str]) -> str:
+    """Says which curves are missing, or miss points, because their error is zero (−∞ dB) or infinite."""
+    drawn = {label for lines in panels for label, line in lines.items() if len(line)}
+    gone, cut = sorted(hidden - drawn), sorted(hidden & drawn)
+    text = f" Not drawn, off the scale (exact: −∞ dB, or infinite): {', '.join(gone)}." if gone else ""
+    return text + (f" Some points off the scale: {', '.join(cut)}." if cut else "")
+
+
+def _note(higher_is_better: bool) -> str:
+    return f" {'Higher' if higher_is_better else 'Lower'} is better."
+
+
+def _drops(rows: pandas.DataFrame) -> str:
+    count = rows["num_drops"].dropna()
+    if count.empty:
+        return ""
+    low, high = int(count.min()), int(count.max())
+    return f" {low:,} drops a point." if low == high else f" {low:,} to {high:,} drops a point."

@@ -1,0 +1,116 @@
+"""One self-contained HTML page: figures, tables, definitions and everything needed to repeat the run."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from linksim.errors import StoreError
+from linksim.report.comparison import Comparison, run_names
+from linksim.report.figures import Figure
+from linksim.report.load import Run
+from linksim.report.tables import metric_tables
+from linksim.report.views import values_of
+from linksim.report.wording import describe, duration_text
+
+PIXELS_PER_INCH = 150
+
+
+def render_html(comparison: Comparison, figures: Sequence[Figure]) -> str:
+    """The page as text. All strings of the run are escaped; nothing outside the page is referred to.
+
+    :param figures: as `linksim.report.figures.draw_figures` returns them; their PNGs are embedded.
+    :raises StoreError: a PNG cannot be read.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(files("linksim.report").joinpath("report.html.j2").read_text("utf-8"))
+    shown = [describe(name) for name in comparison.shown if len(values_of(comparison, name))]
+    return template.render(
+        title=comparison.title,
+        runs=[_run(run, name) for run, name in zip(comparison.runs, run_names(comparison.runs))],
+        figures=[_figure(figure) for figure in figures],
+        tables=[table for metric in shown for table in metric_tables(comparison, metric.name)],
+        definitions=shown,
+        methods={one.method.name: one.method for one in comparison.series},
+    )
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    try:
+        data = base64.b64encode(figure.path.read_bytes()).decode()
+    except OSError as error:
+        raise StoreError(f"cannot read {figure.path}: {error.strerror}") from None
+    return {
+        "title": figure.title, "caption": figure.caption, "data": data, "stem": figure.path.stem,
+        "width": round(figure.width_in * PIXELS_PER_INCH),
+    }
+
+
+def _run(run: Run, name: str) -> dict[str, Any]:
+    manifest = run.manifest
+    notes = manifest.get("notes") or []
+    return {
+        "name": name,
+        "status": str(manifest.get("status") or "unknown"),
+        "description": str(manifest.get("description") or ""),
+        "notes": [str(note) for note in ([notes] if isinstance(notes, str) else notes)],
+        "missing": _missing_points(run),
+        "facts": {title: text for title, text in _facts(run).items() if text},
+        "conventions": _texts(manifest.get("conventions")),
+        "scenario_text": str(manifest.get("scenario_text") or ""),
+        "manifest": json.dumps(manifest, indent=2, ensure_ascii=False),
+    }
+
+
+def _facts(run: Run) -> dict[str, str]:
+    manifest = run.manifest
+    count = run.metrics["num_drops"].dropna()
+    low, high = (int(count.min()), int(count.max())) if len(count) else (0, 0)
+    wall_time = manifest.get("wall_time_s")
+    return {
+        "Date": _date(run),
+        "Drops a point": "" if not high else f"{low:,}" if low == high else f"{low:,} to {high:,}",
+        "Seed": str(manifest.get("seed", "")),
+        "Wall time": duration_text(wall_time) if isinstance(wall_time, int | float) else "",
+        "Device": str(manifest.get("device") or ""),
+        "Versions": ", ".join(f"{key} {text}" for key, text in _texts(manifest.get("versions")).items()),
+        "Scenario hash": str(manifest.get("hash") or ""),
+        "Command": str(manifest.get("command") or ""),
+    }
+
+
+def _date(run: Run) -> str:
+    """When the run ended; older manifests do not say, then when the manifest was written."""
+    stated = run.manifest.get("date") or run.manifest.get("finished_at")
+    if stated:
+        return str(stated)
+    try:
+        written = (run.folder / "manifest.json").stat().st_mtime
+    except OSError:
+        return ""
+    return datetime.fromtimestamp(written).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def _texts(mapping: Any) -> dict[str, str]:
+    return {str(key): str(value) for key, value in mapping.items()} if isinstance(mapping, dict) else {}
+
+
+def _missing_points(run: Run) -> str:
+    """How many sweep points no method has a value at, in words; empty if none."""
+    columns = [axis.column for axis in run.axes]
+    if not columns:
+        return ""
+    planned = 1
+    for axis in run.axes:
+        planned *= len(axis.values)
+    there = run.metrics[run.metrics["value"].notna()][columns].dropna().drop_duplicates()
+    missing = planned - len(there)
+    return f"{missing:,} of {planned:,} sweep points have no result yet." if missing > 0 else ""

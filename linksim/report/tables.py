@@ -1,0 +1,98 @@
+"""Metrics as tables: methods down, the values of an axis (or several metrics at one point) across."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas
+
+from linksim.report.comparison import Comparison
+from linksim.report.load import Axis
+from linksim.report.views import at, line_of, relevant_axes, representative, values_of, views
+from linksim.report.wording import (
+    MISSING, capitalised, describe, number_text, point_text, value_text, with_unit,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text.
+
+    :param columns: the headings after the first, which is ``Method``.
+    :param rows: a series' label and its cells.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[str]]]
+    metric: str = ""
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The cells with the methods as index."""
+        index = pandas.Index([label for label, _ in self.rows], name="Method")
+        return pandas.DataFrame([cells for _, cells in self.rows], index=index, columns=self.columns)
+
+
+def metric_tables(comparison: Comparison, metric_name: str) -> list[Table]:
+    """A metric over its first axis, ``value ± half the interval``: a table for each panel of its figure.
+
+    A metric that depends on no axis gives one table with one column; one without values gives none.
+    """
+    layout = views(comparison, metric_name)
+    if not layout:
+        return []
+    view = layout[0]
+    metric = describe(metric_name)
+    rows = values_of(comparison, metric_name)
+    return [
+        _pivot(comparison, metric_name, at(rows, point), view.x_axis, ", ".join(filter(None, [
+            with_unit(metric.label, metric.unit), point_text(comparison.axes, {**view.fixed, **point}),
+        ])))
+        for point in view.panels
+    ]
+
+
+def _pivot(comparison: Comparison, metric_name: str, rows: pandas.DataFrame, axis: Axis | None,
+           title: str) -> Table:
+    if axis is None:
+        values, columns = [None], [capitalised(describe(metric_name).label)]
+    else:
+        values = [value for value in axis.values if (rows[axis.column] == value).any()]
+        columns = [f"{axis.label}: {number_text(value)}" if not number else number_text(value)
+                   for number, value in enumerate(values)]
+    body = []
+    for one in comparison.series:
+        line = line_of(rows, one.label, axis.column if axis else None)
+        cells = [_cell(line if axis is None else line[line[axis.column] == value], metric_name)
+                 for value in values]
+        if any(cell != MISSING for cell in cells):
+            body.append((one.label, cells))
+    return Table(title, columns, body, metric_name)
+
+
+def point_table(comparison: Comparison, metric_names: Sequence[str]) -> Table:
+    """Several metrics at one representative point, which the title names."""
+    rows = values_of(comparison, metric_names)
+    axes = relevant_axes(comparison, metric_names)
+    # The point must suit the metrics of all axes: a metric that ignores an axis has any of its rows there.
+    most_dependent = max(metric_names, key=lambda name: len(relevant_axes(comparison, name)))
+    point = representative(rows[rows["metric"] == most_dependent], axes)
+    body = []
+    for one in comparison.series:
+        cells = []
+        for name in metric_names:
+            own = {axis.column for axis in relevant_axes(comparison, name)}
+            here = at(values_of(comparison, name), {key: point[key] for key in point if key in own})
+            cells.append(_cell(line_of(here, one.label, None), name))
+        if any(cell != MISSING for cell in cells):
+            body.append((one.label, cells))
+    headings = [with_unit(describe(name).label, describe(name).unit) for name in metric_names]
+    return Table(point_text(axes, point), headings, body)
+
+
+def _cell(rows: pandas.DataFrame, metric_name: str) -> str:
+    if rows.empty:
+        return MISSING
+    row = rows.iloc[0]
+    return value_text(row["value"], row["ci_low"], row["ci_high"], metric_name)

@@ -1,0 +1,37 @@
+"""JSON Schema of scenario files, with the names of all blocks, so that editors complete and check them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from linksim.metrics.catalogue import METRICS
+from linksim.registry import catalogue
+from linksim.scenario.schema import PERFECT_CSI, Scenario
+
+
+def scenario_json_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12). Methods may be names; blocks are listed with their options."""
+    schema = Scenario.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "linksim scenario"
+    for kind in ("predictor", "precoder"):
+        schema["$defs"][f"{kind}_block"] = {"anyOf": [
+            {"enum": [spec.name for spec in catalogue(kind)]},
+            *({"type": "object", "description": spec.summary, "required": ["type"],
+               "properties": {"type": {"const": spec.name},
+                              **spec.options.model_json_schema().get("properties", {})},
+               "additionalProperties": False} for spec in catalogue(kind)),
+        ]}
+    reference = {"$ref": "#/$defs/precoder_block"}
+    schema["$defs"]["Link"]["properties"]["precoder"] = {**reference, "default": "rzf"}
+    method = schema["$defs"]["Method"]["properties"]
+    method["precoder"] = {"anyOf": [reference, {"type": "null"}], "default": None}
+    method["predictor"] = {"$ref": "#/$defs/predictor_block", "default": "hold"}
+    schema["properties"]["methods"]["items"] = {"anyOf": [
+        {"enum": [PERFECT_CSI, *(spec.name for spec in catalogue("predictor"))]}, {"$ref": "#/$defs/Method"},
+    ]}
+    schema["properties"]["metrics"]["items"] = {"anyOf": [
+        {"enum": list(METRICS)}, {"type": "string", "pattern": r"^nmse_step_\d+_db$"},
+    ]}
+    schema["properties"]["sweep"]["additionalProperties"]["minItems"] = 1
+    return schema

@@ -1,0 +1,330 @@
+"""What a scenario file may say. Every field has its unit in its name and its meaning in its description."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from linksim import registry
+from linksim.errors import ScenarioError
+from linksim.metrics.catalogue import METRICS, metric
+from linksim.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+
+STAGES = ("channel", "acquisition", "prediction", "precoding")
+"""Stages in the order of the chain. A sweep axis repeats its own stage and the later ones, nothing before."""
+
+STAGE_OF_SECTION = {
+    "channel": "channel", "acquisition": "acquisition", "methods": "prediction", "link": "precoding",
+}
+
+PERFECT_CSI = "perfect CSI"
+BOUNDS = {
+    "genie_lmmse": "genie LMMSE bound",
+    "sum_capacity": "sum capacity",
+}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class BsArray(Section):
+    """The base station's panel, half-wavelength spacing at the carrier."""
+
+    rows: PositiveInt = Field(4, description="Antenna rows of the panel.")
+    columns: PositiveInt = Field(4, description="Antenna columns of the panel.")
+    polarization: Literal["single", "dual"] = Field(
+        "dual", description="One vertical element, or two slanted by +-45 degrees, at each position."
+    )
+    pattern: Literal["omni", "38.901"] = Field("38.901", description="Element pattern (TR 38.901 Table 7.3-1).")
+    downtilt_deg: Annotated[float, Field(ge=-90, le=90)] = Field(
+        7.0, description="Mechanical downtilt of the panel, degrees."
+    )
+    height_m: PositiveFloat | None = Field(None, description="Panel height, m; the model's own if empty.")
+
+    @property
+    def num_antennas(self) -> int:
+        return self.rows * self.columns * (2 if self.polarization == "dual" else 1)
+
+
+class UeArray(Section):
+    """A terminal's antennas: a horizontal half-wavelength line, upright, turned at random about the vertical."""
+
+    num_antennas: Annotated[int, Field(ge=1, le=4)] = Field(1, description="Antennas per terminal, 1 to 4.")
+    polarization: Literal["single", "dual"] = Field("single", description="Dual: pairs slanted by +-45 degrees.")
+    pattern: Literal["omni", "38.901"] = Field("omni", description="Element pattern.")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> UeArray:
+        if self.polarization == "dual" and self.num_antennas % 2:
+            raise ValueError("a dual-polarised terminal needs an even num_antennas")
+        return self
+
+
+class Channel(Section):
+    """Which channels are drawn. One drop is one set of users around one base station."""
+
+    model: Literal["uma", "umi", "rma", "cdl_a", "cdl_b", "cdl_c", "cdl_d", "cdl_e"] = Field(
+        "uma", description="TR 38.901 scenario drawn afresh in every drop, or a fixed CDL profile."
+    )
+    los: Literal["mixed", "los", "nlos"] = Field(
+        "mixed", description="Line of sight of outdoor users: by the model's probability, always, never."
+    )
+    carrier_frequency_ghz: Annotated[float, Field(ge=0.5, le=100)] = Field(
+        2.4, description="Carrier (the uplink's in FDD), GHz."
+    )
+    duplex: Literal["tdd", "fdd_adjacent", "fdd_gapped_coherent", "fdd_gapped_independent"] = Field(
+        "tdd", description="Downlink band: the uplink's own; the adjacent half of one response; duplex_gap_mhz "
+        "higher with the same paths and phases; the same with independent path phases."
+    )
+    duplex_gap_mhz: PositiveFloat = Field(
+        95.0, description="Downlink minus uplink carrier in the gapped FDD modes, MHz."
+    )
+    num_subcarriers: PositiveInt = Field(48, description="Subcarriers (tones) per band.")
+    subcarrier_spacing_khz: PositiveFloat = Field(180.0, description="Spacing of the tones, kHz.")
+    csi_period_ms: PositiveFloat = Field(0.5, description="Time between CSI samples, ms.")
+    num_history: PositiveInt = Field(16, description="CSI samples the base station has seen.")
+    num_future: PositiveInt = Field(4, description="CSI samples to predict and transmit over.")
+    num_users: Annotated[int, Field(ge=1, le=16)] = Field(1, description="Users per drop, 1 to 16.")
+    speed_kmh: Annotated[float, Field(ge=0, le=500)] = Field(
+        30.0, description="Speed of every user, km/h, in a random horizontal direction."
+    )
+    indoor_share: Fraction = Field(0.0, description="Share of users indoors, 0 to 1.")
+    path_loss: bool = Field(False, description="Apply path loss.")
+    shadow_fading: bool = Field(False, description="Apply shadow fading.")
+    normalization: Literal["user", "drop", "none"] = Field(
+        "user", description="Unit average gain (over phases and antennas) of every user, or of the users of a "
+        "drop together, or gains as drawn. Never uses fading, past or future."
+    )
+    delay_spread_ns: PositiveFloat = Field(300.0, description="RMS delay spread of the CDL profiles, ns.")
+    bs_array: BsArray = BsArray()
+    ue_array: UeArray = UeArray()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Channel:
+        cdl = self.model.startswith("cdl_")
+        if cdl and self.los != "mixed":
+            raise ValueError(f"los cannot be chosen for {self.model}: a CDL profile has its own (D and E are LOS)")
+        if cdl and (self.indoor_share or self.path_loss or self.shadow_fading):
+            raise ValueError(f"{self.model} has no indoor_share, path_loss or shadow_fading")
+        if self.normalization == "none" and cdl and self.path_loss:
+            raise ValueError("CDL has no path loss")
+        return self
+
+
+class Acquisition(Section):
+    """How the base station obtains the history."""
+
+    type: Literal["perfect", "awgn", "pilots"] = Field(
+        "awgn", description="The true channel, the true channel in noise, or uplink pilots with an estimator."
+    )
+    csi_snr_db: FiniteFloat = Field(
+        18.0, description="SNR of the CSI (awgn) or of the pilots, dB below each user's own mean power."
+    )
+    estimator: Literal["ls", "lmmse"] = Field("ls", description="Pilot estimator (Sionna's).")
+    interpolation: Literal["nearest", "linear"] = Field(
+        "linear", description="Between pilot subcarriers, for the ls estimator."
+    )
+    delay_spread_ns: PositiveFloat = Field(
+        300.0, description="RMS delay spread that the lmmse estimator's covariance assumes, ns."
+    )
+
+
+class Link(Section):
+    """The downlink transmission."""
+
+    snr_db: FiniteFloat = Field(
+        20.0, description="Transmit power over noise power per subcarrier at unit average channel gain, dB."
+    )
+    precoder: str | dict[str, Any] = Field("rzf", description="A precoder's name, or {type: name, option: …}.")
+    num_streams_per_user: PositiveInt = Field(1, description="Spatial streams per user.")
+    unusable_csi: Literal["mend", "raise"] = Field(
+        "mend", description="Rank-deficient or non-finite CSI: mend it and count it in the manifest, or stop."
+    )
+
+
+class Method(Section):
+    """One curve: which CSI the base station has, which predictor, which precoder."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    predictor: str | dict[str, Any] = Field("hold", description="A predictor's name, or {type: name, option: …}.")
+    precoder: str | dict[str, Any] | None = Field(None, description="Instead of link.precoder.")
+
+
+class Stopping(Section):
+    """When enough drops have been simulated at a channel point."""
+
+    metric: str = Field("nmse_db", description="Watched for every method.")
+    half_width: PositiveFloat = Field(0.3, description="Stop when no interval is wider than +- this.")
+    min_drops: PositiveInt = Field(200, description="Simulated in any case.")
+    max_drops: PositiveInt = Field(1000, description="Stop here at the latest.")
+    adaptive: bool = Field(True, description="If false, run min_drops and no more.")
+
+    @model_validator(mode="after")
+    def _order(self) -> Stopping:
+        if self.max_drops < self.min_drops:
+            raise ValueError(f"max_drops ({self.max_drops}) is below min_drops ({self.min_drops})")
+        return self
+
+
+class Run(Section):
+    """How the run is executed. Only seed, chunk_size and device change the numbers."""
+
+    chunk_size: Annotated[int, Field(ge=1, le=4096)] = Field(25, description="Drops per work unit.")
+    units_per_round: PositiveInt = Field(4, description="Work units between two looks at the stopping rule.")
+    threads_per_worker: PositiveInt = Field(
+        2, description="CPU threads of each worker; fixed, so that results do not depend on the machine's cores."
+    )
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$", description="cpu, cuda, cuda:<n> or auto.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Level of every interval.")
+    stopping: Stopping = Stopping()
+
+
+class Training(Section):
+    """What learned blocks (the ridge predictor here) are trained on, when no matching checkpoint exists."""
+
+    num_drops: PositiveInt = Field(400, description="Training drops, drawn from streams of their own.")
+    seed: int = Field(0, ge=0, description="Training data seed; never overlaps with test drops.")
+    speeds_kmh: list[Annotated[float, Field(ge=0, le=500)]] = Field(
+        [], description="Training speeds; empty: the speeds of the scenario."
+    )
+    folder: str = Field("checkpoints", description="Where checkpoints are kept, relative to the working folder.")
+
+
+class Scenario(Section):
+    """A whole scenario file."""
+
+    name: str = Field("scenario", pattern=r"^[\w.-]+$", description="Name of the output folder; the file's by default.")
+    description: str = Field("", description="One or two sentences for the header and the report.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed of every random stream.")
+    plugins: list[str] = Field([], description="Python files with blocks of your own; their code is executed.")
+    channel: Channel = Channel()
+    acquisition: Acquisition = Acquisition()
+    link: Link = Link()
+    methods: list[Method] = Field(min_length=1, description="The curves.")
+    bounds: list[Literal["genie_lmmse", "sum_capacity"]] = Field(
+        ["genie_lmmse", "sum_capacity"], description="Physical limits drawn beside the methods."
+    )
+    metrics: list[str] = Field(
+        ["nmse_db", "sgcs", "rate_bps_hz", "sum_rate_bps_hz"], description="What is reported.", min_length=1
+    )
+    sweep: dict[str, list[float | int]] = Field(
+        {}, description="Axes: any numeric field by its dotted path, with its values."
+    )
+    run: Run = Run()
+    training: Training = Training()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_shorthand(cls, data: Any) -> Any:
+        """A method may be just a name: ``perfect CSI`` or a predictor's."""
+        if isinstance(data, dict) and isinstance(data.get("methods"), list):
+            data = dict(data)
+            data["methods"] = [
+                {"name": m, "predictor": "none" if m == PERFECT_CSI else m} if isinstance(m, str) else m
+                for m in data["methods"]
+            ]
+        return data
+
+    @model_validator(mode="after")
+    def _unique(self) -> Scenario:
+        names = [m.name for m in self.methods]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"methods: two are named {name!r}")
+            if name in BOUNDS.values():
+                raise ValueError(f"methods: {name!r} is the name of a bound")
+        for values_of, values in self.sweep.items():
+            if not values:
+                raise ValueError(f"sweep: {values_of} has no values")
+            if len(set(values)) != len(values):
+                raise ValueError(f"sweep: {values_of} names a value twice")
+        columns = [axis_column(key) for key in self.sweep]
+        for column in columns:
+            if columns.count(column) > 1:
+                raise ValueError(f"sweep: two axes would share the column {column!r}")
+            if column in RESERVED_COLUMNS:
+                raise ValueError(f"sweep: an axis may not be called {column!r}")
+        return self
+
+
+RESERVED_COLUMNS = ("method", "metric", "value", "ci_low", "ci_high", "num_drops", "drop", "user")
+
+
+def axis_column(key: str) -> str:
+    """The column of a sweep axis: the last part of its path."""
+    return key.rpartition(".")[2]
+
+
+def block_of(reference: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Split ``name`` or ``{type: name, option: …}`` into name and options.
+
+    :raises ScenarioError: a mapping without ``type``.
+    """
+    if isinstance(reference, str):
+        return reference, {}
+    options = dict(reference)
+    if not isinstance(options.get("type"), str):
+        raise ScenarioError("a block is written as its name or as {type: name, option: value}")
+    return options.pop("type"), options
+
+
+def check(scenario: Scenario) -> None:
+    """The rules that span sections and need the registry of blocks.
+
+    :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
+    """
+    channel, link = scenario.channel, scenario.link
+    streams = channel.num_users * link.num_streams_per_user
+    if link.num_streams_per_user > channel.ue_array.num_antennas:
+        raise ScenarioError(
+            f"link.num_streams_per_user: {link.num_streams_per_user} streams need as many antennas per user, "
+            f"but channel.ue_array.num_antennas is {channel.ue_array.num_antennas}"
+        )
+    if streams > channel.bs_array.num_antennas:
+        raise ScenarioError(
+            f"channel.num_users: {channel.num_users} users x {link.num_streams_per_user} streams exceed the "
+            f"{channel.bs_array.num_antennas} BS antennas of channel.bs_array"
+        )
+    if scenario.acquisition.type == "pilots":
+        ports = channel.num_users * channel.ue_array.num_antennas
+        if channel.num_subcarriers % ports or channel.num_subcarriers < 2 * ports:
+            raise ScenarioError(
+                f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
+                f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
+            )
+    _check_block("link.precoder", "precoder", link.precoder, channel)
+    for index, method in enumerate(scenario.methods):
+        if method.precoder is not None:
+            _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
+        if method.name != PERFECT_CSI:
+            _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
+    for index, name in enumerate(scenario.metrics):
+        try:
+            metric(name)
+        except KeyError:
+            near = registry.nearest(name, METRICS)
+            raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
+    if scenario.run.stopping.metric not in METRICS:
+        near = registry.nearest(scenario.run.stopping.metric, METRICS)
+        raise ScenarioError(
+            f"run.stopping.metric: unknown metric {scenario.run.stopping.metric!r}: did you mean {near!r}?"
+        )
+    if METRICS[scenario.run.stopping.metric].reduction == "percentile":
+        raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
+
+
+def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: Channel) -> None:
+    try:
+        name, options = block_of(reference)
+        spec = registry.find(kind, name)
+        values = registry.validate_options(spec, options)
+    except ScenarioError as error:
+        raise ScenarioError(f"{key}: {error}") from None
+    needed = spec.required_history(values)
+    if needed > channel.num_history:
+        raise ScenarioError(
+            f"{key}: {name} needs a history of at least {needed} samples with these options, but "
+            f"channel.num_history is {channel.num_history}"
+        )

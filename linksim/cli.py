@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ EXIT_DONE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of ``linksim``. Returns the exit code: 0 done, 2 bad input, 130 interrupted."""
     options = _parser().parse_args(arguments)
+    # idle threads sleep instead of spinning: several workers on one machine would starve each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return options.command(options)
     except LinksimError as error:
@@ -193,3 +196,7 @@ def _report(options: argparse.Namespace) -> int:
     for path in build_report(options.runs, options.output):
         print(path)
     return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -141,13 +141,14 @@ class _Session:
         return total([self.summaries[channel_point][k] for k in chunks]) if chunks else None
 
     def _watched(self, channel_point: int) -> dict[str, Interval]:
-        """Widest interval of the watched metric for each method at a channel point."""
+        """Widest interval of the watched metric for each method at a channel point; bounds are not watched."""
         sums = self._sums(channel_point)
+        methods = {method.name for method in self.scenario.methods}
         watched = metric(self.scenario.run.stopping.metric)
         widest: dict[str, Interval] = {}
         for key, row in sums.iterrows():
             method = key[0] if isinstance(key, tuple) else key
-            interval = interval_of(watched, row, self.scenario.run.confidence)
+            interval = interval_of(watched, row, self.scenario.run.confidence) if method in methods else None
             if interval and (method not in widest or interval.half_width > widest[method].half_width):
                 widest[method] = interval
         return widest

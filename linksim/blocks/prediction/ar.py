@@ -27,8 +27,8 @@ class AutoregressivePredictor(Predictor):
     """Autoregressive model per angle-delay bin, fitted to the history and iterated.
 
     :param order: number of past samples the model uses.
-    :param method: "yule_walker" (biased autocorrelation, stable), "burg" (stable), or "ls" (covariance method).
-        The noise variance loads the diagonal of the equations.
+    :param method: "yule_walker" (biased autocorrelation, stable), "burg" (stable), or "ls" (covariance
+        method). The noise variance loads the diagonal of the equations.
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """
 

@@ -40,8 +40,8 @@ def temporal_correlation(delay_s: torch.Tensor, max_doppler_hz: torch.Tensor,
 def strongest_bins(history: Csi, num_bins: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The angle-delay bins with most signal power, over all terminal antennas.
 
-    :returns: their samples, complex128 ``[batch, user, time, bin]``, and their noise-corrected powers, float64
-        ``[batch, user, bin]``; fewer than ``num_bins`` if there are not as many.
+    :returns: their samples, complex128 ``[batch, user, time, bin]``, and their noise-corrected powers,
+        float64 ``[batch, user, bin]``; fewer than ``num_bins`` if there are not as many.
     """
     bins = to_angle_delay(history.h, history.panel)
     power = signal_power(bins, history.noise_variance).flatten(2).double()
@@ -57,8 +57,8 @@ def estimate_max_doppler(history: Csi) -> torch.Tensor:
     The user's strongest angle-delay bins are taken as independent Gaussian processes with Clarke correlation
     :math:`\mathbf R(f_d)`, own powers :math:`P_b` and white noise; minimises
     :math:`\sum_b \log\det\mathbf C_b + \mathbf y_b^H\mathbf C_b^{-1}\mathbf y_b` with
-    :math:`\mathbf C_b = P_b\mathbf R + \sigma^2\mathbf I`. Fitting :math:`J_0` to the averaged autocorrelation
-    instead underestimates users whose paths arrive from one side, which costs up to 9 dB of prediction.
+    :math:`\mathbf C_b = P_b\mathbf R + \sigma^2\mathbf I`. Fitting :math:`J_0` to the averaged
+    autocorrelation instead underestimates users whose paths arrive from one side, which costs up to 9 dB of prediction.
 
     :returns: ``[batch, user]``, float64, Hz.
     """

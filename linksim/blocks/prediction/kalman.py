@@ -27,8 +27,8 @@ def kalman_filter(y: torch.Tensor, coefficients: torch.Tensor, process_noise: to
                   power: torch.Tensor, noise_variance: torch.Tensor) -> torch.Tensor:
     """Kalman filter over all times with the companion-form AR state, every bin on its own.
 
-    The state is ``x_t = [g_t, ..., g_{t-order+1}]``, ``x_t = F x_{t-1} + [w_t, 0, ...]``, ``y_t = g_t + n_t``.
-    ``F`` is applied as a row of products and a shift, never as a matrix.
+    The state is ``x_t = [g_t, ..., g_{t-order+1}]``, ``x_t = F x_{t-1} + [w_t, 0, ...]`` and
+    ``y_t = g_t + n_t``. ``F`` is applied as a row of products and a shift, never as a matrix.
 
     :param y: complex, ``[..., time, bin]``.
     :param coefficients: ``[..., bin, order]``, first row of ``F``.

@@ -50,8 +50,8 @@ def prony_coefficients(sequences: torch.Tensor, order: int, noise_energy: torch.
 class PadPredictor(Predictor):
     """PAD: Prony's method on the dominant angle-delay bins, the others are zero.
 
-    Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain Channel
-    Predictions" (arXiv 1912.11330), Section IV. All samples of the history enter the Prony equations.
+    Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain
+    Channel Predictions" (arXiv 1912.11330), Section IV. All samples of the history enter the Prony equations.
 
     :param order: order N of the linear predictor of a bin; needs 2 N samples.
     :param energy_fraction: share of the energy held by the bins that are kept.
@@ -78,6 +78,7 @@ class PadPredictor(Predictor):
         truncate = noise_variance * (num_equations if self.method == "svd" else 0)
         coefficients = prony_coefficients(sequences, self.order, truncate)
         predicted = bins.new_zeros(*keep.shape, len(steps))
-        predicted[keep] = run_forward(sequences[..., None], coefficients[..., None, :], steps)[..., 0].to(bins.dtype)
+        extrapolated = run_forward(sequences[..., None], coefficients[..., None, :], steps)[..., 0]
+        predicted[keep] = extrapolated.to(bins.dtype)
         h = from_angle_delay(predicted.movedim(-1, -2), history.panel)
         return to_target_band(history.with_h(h, time_s), history, frequency_hz, self.band)

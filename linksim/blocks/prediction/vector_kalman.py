@@ -16,10 +16,10 @@ from linksim.types import PositiveFloat, PositiveInt
 
 def fit_matrix_autoregression(y: torch.Tensor, order: int, noise_variance: torch.Tensor,
                               loading: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    r"""Matrix AR model :math:`\mathbf h_t = \sum_i \mathbf A_i \mathbf h_{t-i} + \mathbf w_t` of each user.
+    r"""Matrix AR model :math:`\mathbf h_t = \sum_i \mathbf A_i \mathbf h_{t-i} + \mathbf w_t` of a user.
 
-    Least squares over all times and realisations with the noise taken off the covariances; directions in which
-    nothing stands out of the noise are damped.
+    Least squares over all times and realisations with the noise taken off the covariances; directions in
+    which nothing stands out of the noise are damped.
 
     :param y: complex128, ``[user, antenna, time, realisation]``.
     :param noise_variance: ``[user]``.

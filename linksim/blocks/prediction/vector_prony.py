@@ -35,8 +35,8 @@ def shared_predictor(covariance: torch.Tensor, order: int) -> torch.Tensor:
 class VectorPronyPredictor(Predictor):
     """Vector Prony: one linear predictor shared by all antennas and subcarriers.
 
-    Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain Channel
-    Predictions" (arXiv 1912.11330), Section III. Least squares is invariant to unitary transforms: full-band
+    Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain
+    Channel Predictions" (arXiv 1912.11330), Section III. Least squares is invariant to unitary transforms: full-band
     Prony in the angle-delay domain is the same predictor.
 
     :param order: number of past samples combined.

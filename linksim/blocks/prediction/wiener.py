@@ -32,7 +32,7 @@ def apply_over_time(matrix: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 def wiener_predict(y: torch.Tensor, power: torch.Tensor, noise_variance: torch.Tensor,
                    correlation: torch.Tensor, cross_correlation: torch.Tensor) -> torch.Tensor:
-    r"""LMMSE estimate :math:`\mathbf r_\ell^T(\mathbf R + \sigma^2/P_b\,\mathbf I)^{-1}\mathbf y_b` of every bin.
+    r"""LMMSE :math:`\mathbf r_\ell^T(\mathbf R + \sigma^2/P_b\,\mathbf I)^{-1}\mathbf y_b` for every bin.
 
     :math:`\mathbf R` is diagonalised once per user; in its eigenbasis the filter of every bin is a vector.
 

@@ -6,11 +6,12 @@ import torch
 
 
 def _dominant(h: torch.Tensor) -> torch.Tensor:
-    """Dominant right singular vectors: ``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to
-    ``[batch, user, time, subcarrier, bs_ant]``; for one UE antenna the channel itself."""
+    """Dominant right singular vectors times their singular values (so that a zero channel gives zero):
+    ``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, user, time, subcarrier, bs_ant]``."""
     if h.shape[2] == 1:
         return h[:, :, 0].movedim(2, -1)
-    return torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)[2][..., 0, :].conj()
+    _, values, right = torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)
+    return values[..., :1] * right[..., 0, :].conj()
 
 
 def _cosine(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:

@@ -62,11 +62,14 @@ def water_filling(gains: torch.Tensor, total: float = 1.0) -> torch.Tensor:
 
     Source: Cover and Thomas, Elements of Information Theory, 2nd ed., section 9.4.
     """
-    order = gains.argsort(-1, descending=True)
-    inverse = 1.0 / gains.gather(-1, order).clamp_min(torch.finfo(gains.dtype).tiny ** 0.5)
-    count = torch.arange(1, gains.shape[-1] + 1, dtype=gains.dtype, device=gains.device)
+    gain = gains.double()
+    order = gain.argsort(-1, descending=True)
+    inverse = 1.0 / gain.gather(-1, order).clamp_min(torch.finfo(gain.dtype).tiny ** 0.5)
+    count = torch.arange(1, gain.shape[-1] + 1, dtype=gain.dtype, device=gain.device)
     level = (total + inverse.cumsum(-1)) / count
     used = (level > inverse).sum(-1, keepdim=True).clamp_min(1)
     power = (level.gather(-1, used - 1) - inverse).clamp_min(0) * (count <= used)
-    power = torch.where(gains.amax(-1, keepdim=True) > 0, power, 0.0)
-    return torch.zeros_like(gains).scatter(-1, order, power)
+    # a level far above the total (tiny gains) cancels: rescale to the total
+    power = power * (total / power.sum(-1, keepdim=True).clamp_min(torch.finfo(gain.dtype).tiny))
+    power = torch.where(gain.amax(-1, keepdim=True) > 0, power, 0.0)
+    return torch.zeros_like(gains).scatter(-1, order, power.to(gains.dtype))

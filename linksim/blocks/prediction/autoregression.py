@@ -112,8 +112,11 @@ def fit_burg(y: torch.Tensor, order: int, loading: torch.Tensor | float) -> torc
     """
     forward, backward = y[..., 1:, :], y[..., :-1, :]
     coefficients = y.new_zeros(*y.shape[:-2], y.shape[-1], 0)
+    # Once the errors are rounding errors, their reflections are arbitrary: keep those small.
+    resolution = torch.finfo(y.real.dtype).eps * y.abs().square().mean(-2)
     for _ in range(order):
-        power = (forward.abs().square() + backward.abs().square()).sum(-2) / 2 + forward.shape[-2] * loading
+        power = (forward.abs().square() + backward.abs().square()).sum(-2) / 2
+        power = power + forward.shape[-2] * (loading + resolution)
         reflection = (forward * backward.conj()).sum(-2) / torch.where(power > 0, power, 1.0)
         mirrored = coefficients.flip(-1).conj()
         coefficients = torch.cat(

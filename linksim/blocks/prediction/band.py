@@ -46,7 +46,7 @@ def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tenso
     :returns: :math:`\gamma`, ``[user, delay]``.
     """
     size = covariance.shape[-1]
-    # Quadratic forms with delay vectors depend on sums along diagonals alone; lag k - l is at k - l + size - 1.
+    # Quadratic forms with delay vectors need only sums along diagonals; lag k - l is at k - l + size - 1.
     index = torch.arange(size)
     lag_index = index[:, None] - index + size - 1
     lags = torch.arange(1 - size, size, dtype=torch.float64)

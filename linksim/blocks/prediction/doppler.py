@@ -58,7 +58,8 @@ def estimate_max_doppler(history: Csi) -> torch.Tensor:
     :math:`\mathbf R(f_d)`, own powers :math:`P_b` and white noise; minimises
     :math:`\sum_b \log\det\mathbf C_b + \mathbf y_b^H\mathbf C_b^{-1}\mathbf y_b` with
     :math:`\mathbf C_b = P_b\mathbf R + \sigma^2\mathbf I`. Fitting :math:`J_0` to the averaged
-    autocorrelation instead underestimates users whose paths arrive from one side, which costs up to 9 dB of prediction.
+    autocorrelation instead underestimates users whose paths arrive from one side, which costs
+    up to 9 dB of prediction.
 
     :returns: ``[batch, user]``, float64, Hz.
     """

@@ -47,7 +47,7 @@ def rank_by_noise_level(eigenvalues: torch.Tensor, noise_variance: torch.Tensor)
 
 
 def rank_by_description_length(eigenvalues: torch.Tensor, num_windows: int) -> torch.Tensor:
-    """Number of signals by the minimum description length (Wax and Kailath, 1985, eq. 14 and 17).
+    """Number of signals by the minimum description length (Wax and Kailath, 1985).
 
     :param eigenvalues: real, ascending, ``[sequence, length]``.
     :param num_windows: windows averaged in the Gram matrix.
@@ -77,7 +77,8 @@ def extrapolate_exponentials(sequences: torch.Tensor, subspace: torch.Tensor,
     :param target: times in sampling periods after the first sample, ``[horizon]``.
     :returns: ``[sequence, horizon]``.
     """
-    # Least squares in closed form: without its last row, an orthonormal basis has Gram matrix I - last last^H.
+    # Least squares in closed form: the basis is orthonormal, without its last row its Gram matrix is I minus
+    # last last^H.
     last = subspace[..., -1, :, None].conj()
     product = subspace[..., :-1, :].mH @ subspace[..., 1:, :]
     remainder = (1 - last.mH @ last).real.clamp_min(_RESOLUTION)

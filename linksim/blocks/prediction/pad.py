@@ -51,7 +51,7 @@ class PadPredictor(Predictor):
     """PAD: Prony's method on the dominant angle-delay bins, the others are zero.
 
     Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain
-    Channel Predictions" (arXiv 1912.11330), Section IV. All samples of the history enter the Prony equations.
+    Channel Predictions" (arXiv 1912.11330). All samples of the history enter the Prony equations.
 
     :param order: order N of the linear predictor of a bin; needs 2 N samples.
     :param energy_fraction: share of the energy held by the bins that are kept.

@@ -93,8 +93,7 @@ def matrix_kalman_predict(y: torch.Tensor, matrices: torch.Tensor, process: torc
 class VectorKalmanPredictor(Predictor):
     """Kalman filter with a matrix autoregressive state over the antennas, shared by all subcarriers.
 
-    Kim et al., "Massive MIMO Channel Prediction: Kalman Filtering vs. Machine Learning" (arXiv 2009.09967),
-    Section III.
+    Kim et al., "Massive MIMO Channel Prediction: Kalman Filtering vs. Machine Learning" (arXiv 2009.09967).
 
     :param order: order of the matrix autoregressive model.
     :param loading: regularisation of its fit, in units of the noise variance.

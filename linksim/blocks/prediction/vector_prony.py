@@ -36,8 +36,8 @@ class VectorPronyPredictor(Predictor):
     """Vector Prony: one linear predictor shared by all antennas and subcarriers.
 
     Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain
-    Channel Predictions" (arXiv 1912.11330), Section III. Least squares is invariant to unitary transforms: full-band
-    Prony in the angle-delay domain is the same predictor.
+    Channel Predictions" (arXiv 1912.11330). Least squares is invariant to
+    unitary transforms: full-band Prony in the angle-delay domain is the same predictor.
 
     :param order: number of past samples combined.
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.

@@ -79,7 +79,7 @@ def test_cdl_equals_sionna(profile, monkeypatch):
     monkeypatch.setattr(sionna_rays._Recorder, "forward", record_and_contract)
     with sionna_seed(3):
         rays = sionna_rays._draw_cdl(Channel(model=profile, num_users=2, speed_kmh=50), 2, "cpu", "double")
-    h = frequency_response(rays, 2.4e9, torch.arange(4) * PERIOD_S, OFFSET_HZ)
+    h = frequency_response(rays, 2.4e9, torch.arange(4, dtype=torch.float64) * PERIOD_S, OFFSET_HZ)
     coefficients, delays = seen[0]  # [link, 1, 1, path, ue_ant, bs_ant, time] as Sionna's generator returns it
     reference = cir_to_ofdm_channel(OFFSET_HZ.to(delays), coefficients.permute(0, 2, 4, 1, 5, 3, 6),
                                     delays.permute(0, 2, 1, 3))[:, 0, :, 0]

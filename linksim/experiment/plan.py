@@ -22,7 +22,7 @@ class Axis:
     key: str
     column: str
     label: str
-    values: tuple[float, ...]
+    values: tuple[float | str, ...]
     stage: str
 
 
@@ -48,7 +48,7 @@ class Plan:
 
     scenario: Scenario
     axes: tuple[Axis, ...]
-    points: tuple[dict[str, float], ...]
+    points: tuple[dict[str, float | str], ...]
     channel_points: tuple[ChannelPoint, ...]
 
     @property
@@ -107,6 +107,11 @@ def channel_identity(scenario: Scenario) -> str:
 def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
     """Seed of a work unit, from (seed, channel point, chunk index) alone."""
     return stream_seed(scenario.seed, "test", point.identity, chunk)
+
+
+def format_value(value: float | str) -> str:
+    """An axis value for people."""
+    return value.replace("_", " ") if isinstance(value, str) else f"{value:g}"
 
 
 def axis_label(key: str) -> str:

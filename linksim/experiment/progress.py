@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from linksim.experiment.plan import Plan
+from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
 from linksim.link.names import model_name
 
@@ -46,7 +46,7 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
                                if scenario.acquisition.type != "perfect" else ""))
     grid.add_row("SNR", CONVENTIONS["SNR"])
     for axis in plan.axes:
-        grid.add_row("sweep", f"{axis.label}: {', '.join(f'{v:g}' for v in axis.values)}  "
+        grid.add_row("sweep", f"{axis.label}: {', '.join(format_value(v) for v in axis.values)}  "
                               f"[dim]({axis.key}, repeats from {axis.stage})[/dim]")
     grid.add_row("methods", ", ".join(plan.method_names))
     for line in blocks:

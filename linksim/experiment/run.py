@@ -18,7 +18,7 @@ from rich.console import Console
 from linksim import __version__
 from linksim.errors import ScenarioError
 from linksim.experiment.execute import make_executor
-from linksim.experiment.plan import ChannelPoint, Plan, make_plan
+from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
 from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, interval_of, percentiles, summarize_unit, total
@@ -163,7 +163,7 @@ class _Session:
 
     def _point_label(self, point: ChannelPoint) -> str:
         values = self.plan.points[point.points[0][0]]
-        named = [f"{axis.label} {values[axis.key]:g}" for axis in self.plan.axes if axis.stage == "channel"]
+        named = [f"{axis.label} {format_value(values[axis.key])}" for axis in self.plan.axes if axis.stage == "channel"]
         return ", ".join(named) or "all points"
 
     def _finish(self, status: str) -> Results:

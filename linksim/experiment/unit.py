@@ -73,7 +73,9 @@ class UnitRunner:
             "method": pa.DictionaryArray.from_arrays(pa.array(methods, pa.int16()), self.plan.method_names),
         }
         for key in self.plan.scenario.sweep:
-            data[axis_column(key)] = pa.array([self.plan.points[i][key] for i in index], pa.float64())
+            values = [self.plan.points[i][key] for i in index]
+            kind = pa.string() if isinstance(values[0], str) else pa.float64()
+            data[axis_column(key)] = pa.array(values, kind)
         for name, values in joined.items():
             data[name] = pa.array(values, pa.float32())
         about = {"counters": dict(counters), "notes": sorted(notes)}

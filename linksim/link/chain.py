@@ -115,6 +115,8 @@ def _rows(index: int, scenario: Scenario, true: torch.Tensor,
                for m in scenario.methods]
     if "genie" in estimates:
         entries.append((BOUNDS["genie_lmmse"], "genie", None))
+    if "perfect_csi_zf" in scenario.bounds and needs_link(scenario):
+        entries.append((BOUNDS["perfect_csi_zf"], None, "zf"))
     rows = []
     for name, key, precoder_reference in entries:
         h_hat, measures = (true, {}) if key is None else estimates[key]

@@ -82,19 +82,19 @@ def load_plugins(paths: list[str]) -> None:
 
 
 def sweep_points(scenario: Scenario, source: str = "scenario", lines: dict[Path_, int] | None = None
-                 ) -> list[dict[str, float]]:
+                 ) -> list[dict[str, float | str]]:
     """Every combination of the sweep axes' values, first axis slowest; one empty point without axes.
 
-    :raises ScenarioError: an axis that names no numeric field.
+    :raises ScenarioError: an axis that names no field that can be swept.
     """
     for key in scenario.sweep:
         try:
             value = _get(scenario, key)
         except KeyError as error:
             raise ScenarioError(_place(source, lines or {}, ("sweep", key)) + f": {error.args[0]}") from None
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ScenarioError(
-                _place(source, lines or {}, ("sweep", key)) + f": not a numeric field (it is {value!r})"
+                _place(source, lines or {}, ("sweep", key)) + f": not a number or a name (it is {value!r})"
             )
         if key.partition(".")[0] not in STAGE_OF_SECTION:
             raise ScenarioError(

@@ -21,6 +21,7 @@ STAGE_OF_SECTION = {
 PERFECT_CSI = "perfect CSI"
 BOUNDS = {
     "genie_lmmse": "genie LMMSE bound",
+    "perfect_csi_zf": "perfect-CSI ZF bound",
     "sum_capacity": "sum capacity",
 }
 
@@ -203,14 +204,16 @@ class Scenario(Section):
     acquisition: Acquisition = Acquisition()
     link: Link = Link()
     methods: list[Method] = Field(min_length=1, description="The curves.")
-    bounds: list[Literal["genie_lmmse", "sum_capacity"]] = Field(
-        ["genie_lmmse", "sum_capacity"], description="Physical limits drawn beside the methods."
+    bounds: list[Literal["genie_lmmse", "perfect_csi_zf", "sum_capacity"]] = Field(
+        ["genie_lmmse", "sum_capacity"], description="Physical limits drawn beside the methods: LMMSE prediction "
+        "with the geometry known, zero forcing with the true channel (the limit of methods precoded by zf), "
+        "dirty-paper coding."
     )
     metrics: list[str] = Field(
         ["nmse_db", "sgcs", "rate_bps_hz", "sum_rate_bps_hz"], description="What is reported.", min_length=1
     )
-    sweep: dict[str, list[float | int]] = Field(
-        {}, description="Axes: any numeric field by its dotted path, with its values."
+    sweep: dict[str, list[float | int | str]] = Field(
+        {}, description="Axes: any numeric field, or choice between names, by its dotted path, with its values."
     )
     run: Run = Run()
     training: Training = Training()

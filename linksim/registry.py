@@ -8,9 +8,8 @@ options and defaults are written once, in its constructor.
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -21,6 +20,9 @@ import pydantic
 
 from linksim import types as option_types
 from linksim.errors import ScenarioError
+from linksim.faults import booleans_as_numbers, describe, nearest, suggestion
+
+__all__ = ["KINDS", "BlockSpec", "catalogue", "create", "find", "nearest", "register", "validate_options"]
 
 KINDS = ("predictor", "precoder")
 
@@ -29,6 +31,8 @@ KINDS = ("predictor", "precoder")
 class BlockSpec:
     """What is known of a block without importing it.
 
+    :param doc: the whole docstring.
+    :param source: ``module:Class`` of a built-in block, the file of a plugged-in one.
     :param options: the constructor's keyword arguments as a pydantic model.
     :param min_history: history samples it needs; each option named in ``history_per_option`` adds its value
         times the factor given there.
@@ -36,12 +40,17 @@ class BlockSpec:
 
     kind: str
     name: str
-    summary: str
+    doc: str
     source: str
     options: type[pydantic.BaseModel]
     min_history: int = 1
     history_per_option: dict[str, int] = field(default_factory=dict)
     trains: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first line."""
+        return self.doc.partition("\n")[0]
 
     def required_history(self, options: dict[str, Any]) -> int:
         """History samples needed with these (validated) options."""
@@ -62,7 +71,7 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
     :param min_history: fewest history samples the block works with.
     :param history_per_option: extra samples per unit of a constructor option, e.g. ``{"order": 2}``.
     :param trains: the block is fitted on training drops before a run.
-    :raises ValueError: unknown kind.
+    :raises ValueError: unknown kind, a name that is taken, or a class that is no torch module.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of block {kind!r}: one of {', '.join(KINDS)}")
@@ -71,11 +80,14 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
         cls.block_name = name
         if cls.__module__.startswith("linksim.blocks."):
             return cls  # found by its source
-        spec = BlockSpec(
-            kind, name, _first_line(cls.__doc__), inspect.getsourcefile(cls) or cls.__module__,
-            _options_of_class(cls), min_history, dict(history_per_option or {}), trains,
-        )
-        _plugins[kind, name] = (spec, cls)
+        source = _source_of(cls)
+        # the same file again is an edit (a notebook's cell, a plugin changed on disk); another one is a clash
+        taken = _plugins[kind, name][0].source if (kind, name) in _plugins else None
+        if (kind, name) in _built_in() or taken not in (None, source):
+            raise ValueError(f"there is already a {kind} {name!r} ({taken or 'built in'}): choose another name")
+        _plugins[kind, name] = (
+            BlockSpec(kind, name, inspect.cleandoc(cls.__doc__ or ""), source, _options_of_class(cls), min_history,
+                      dict(history_per_option or {}), trains), cls)
         return cls
 
     return decorate
@@ -95,7 +107,7 @@ def _built_in() -> dict[tuple[str, str], BlockSpec]:
                         extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
                         module = ".".join(("linksim", "blocks", *path.relative_to(folder).with_suffix("").parts))
                         found[kind, name] = BlockSpec(
-                            kind, name, _first_line(ast.get_docstring(node)), f"{module}:{node.name}",
+                            kind, name, ast.get_docstring(node) or "", f"{module}:{node.name}",
                             _options_of_source(node), **extra,
                         )
     return found
@@ -120,11 +132,6 @@ def find(kind: str, name: str) -> BlockSpec:
     return specs[name]
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The closest of some names, for error messages; the name itself where there is none."""
-    return (difflib.get_close_matches(name, list(names), 1, 0.0) or [name])[0]
-
-
 def validate_options(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any]:
     """The block's options with types checked and defaults filled in.
 
@@ -132,13 +139,16 @@ def validate_options(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any]
     """
     for option in options:
         if option not in spec.options.model_fields:
-            known = ", ".join(spec.options.model_fields) or "none"
-            raise ScenarioError(f"{spec.kind} {spec.name!r} has no option {option!r}; it has: {known}")
+            raise ScenarioError(f"{spec.kind} {spec.name!r} has no option {option!r}: "
+                                + suggestion(str(option), spec.options.model_fields))
     try:
-        return spec.options.model_validate(options).model_dump()
+        checked = spec.options.model_validate(options).model_dump()
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {first['loc'][0]!r}: {first['msg']}") from None
+        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {first['loc'][0]!r}: {describe(first)}") from None
+    for option, *_ in booleans_as_numbers(options, checked):
+        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {option!r}: a number needed (given true or false)")
+    return checked
 
 
 def create(kind: str, name: str, options: dict[str, Any] | None = None) -> Any:
@@ -154,8 +164,12 @@ def create(kind: str, name: str, options: dict[str, Any] | None = None) -> Any:
     return getattr(import_module(module), cls)(**values)
 
 
-def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().partition("\n")[0]
+def _source_of(cls: type) -> str:
+    """The file of a class, or its module where there is none (a notebook)."""
+    try:
+        return inspect.getsourcefile(cls) or cls.__module__
+    except (TypeError, OSError):
+        return cls.__module__
 
 
 def _model(name: str, fields: dict[str, tuple[Any, Any]]) -> type[pydantic.BaseModel]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.precoding.linear import effective_channel, is_deficient
+from linksim.blocks.precoding.linear import effective_channel, gram_matrix, is_deficient
 from linksim.csi import Csi
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm
@@ -63,5 +63,4 @@ def count_deficient(h_hat: torch.Tensor, num_streams: int) -> int:
 
     :param h_hat: ``[batch, time, subcarrier, user, ue_ant, bs_ant]``.
     """
-    rows = effective_channel(h_hat, num_streams)
-    return int(is_deficient(rows @ rows.mH).sum())
+    return int(is_deficient(gram_matrix(effective_channel(h_hat, num_streams))).sum())

@@ -20,17 +20,22 @@ def stream_sinr(h: torch.Tensor, weights: torch.Tensor, noise_variance: float) -
     num_users, ue_ant = h.shape[-3:-1]
     num_streams = weights.shape[-1] // num_users
     received = h @ weights.unsqueeze(-3)  # [..., user, ue_ant, all streams]
-    own = torch.stack(
-        [received[..., u, :, u * num_streams:(u + 1) * num_streams] for u in range(num_users)], -3
-    )
     if ue_ant == 1:
-        total = received.abs().square().sum((-2, -1)) + noise_variance
-        signal = own.abs().square().squeeze(-2)
-        return signal / (total.unsqueeze(-1) - signal)
-    noise = noise_variance * torch.eye(ue_ant, dtype=h.dtype, device=h.device)
-    covariance = received @ received.mH + noise
-    share = (own.conj() * torch.linalg.solve(covariance, own)).sum(-2).real
-    return share / (1 - share).clamp_min(torch.finfo(share.dtype).eps)
+        power = received.squeeze(-2).abs().square()  # [..., user, all streams]
+        # summed without the stream's own power: total minus own would cancel at high SNR
+        others = 1 - torch.eye(power.shape[-1], dtype=power.dtype, device=power.device)
+        sinr = power / (power @ others + noise_variance)
+        return _own(sinr, num_users, num_streams)
+    received = received.to(torch.complex128)
+    noise = noise_variance * torch.eye(ue_ant, dtype=received.dtype, device=h.device)
+    filtered = torch.linalg.inv(received @ received.mH + noise) @ received
+    share = _own((received.conj() * filtered).sum(-2).real, num_users, num_streams)
+    return (share / (1 - share).clamp_min(torch.finfo(share.dtype).eps)).to(h.real.dtype)
+
+
+def _own(values: torch.Tensor, num_users: int, num_streams: int) -> torch.Tensor:
+    """Each user's own streams: ``[..., user, user * stream]`` to ``[..., user, stream]``."""
+    return values.unflatten(-1, (num_users, num_streams)).diagonal(dim1=-3, dim2=-2).mT
 
 
 def achievable_rate(sinr: torch.Tensor) -> torch.Tensor:

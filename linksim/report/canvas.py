@@ -10,10 +10,10 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -24,14 +24,17 @@ MAX_LABEL = 46
 LEGEND_ROW_IN = 0.15
 
 
-def new_figure(num_panels: int = 1, panel_height_in: float = style.PANEL_HEIGHT_IN) -> tuple[Figure, list[Any]]:
+def new_figure(
+    num_panels: int = 1, panel_height_in: float = style.PANEL_HEIGHT_IN
+) -> tuple[Figure, list[Axes]]:
     """A figure with panels that share both axes' limits: one column wide, or the page for several panels."""
     num_columns = {1: 1, 2: 2, 3: 3}.get(num_panels, 2)
     num_rows = math.ceil(num_panels / num_columns)
     width = style.COLUMN_WIDTH_IN if num_columns == 1 else style.PAGE_WIDTH_IN
     figure = Figure(figsize=(width, panel_height_in * num_rows), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False).flatten().tolist()
+    grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
+    panels = grid.flatten().tolist()
     for panel in panels[num_panels:]:
         panel.set_visible(False)
     return figure, panels[:num_panels]

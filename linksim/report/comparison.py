@@ -98,8 +98,10 @@ def _with_values(axis: Axis, values: Iterable[float]) -> Axis:
 def _with_fixed_axes(frame: pandas.DataFrame, run: Run, axes: Sequence[Axis]) -> pandas.DataFrame:
     """An axis that only another run sweeps gets the value this run's scenario fixes."""
     own = {axis.column for axis in run.axes}
-    fixed = {axis.column: _field(run.manifest.get("scenario"), axis.key) for axis in axes if axis.column not in own}
-    return frame.assign(**fixed)
+    scenario = run.manifest.get("scenario")
+    return frame.assign(
+        **{axis.column: _field(scenario, axis.key) for axis in axes if axis.column not in own}
+    )
 
 
 def _field(scenario: Any, key: str) -> float:

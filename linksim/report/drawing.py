@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from linksim.report.wording import number_text, value_text
 EXACT_DB = -100.0
 """NMSE at or below this is the rounding error of complex64: drawn, it would flatten all other curves."""
 MAX_TICKS = 10
+MAX_Y_LABEL = 36
 MAX_CDF_POINTS = 400
 
 
@@ -50,12 +52,11 @@ def _curve(panel: Axes, one: Series, rows: pandas.DataFrame) -> Line2D:
     looks = one.style.line() if len(rows) > 1 else {**one.style.line(), **one.style.dot()}
     (line,) = panel.plot(x, value, **looks)
     low, high = _finite_interval(rows)
+    color, zorder = one.style.color, one.style.zorder
     if len(rows) > 1 and numpy.isfinite(low).any():
-        panel.fill_between(
-            x, low, high, color=one.style.color, alpha=style.BAND_ALPHA, linewidth=0, zorder=one.style.zorder - 1
-        )
+        panel.fill_between(x, low, high, color=color, alpha=style.BAND_ALPHA, linewidth=0, zorder=zorder - 1)
     elif numpy.isfinite(low).any():
-        panel.vlines(x, low, high, color=one.style.color, linewidth=0.9, zorder=one.style.zorder)
+        panel.vlines(x, low, high, color=color, linewidth=0.9, zorder=zorder)
     return line
 
 
@@ -136,13 +137,12 @@ def _label_outside(axes: Sequence[Axes], x_label: str, y_label: str) -> None:
     """Labels at the left and lowest panels only; a panel with none below it counts as lowest."""
     for panel in axes:
         place = panel.get_subplotspec()
-        num_rows, num_columns = place.get_gridspec().get_geometry()
-        lowest = place.num1 + num_columns >= len(axes)
+        lowest = place.num1 + place.get_gridspec().ncols >= len(axes)
         panel.tick_params(labelbottom=lowest)
         if lowest:
             panel.set_xlabel(x_label)
         if place.is_first_col():
-            panel.set_ylabel(y_label)
+            panel.set_ylabel("\n".join(textwrap.wrap(y_label, MAX_Y_LABEL)))
 
 
 def _finish(figure: Figure, heading: str, series: Sequence[Series], drawn: dict[str, Any]) -> Figure:

@@ -17,7 +17,12 @@ from linksim.report.comparison import Comparison
 from linksim.report.drops import read_measure
 from linksim.report.views import View, at, line_of, relevant_axes, representative, values_of, views
 from linksim.report.wording import (
-    axis_name, capitalised, describe, file_stem, point_text, with_unit,
+    axis_name,
+    capitalised,
+    describe,
+    file_stem,
+    point_text,
+    with_unit,
 )
 
 DISTRIBUTIONS = {

@@ -161,8 +161,9 @@ def _methods(manifest: dict[str, Any], metrics: pandas.DataFrame) -> tuple[Metho
         )
         for method in manifest.get("methods") or ()
     }
-    found = {name: Method(name, _guess_kind(name)) for name in dict.fromkeys(metrics["method"])}
-    return tuple({**listed, **{name: method for name, method in found.items() if name not in listed}}.values())
+    for name in dict.fromkeys(metrics["method"]):
+        listed.setdefault(name, Method(name, _guess_kind(name)))
+    return tuple(listed.values())
 
 
 def _guess_kind(name: str) -> str:

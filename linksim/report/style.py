@@ -30,6 +30,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.4)), (0, (5, 1.4, 1, 1.4)))
 BOUND_COLORS = ("#000000", "#6E6E6E", "#9A9A9A")
 BOUND_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3)))
 RUN_DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.5)), (0, (1, 1.2)), (0, (4.5, 1.5, 1, 1.5)))
+RUN_SHADES = ("#000000", "#8A8A8A", "#5A5A5A", "#B0B0B0")
 
 RC: dict[str, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 8,
@@ -61,7 +62,6 @@ class LineStyle:
     linewidth: float = 1.1
     zorder: float = 3.0
     hollow: bool = False
-    limit: bool = False
 
     def line(self) -> dict[str, Any]:
         """Keyword arguments for `matplotlib.axes.Axes.plot`."""
@@ -88,8 +88,7 @@ def line_styles(methods: Sequence[Method]) -> dict[str, LineStyle]:
             styles[method.name] = LineStyle("#000000", linewidth=1.4, zorder=2.6)
         elif method.kind == "bound":
             color = BOUND_COLORS[num_bounds % len(BOUND_COLORS)]
-            styles[method.name] = LineStyle(color, BOUND_DASHES[num_bounds % len(BOUND_DASHES)], zorder=2.5,
-                                            limit=True)
+            styles[method.name] = LineStyle(color, BOUND_DASHES[num_bounds % len(BOUND_DASHES)], zorder=2.5)
             num_bounds += 1
         else:
             # 12 colours, 15 markers and 3 dashes: no combination repeats before 60 methods.
@@ -102,10 +101,12 @@ def line_styles(methods: Sequence[Method]) -> dict[str, LineStyle]:
 
 
 def style_of_run(style: LineStyle, run_index: int) -> LineStyle:
-    """The style when several runs share a figure: the dashes tell the run, colour and marker the method."""
+    """The style when several runs share a figure.
+
+    Colour and marker still tell the method, the dashes tell the run. Limits and perfect CSI have neither
+    colour nor marker: they keep their dashes, and the shade of grey tells the run.
+    """
+    if not style.marker:
+        return replace(style, color=RUN_SHADES[run_index % len(RUN_SHADES)])
     dashes = RUN_DASHES[run_index % len(RUN_DASHES)]
-    if style.marker:
-        return replace(style, linestyle=dashes, hollow=run_index % 2 == 1)
-    if style.limit:  # grey and thin, for its dashes no longer set it apart
-        return replace(style, linestyle=dashes, color="#8A8A8A", linewidth=0.9)
-    return replace(style, linestyle=dashes)
+    return replace(style, linestyle=dashes, hollow=run_index % 2 == 1)

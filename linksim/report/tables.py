@@ -11,7 +11,13 @@ from linksim.report.comparison import Comparison
 from linksim.report.load import Axis
 from linksim.report.views import at, line_of, relevant_axes, representative, values_of, views
 from linksim.report.wording import (
-    MISSING, capitalised, describe, number_text, point_text, value_text, with_unit,
+    MISSING,
+    capitalised,
+    describe,
+    number_text,
+    point_text,
+    value_text,
+    with_unit,
 )
 
 

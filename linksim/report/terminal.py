@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,6 +18,7 @@ from linksim.report.views import values_of
 MAX_WIDTH = 100
 MAX_METHOD = 30
 MAIN_METRICS = ("nmse_db", "sgcs", "rate_bps_hz", "sum_rate_bps_hz")
+MIN_COLUMN = 8
 PADDING = 2
 
 
@@ -52,31 +55,26 @@ def _rich(table: Table, width: int) -> RichTable:
     )
     rich_table.add_column("Method", no_wrap=True, overflow="ellipsis", max_width=method_width)
     for index in kept:
-        rich_table.add_column(_heading(table.columns[index]), justify="right", no_wrap=True)
+        rich_table.add_column(_heading(table, index), justify="right", no_wrap=True)
     for label, cells in table.rows:
         rich_table.add_row(Text(label), *(Text(cells[index]) for index in kept))
     return rich_table
 
 
-def _heading(text: str) -> Text:
-    """Long headings on two lines, the unit below."""
-    label, bracket, unit = text.partition(" (")
-    return Text(f"{label}\n({unit}" if bracket else text)
+def _heading(table: Table, index: int) -> Text:
+    """A heading broken into lines no wider than the column's cells."""
+    width = max(MIN_COLUMN, *(cell_len(cells[index]) for _, cells in table.rows))
+    return Text("\n".join(textwrap.wrap(table.columns[index], width, break_long_words=False)))
 
 
-def _widths(table: Table) -> list[int]:
-    return [
-        max(
-            *(cell_len(line) for line in _heading(column).plain.split("\n")),
-            *(cell_len(cells[index]) for _, cells in table.rows),
-        ) + PADDING
-        for index, column in enumerate(table.columns)
-    ]
+def _width(table: Table, index: int) -> int:
+    lines = [*_heading(table, index).plain.split("\n"), *(cells[index] for _, cells in table.rows)]
+    return max(map(cell_len, lines)) + PADDING
 
 
 def _fitting(table: Table, width: int) -> list[int]:
     """The columns that fit: the first ones for metrics, evenly picked for the values of an axis."""
-    widths = _widths(table)
+    widths = [_width(table, index) for index in range(len(table.columns))]
     if not table.metric:
         kept, used = [], 0
         for index, one in enumerate(widths):

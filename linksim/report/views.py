@@ -83,7 +83,9 @@ def representative(rows: pandas.DataFrame, axes: Sequence[Axis]) -> dict[str, fl
     return point
 
 
-def views(comparison: Comparison, metric_names: str | Sequence[str], *, against_axes: bool = True) -> list[View]:
+def views(
+    comparison: Comparison, metric_names: str | Sequence[str], *, against_axes: bool = True
+) -> list[View]:
     """How to draw a metric: one view per axis it depends on; one without x-axis if it depends on none.
 
     :param against_axes: False gives a single view without x-axis, all axes as panels or fixed: for figures
@@ -109,7 +111,9 @@ def _single_values(rows: pandas.DataFrame, axes: Sequence[Axis]) -> dict[str, fl
     }
 
 
-def _view(rows: pandas.DataFrame, x_axis: Axis | None, others: Sequence[Axis], single: dict[str, float]) -> View:
+def _view(
+    rows: pandas.DataFrame, x_axis: Axis | None, others: Sequence[Axis], single: dict[str, float]
+) -> View:
     few = [axis for axis in others if rows[axis.column].nunique() <= MAX_PANELS]
     panel_axes = few[:1]
     fixed = representative(rows, [axis for axis in others if axis not in panel_axes])

@@ -19,7 +19,8 @@ def describe(name: str) -> Metric:
     except KeyError:
         unit = "dB" if name.endswith("_db") else "bit/s/Hz" if name.endswith("_bps_hz") else ""
         label = name.removesuffix("_bps_hz").removesuffix("_db").replace("_", " ")
-        return Metric(name, label, unit, "no definition in this version's catalogue", name, "mean", True, True)
+        definition = "no definition in this version's catalogue"
+        return Metric(name, label, unit, definition, name, "mean", higher_is_better=True, needs_link=True)
 
 
 def capitalised(text: str) -> str:
@@ -28,7 +29,11 @@ def capitalised(text: str) -> str:
 
 
 def with_unit(label: str, unit: str) -> str:
-    return f"{capitalised(label)} ({unit})" if unit else capitalised(label)
+    """``NMSE (dB)``; a label that ends in brackets already gets ``in dB``, not a second pair."""
+    label = capitalised(label)
+    if not unit:
+        return label
+    return f"{label} in {unit}" if label.endswith(")") else f"{label} ({unit})"
 
 
 def axis_name(axis: Axis) -> str:

@@ -14,7 +14,9 @@ import pandas
 import pytest
 
 SNR_AXIS = {"key": "link.snr_db", "column": "snr_db", "label": "SNR (dB)", "stage": "precoding"}
-SPEED_AXIS = {"key": "channel.speed_kmh", "column": "speed_kmh", "label": "UE speed (km/h)", "stage": "channel"}
+SPEED_AXIS = {
+    "key": "channel.speed_kmh", "column": "speed_kmh", "label": "UE speed (km/h)", "stage": "channel",
+}
 METHODS = [
     ("perfect CSI", "reference"), ("hold", "reference"), ("Wiener", "method"), ("AR(4)", "method"),
     ("Kalman", "method"), ("PAD", "method"), ("matrix pencil", "method"), ("ridge", "method"),
@@ -27,14 +29,16 @@ NUM_STEPS = 4
 
 def synthetic_values(place: int, snr_db: float, speed_kmh: float) -> dict[str, float]:
     """Every metric of the method at that place; perfect CSI (0) has NMSE −∞, the capacity (13) only rates."""
-    error_db = -math.inf if place == 0 else -24 + 1.1 * ((place * 5) % 13) + 9 * math.log10(1 + speed_kmh / 10)
+    quality_db = 1.1 * ((place * 5) % 13)
+    error_db = -math.inf if place == 0 else -24 + quality_db + 9 * math.log10(1 + speed_kmh / 10)
     error = 10 ** (error_db / 10)
     rate = math.log2(1 + 10 ** (snr_db / 10) / (1 + error * 10 ** (snr_db / 10)))
     if place == 13:
         return {"rate_bps_hz": rate + 0.8, "sum_rate_bps_hz": 2 * rate + 1.6}
     steps = {f"nmse_step_{step}_db": error_db + 1.5 * (step - 2) for step in range(1, NUM_STEPS + 1)}
     return {
-        "nmse_db": error_db, "sgcs": 1 / (1 + error), "rate_bps_hz": rate, "sum_rate_bps_hz": 2 * rate, **steps,
+        "nmse_db": error_db, "sgcs": 1 / (1 + error),
+        "rate_bps_hz": rate, "sum_rate_bps_hz": 2 * rate, **steps,
     }
 
 
@@ -86,7 +90,8 @@ def write(
         "scenario_name": folder.name, "description": "UMa at 3.5 GHz; invented numbers.", "status": "done",
         "scenario": {"name": folder.name, "link": {"snr_db": snr[0]}, "channel": {"speed_kmh": speed[0]}},
         "scenario_text": f"name: {folder.name}  # <b>as written</b>\nsweep:\n  link.snr_db: {list(snr)}\n",
-        "hash": "9f2c1a7e44b0", "versions": {"linksim": "0.1.0", "torch": "2.13.0"}, "seed": 1, "chunk_size": 64,
+        "hash": "9f2c1a7e44b0", "versions": {"linksim": "0.1.0", "torch": "2.13.0"},
+        "seed": 1, "chunk_size": 64,
         "device": "cpu", "wall_time_s": 754.2, "command": "python run_sim.py scenarios/a.yaml", "axes": axes,
         "methods": [{"name": name, "kind": kind, "summary": f"What {name} does."} for name, kind in methods],
         "metrics": METRICS, "notes": ["Pilots are sparser than the coherence bandwidth."],

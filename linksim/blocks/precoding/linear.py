@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-DEFICIENT = 1e-6
+DEFICIENT = 1e-9
 """A Gram matrix whose Cholesky pivots spread further than this is treated as rank deficient."""
 
 
@@ -28,15 +28,21 @@ def regularized_inverse(h: torch.Tensor, loading: float) -> torch.Tensor:
     :param loading: non-negative.
     :returns: ``[..., bs_ant, stream]``; zero where ``h`` is zero.
     """
-    gram = h @ h.mH
+    gram = gram_matrix(h)
     scale = gram.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
-    identity = torch.eye(h.shape[-2], dtype=h.dtype, device=h.device)
+    identity = torch.eye(h.shape[-2], dtype=gram.dtype, device=h.device)
     loaded = gram + loading * identity
     deficient = is_deficient(loaded)[..., None, None]
-    # 1e-3 of the mean gain: small beside any usable eigenvalue, large beside rounding in complex64
-    loaded = loaded + deficient * (1e-3 * scale + torch.finfo(scale.dtype).tiny) * identity
+    # small beside any usable eigenvalue, large beside the rounding of complex64 CSI
+    loaded = loaded + deficient * (1e-5 * scale + torch.finfo(torch.float32).tiny) * identity
     # the explicit inverse of many small matrices is ten times faster than solving with wide right-hand sides
-    return (torch.linalg.inv(loaded) @ h).mH
+    return (torch.linalg.inv(loaded).to(h.dtype) @ h).mH
+
+
+def gram_matrix(h: torch.Tensor) -> torch.Tensor:
+    """H H^H in double precision, so that nearly parallel users are told apart: ``[..., stream, stream]``."""
+    wide = h.to(torch.complex128)
+    return wide @ wide.mH
 
 
 def is_deficient(gram: torch.Tensor) -> torch.Tensor:

@@ -56,6 +56,8 @@ class RidgePredictor(ClosedFormPredictor):
         scale = _scale(batch.history)
         features, classes = self._features(batch.history, scale)
         labels = self._to_rows(target.h / scale, target)
+        # double precision: the penalties tried reach below the rounding of single precision sums
+        features, labels = features.to(torch.complex128), labels.to(torch.complex128)
         sums = self._sums.setdefault(validation, [
             torch.zeros(self.num_classes, features.shape[-1], n, dtype=torch.complex128)
             for n in (features.shape[-1], labels.shape[-1])

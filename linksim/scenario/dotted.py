@@ -1,0 +1,105 @@
+"""Dotted paths into a scenario: ``channel.speed_kmh``, ``methods.AR.predictor.order``.
+
+A method is found by its name or number. A block given by its bare name is opened up on the way:
+``predictor: ar`` with ``order`` set to 6 becomes ``predictor: {type: ar, order: 6}``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from linksim import registry
+from linksim.faults import suggestion
+from linksim.scenario.schema import PERFECT_CSI, Link, Method, Scenario, Section, block_of
+from linksim.scenario.source import Place
+
+
+def replaced(data: Any, key: str, value: Any) -> Any:
+    """A copy of nested dictionaries and lists with one value replaced.
+
+    :raises KeyError: nothing can be set there; the text says why.
+    """
+    if isinstance(data, list):
+        index, rest = _item(data, key)
+        copy = list(data)
+        copy[index] = replaced(_as_method(data[index]), rest, value) if rest else value
+        return copy
+    if not isinstance(data, dict):
+        raise KeyError(f"nothing can be set below {data!r}")
+    head, _, rest = key.partition(".")
+    if not rest:
+        return {**data, head: value}
+    child = data.get(head)
+    if head in registry.KINDS:
+        child = _opened(head, child, data)
+    return {**data, head: replaced({} if child is None else child, rest, value)}
+
+
+def place_of(data: Any, key: str) -> Place:
+    """The path with list items by number; what is not there yet as it is written."""
+    place: list[str | int] = []
+    while key:
+        if isinstance(data, list):
+            try:
+                head, key = _item(data, key)
+            except KeyError:
+                return (*place, *key.split("."))
+            data = data[head]
+        else:
+            head, _, key = key.partition(".")
+            data = data.get(head) if isinstance(data, dict) else None
+        place.append(head)
+    return tuple(place)
+
+
+def value_at(scenario: Scenario, key: str) -> Any:
+    """The value of a field of a checked scenario; options of a block that it leaves out have their defaults.
+
+    :raises KeyError: no such field; names the nearest.
+    """
+    node: Any = scenario
+    while key:
+        if isinstance(node, list):
+            index, key = _item(node, key)
+            node = node[index]
+            continue
+        head, _, key = key.partition(".")
+        fields = list(type(node).model_fields) if isinstance(node, Section) else (
+            list(node) if isinstance(node, dict) else [])
+        if head not in fields:
+            raise KeyError(f"unknown key {head!r}: {suggestion(head, fields)}")
+        parent, node = node, node[head] if isinstance(node, dict) else getattr(node, head)
+        if head in registry.KINDS and key and isinstance(parent, Section):
+            name, options = block_of(_opened(head, node, {"name": ""} if isinstance(parent, Method) else {}))
+            node = registry.validate_options(registry.find(head, name), options)
+    return node
+
+
+def _as_method(item: Any) -> Any:
+    """The long form of a method given by its name alone."""
+    return {"name": item, "predictor": "none" if item == PERFECT_CSI else item} if isinstance(item, str) else item
+
+
+def _opened(kind: str, block: Any, parent: dict[str, Any]) -> Any:
+    """A block as a mapping, its default's name where it is left out."""
+    if block is None:
+        if kind == "precoder" and "name" in parent:
+            raise KeyError("this method uses link.precoder; give it a whole one first, e.g. {type: rzf}")
+        block = (Method if kind == "predictor" else Link).model_fields[kind].default
+    return {"type": block} if isinstance(block, str) else block
+
+
+def _item(items: list[Any], key: str) -> tuple[int, str]:
+    """Which item of a list a path begins with, by name (the longest that fits) or number, and the path's rest."""
+    names = [item if isinstance(item, str) else item.get("name") if isinstance(item, dict)
+             else getattr(item, "name", None) for item in items]
+    fits = [(len(name), -index) for index, name in enumerate(names)
+            if isinstance(name, str) and (key == name or key.startswith(f"{name}."))]
+    if fits:
+        length, index = max(fits)
+        return -index, key[length + 1:]
+    head, _, rest = key.partition(".")
+    if head.isdigit() and int(head) < len(items):
+        return int(head), rest
+    known = [name for name in names if isinstance(name, str)]
+    raise KeyError(f"no {head!r} in this list: {suggestion(head, known)}")

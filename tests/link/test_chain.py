@@ -1,0 +1,100 @@
+"""The chain as a whole: pairing of methods, physics of the curves, unusable CSI counted or refused."""
+
+import math
+
+import pytest
+import torch
+
+from linksim.errors import NumericalError
+from linksim.link import chain
+from linksim.scenario.load import point_scenario, scenario_from_dict, sweep_points
+
+SMALL = {"num_users": 3, "num_subcarriers": 12, "num_history": 8, "num_future": 2,
+         "bs_array": {"rows": 2, "columns": 4}}
+
+
+def simulate(scenario, seed=1):
+    points = [(i, point_scenario(scenario, p)) for i, p in enumerate(sweep_points(scenario))]
+    result = chain.simulate_chunk(points, seed, "cpu", {})
+    return {(index, method): measures for index, method, measures in result.rows}, result
+
+
+def scenario(**changes):
+    data = {"channel": SMALL, "methods": ["perfect CSI", "hold", "wiener", "zero"], "run": {"chunk_size": 20}}
+    return scenario_from_dict({**data, **changes})
+
+
+def test_adding_a_method_or_an_axis_value_changes_no_value():
+    few, _ = simulate(scenario(methods=["hold"]))
+    many, _ = simulate(scenario(sweep={"link.snr_db": [20.0, 5.0]}))
+    for name, value in few[0, "hold"].items():
+        assert torch.equal(value, many[0, "hold"][name])
+
+
+def test_perfect_csi_zf_gains_a_third_of_a_bit_per_db_and_user_at_high_snr():
+    rows, _ = simulate(scenario(link={"precoder": "zf"}, sweep={"link.snr_db": [50, 60]}))
+    low, high = (rows[i, "perfect CSI"]["sum_rate_bps_hz"].mean() for i in (0, 1))
+    assert float(high - low) / 10 == pytest.approx(3 * math.log2(10) / 10, rel=2e-3)
+
+
+def test_rates_grow_with_snr_and_stay_below_perfect_csi_and_the_capacity():
+    rows, _ = simulate(scenario(sweep={"link.snr_db": [-10, 0, 10, 20, 30]}))
+    for method in ("perfect CSI", "hold", "wiener", "sum capacity"):
+        rates = [float(rows[i, method]["sum_rate_bps_hz"].mean()) for i in range(5)]
+        assert rates == sorted(rates), method
+    for i in range(5):
+        capacity = rows[i, "sum capacity"]["sum_rate_bps_hz"][:, 0]
+        assert (rows[i, "perfect CSI"]["sum_rate_bps_hz"][:, 0] <= capacity + 1e-3).all()
+        perfect = rows[i, "perfect CSI"]["rate_bps_hz"].mean()
+        for method in ("hold", "wiener", "genie LMMSE bound"):
+            assert rows[i, method]["rate_bps_hz"].mean() <= perfect + 1e-3
+
+
+def test_better_csi_gives_more_rate_and_zero_csi_none():
+    rows, result = simulate(scenario())
+    assert rows[0, "wiener"]["nmse"].mean() < rows[0, "hold"]["nmse"].mean()
+    assert rows[0, "wiener"]["rate_bps_hz"].mean() > rows[0, "hold"]["rate_bps_hz"].mean()
+    assert float(rows[0, "zero"]["nmse"].mean()) == pytest.approx(1)
+    assert rows[0, "zero"]["rate_bps_hz"].max() == 0
+    assert result.counters["rank-deficient resources regularised: zero"] == 20 * 2 * 12
+
+
+def test_independent_downlink_phases_leave_the_statistical_floor():
+    case = scenario(channel={**SMALL, "duplex": "fdd_gapped_independent"}, bounds=["genie_lmmse"],
+                    methods=["hold", {"name": "Wiener", "predictor": "wiener"}])
+    rows, _ = simulate(case)
+    assert float(rows[0, "genie LMMSE bound"]["nmse"].mean()) == pytest.approx(1)
+    assert -0.3 < 10 * math.log10(float(rows[0, "Wiener"]["nmse"].mean())) < 1
+    assert 10 * math.log10(float(rows[0, "hold"]["nmse"].mean())) > 1.5
+
+
+def test_one_prediction_serves_all_methods_and_points_that_share_it(monkeypatch):
+    built = []
+    original = chain.build_predictor
+    monkeypatch.setattr(chain, "build_predictor", lambda reference: built.append(reference) or original(reference))
+    simulate(scenario(methods=["hold", {"name": "hold, MRT", "predictor": "hold", "precoder": "mrt"}],
+                      sweep={"link.snr_db": [0, 10, 20]}))
+    assert len(built) == 1
+
+
+class Broken(torch.nn.Module):
+    def predict(self, history, time_s, frequency_hz):
+        h = history.h[..., -1:, :].expand(*history.h.shape[:-2], len(time_s), -1).clone()
+        h[0, 0, 0, 0, 0, 0] = torch.nan
+        return history.with_h(h, time_s, frequency_hz)
+
+
+def test_non_finite_csi_is_mended_and_counted_or_refused(monkeypatch):
+    monkeypatch.setattr(chain, "build_predictor", lambda _: Broken())
+    rows, result = simulate(scenario(methods=["hold"]))
+    assert result.counters["non-finite CSI entries set to zero: hold"] == 1
+    assert torch.isfinite(rows[0, "hold"]["rate_bps_hz"]).all()
+    with pytest.raises(NumericalError, match="hold"):
+        simulate(scenario(methods=["hold"], link={"unusable_csi": "raise"}))
+
+
+def test_multi_antenna_users_with_several_streams_run_through():
+    case = scenario(channel={**SMALL, "num_users": 2, "ue_array": {"num_antennas": 2, "polarization": "dual"}},
+                    link={"num_streams_per_user": 2, "precoder": "svd"}, run={"chunk_size": 4})
+    rows, _ = simulate(case)
+    assert rows[0, "perfect CSI"]["rate_bps_hz"].mean() > rows[0, "hold"]["rate_bps_hz"].mean() > 0

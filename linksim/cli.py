@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, NoReturn
 
 from linksim import __version__
 from linksim.errors import LinksimError, ScenarioError
 
-EXIT_DONE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
+EXIT_DONE, EXIT_BLOCK_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of ``linksim``. Returns the exit code: 0 done, 2 bad input, 130 interrupted."""
+    """Entry point of ``linksim``.
+
+    :returns: the exit code: 0 done, 1 a block raised an exception (shown with its traceback), 2 bad input,
+        130 interrupted.
+    """
     options = _parser().parse_args(arguments)
     # idle threads sleep instead of spinning: several workers on one machine would starve each other
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return options.command(options)
     except LinksimError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, LinksimError):
+            traceback.print_exception(error.__cause__)  # a plugin's own exception
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `linksim blocks | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except Exception as error:
+        from linksim.experiment.failure import failure_line
+
+        line = failure_line(error)
+        if line is None:
+            raise
+        traceback.print_exception(error)
+        print(f"error: {line}", file=sys.stderr)
+        return EXIT_BLOCK_FAILED
 
 
 def run_command(arguments: list[str] | None = None) -> int:
@@ -38,8 +58,15 @@ def run_command(arguments: list[str] | None = None) -> int:
     return main(["run", *(sys.argv[1:] if arguments is None else arguments)])
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="linksim", description="End-to-end link-level simulator for AI-native MIMO-OFDM on 3GPP channels.")
     parser.add_argument("--version", action="version", version=f"linksim {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -56,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     _scenario_arguments(validate)
     validate.set_defaults(command=_validate)
 
-    blocks = commands.add_parser("blocks", help="list the blocks that a scenario can name")
+    blocks = commands.add_parser("blocks", help="list the blocks that a scenario can name, or explain one")
+    blocks.add_argument("name", nargs="?", metavar="NAME", help="show this block's description and options")
     blocks.add_argument("--plugin", action="append", default=[], metavar="FILE")
     blocks.set_defaults(command=_blocks)
 
@@ -83,22 +111,23 @@ def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
 
 
 def _overrides(pairs: list[str]) -> dict[str, Any]:
+    from linksim.scenario.load import parse_value
+
     found = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ScenarioError(f"--set {pair}: write it as key.path=value")
         try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ScenarioError(f"--set {pair}: the value is not YAML") from None
+            found[key] = parse_value(value)
+        except ScenarioError as error:
+            raise ScenarioError(f"--set {key}: {error}") from None
     return found
 
 
@@ -108,8 +137,23 @@ def _load(options: argparse.Namespace) -> Any:
     return load_scenario(options.scenario, _overrides(options.overrides), options.plugin)
 
 
+def _device(options: argparse.Namespace, scenario: Any) -> str:
+    """The torch device, before anything is written."""
+    from linksim.experiment.run import resolve_device
+    from linksim.scenario.source import parse, read_text
+
+    try:
+        return resolve_device(scenario.run.device)
+    except ScenarioError as error:
+        source = parse(read_text(options.scenario), options.scenario)[1]
+        if any(pair.startswith("run.device=") for pair in options.overrides):
+            source = source.overridden(("run", "device"), "--set")
+        raise ScenarioError(f"{source.cite(('run', 'device'))}: {error}") from None
+
+
 def _run(options: argparse.Namespace) -> int:
     scenario = _load(options)
+    _device(options, scenario)
     from rich.console import Console
 
     from linksim.experiment.run import Interrupted, run
@@ -119,12 +163,12 @@ def _run(options: argparse.Namespace) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log file has no width of its own
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        results = run(
-            scenario, output=options.output, workers=options.workers, ray_address=options.ray,
-            fresh=options.fresh, console=console, scenario_text=options.scenario.read_text(encoding="utf-8"),
-        )
+        with _terminated_as_interrupted():
+            results = run(
+                scenario, output=options.output, workers=options.workers, ray_address=options.ray,
+                fresh=options.fresh, console=console, scenario_text=options.scenario.read_text(encoding="utf-8"),
+            )
     except Interrupted as interruption:
         folder = interruption.results.folder
         console.print(f"interrupted: finished units are kept in {folder}; run the same command to go on")
@@ -134,6 +178,16 @@ def _run(options: argparse.Namespace) -> int:
         console.print(f"note: {note}", style="yellow", highlight=False)
     console.print("written:", *_written(results.folder), sep="\n  ", highlight=False)
     return EXIT_DONE
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM (a batch system's time limit) ends a run as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _written(folder: Path) -> list[str]:
@@ -154,21 +208,55 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _blocks(options: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from linksim.registry import catalogue
     from linksim.scenario.load import load_plugins
 
     load_plugins([str(Path(path).resolve()) for path in options.plugin])
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("kind", "name", "what it is", "options (default)"):
-        table.add_column(heading, no_wrap=heading in ("kind", "name"))
-    for spec in catalogue():
-        defaults = [f"{name}={field.default}" for name, field in spec.options.model_fields.items()]
-        table.add_row(spec.kind, spec.name, spec.summary, ", ".join(defaults))
-    Console().print(table)
+    from linksim.registry import catalogue, nearest
+
+    specs = catalogue()
+    if options.name is not None:
+        picked = [spec for spec in specs if spec.name == options.name]
+        if not picked:
+            near = nearest(options.name, [spec.name for spec in specs])
+            raise LinksimError(f"unknown block {options.name!r}: did you mean {near!r}?")
+        print("\n\n".join(_explained(spec) for spec in picked))
+        return EXIT_DONE
+    kind, name = (max(len(getattr(spec, part)) for spec in specs) for part in ("kind", "name"))
+    # piped to a file or another program, lines are whole
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for spec in specs:
+        line = f"{spec.kind:{kind}}  {spec.name:{name}}  {spec.summary}"
+        print(f"{line[:width - 1]}…" if 0 < width < len(line) else line)
     return EXIT_DONE
+
+
+def _explained(spec: Any) -> str:
+    """A block's docstring, needs and options."""
+    lines = [f"{spec.kind} {spec.name} ({spec.source})", "", spec.doc or "(no description)", ""]
+    if spec.kind == "predictor":
+        extra = "".join(f" + {factor} x {option}" for option, factor in spec.history_per_option.items())
+        lines.append(f"history: at least {spec.min_history}{extra} samples")
+        lines.append(f"trained: {'on drops of its own before the run' if spec.trains else 'no'}")
+    options = spec.options.model_json_schema().get("properties", {})
+    lines.append("options:" if options else "options: none")
+    for name, about in options.items():
+        default = f"default {json.dumps(about['default'])}" if "default" in about else "required"
+        lines.append(f"  {name}: {_type_in_words(about)}; {default}")
+    return "\n".join(lines)
+
+
+def _type_in_words(about: dict[str, Any]) -> str:
+    if "anyOf" in about:
+        return " or ".join(_type_in_words(part) for part in about["anyOf"])
+    if "enum" in about:
+        return "one of " + ", ".join(map(json.dumps, about["enum"]))
+    if "const" in about:
+        return json.dumps(about["const"])
+    names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false",
+             "null": "nothing", "array": "list"}
+    limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {about[key]:g}" for key, sign in limits.items() if key in about]
+    return " ".join([names.get(about.get("type", ""), "any value"), *bounds])
 
 
 def _schema(_: argparse.Namespace) -> int:
@@ -182,10 +270,12 @@ def _train(options: argparse.Namespace) -> int:
     scenario = _load(options)
     from rich.console import Console
 
-    from linksim.experiment.run import resolve_device
+    from linksim.experiment.failure import named_blocks
     from linksim.training.checkpoint import prepare
 
-    for line in prepare(scenario, resolve_device(scenario.run.device), Console()) or ["nothing to train"]:
+    with named_blocks(scenario, "in training"):
+        lines = prepare(scenario, _device(options, scenario), Console())
+    for line in lines or ["nothing to train"]:
         print(line)
     return EXIT_DONE
 

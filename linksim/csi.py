@@ -29,9 +29,9 @@ class Panel:
         return self.polarizations * self.columns * self.rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Csi:
-    """Channel (or an estimate of it) on a grid of times and subcarriers.
+    """Channel (or an estimate of it) on a grid of times and subcarriers. Compared and hashed by identity.
 
     :param h: complex, ``[batch, user, ue_ant, bs_ant, time, subcarrier]``. The same layout in uplink and
         downlink (the channel is reciprocal up to a transpose, which this layout hides).

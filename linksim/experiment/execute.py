@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from linksim.errors import LinksimError
+from linksim.experiment.failure import BlockError, RemoteTraceback, sendable
 from linksim.experiment.unit import UnitResult, UnitRunner
 from linksim.scenario.schema import Scenario
 
 Unit = tuple[int, int]
 """(channel point, chunk)."""
 
+_RAY_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning at every start otherwise
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would build the environment anew for each worker
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
 
 class LocalExecutor:
     """Runs units one after another in this process."""
 
     def __init__(self, scenario: Scenario, device: str) -> None:
-        self._runner = UnitRunner(scenario, device)
-        self.description = f"this process, {scenario.run.threads_per_worker} threads"
+        self._scenario = scenario
+        self._device = device
+        self._runner: UnitRunner | None = None
+        threads = scenario.run.threads_per_worker
+        self.description = f"this process, {threads} thread{'s' * (threads > 1)}"
 
     def run(self, units: list[Unit]) -> Iterator[UnitResult]:
         """Yield the results of the units."""
         for channel_point, chunk in units:
+            if self._runner is None:  # on first use: checkpoints are trained after the executor is made
+                self._runner = UnitRunner(self._scenario, self._device)
             yield self._runner.run(channel_point, chunk)
 
     def close(self) -> None:
@@ -31,12 +49,14 @@ class LocalExecutor:
 class RayExecutor:
     """Runs units as Ray tasks on this machine or a cluster; a unit of a lost worker is run again elsewhere.
 
-    :param workers: units in flight at a time; None: as many as the cluster's CPUs allow.
+    :param workers: units in flight at a time; None: as many as the cluster's CPUs (and GPUs) allow.
     :param address: of a running cluster; None starts one on this machine.
-    :raises LinksimError: Ray is not installed, or no cluster answers.
+    :raises LinksimError: Ray is not installed, no cluster answers, or it has no GPU where one is asked for.
     """
 
     def __init__(self, scenario: Scenario, device: str, workers: int | None, address: str | None) -> None:
+        for name, value in _RAY_SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             import ray
         except ImportError:
@@ -45,45 +65,92 @@ class RayExecutor:
             ) from None
         self._ray = ray
         threads = scenario.run.threads_per_worker
-        try:
-            # logical CPUs: on this machine N workers are N workers, whatever its cores
-            local = {} if address else {"num_cpus": (workers or 1) * threads, "include_dashboard": False}
-            ray.init(address=address, configure_logging=False, log_to_driver=False, **local)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise LinksimError(f"--ray {address}: no cluster answers there: {error}") from None
-        capacity = max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        self._connected_before = ray.is_initialized()
+        if not self._connected_before:
+            _connect(ray, address, (workers or 1) * threads)
+        resources = ray.cluster_resources()
+        capacity = max(1, int(resources.get("CPU", 1)) // threads)
+        gpus = 0.0
+        if device.startswith("cuda"):
+            found = resources.get("GPU", 0)
+            if not found:
+                self.close()
+                raise LinksimError(f"run.device: {device} asked for, but the Ray cluster has no GPU; use cpu")
+            # on this machine the workers share its GPUs; on a cluster each has its own unless told how many
+            gpus = min(1.0, found / workers) if workers else 1.0
         self._in_flight = min(workers or capacity, capacity)
-        text = scenario.model_dump_json()
-        gpus = 1 if device.startswith("cuda") else 0
+        # relative to here, not to where the cluster was started
+        training = scenario.training.model_copy(update={"folder": str(Path(scenario.training.folder).resolve())})
+        text = scenario.model_copy(update={"training": training}).model_dump_json()
+        # Ray shows each task its own GPU alone, whatever its number on the machine
+        worker_device = "cuda:0" if gpus else device
 
         @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=5)
         def simulate(channel_point: int, chunk: int) -> UnitResult:
-            return _runner(text, device).run(channel_point, chunk)
+            try:
+                return _runner(text, worker_device).run(channel_point, chunk)
+            except Exception as error:
+                raise sendable(error) from None
 
         self._simulate = simulate
         nodes = sum(1 for node in ray.nodes() if node["Alive"])
-        self.description = f"Ray, {nodes} node{'s' * (nodes > 1)}, {self._in_flight} workers"
+        self.description = (f"Ray, {nodes} node{'s' * (nodes > 1)}, {self._in_flight} workers of "
+                            f"{threads} thread{'s' * (threads > 1)}")
 
     def run(self, units: list[Unit]) -> Iterator[UnitResult]:
-        """Yield the results of the units as they arrive, in any order; a block's own exception is raised as is."""
+        """Yield the results of the units as they arrive, in any order.
+
+        :raises LinksimError: the cluster is gone, or a worker died again and again.
+        :raises Exception: a block's own exception as itself, the worker's traceback as its cause.
+        """
+        exceptions = self._ray.exceptions
         waiting = list(reversed(units))
-        running = []
+        running: list[Any] = []
         try:
             while waiting or running:
                 while waiting and len(running) < self._in_flight:
                     running.append(self._simulate.remote(*waiting.pop()))
                 done, running = self._ray.wait(running, num_returns=1)
                 try:
-                    yield self._ray.get(done[0])
-                except self._ray.exceptions.RayTaskError as error:
-                    raise error.cause if error.cause is not None else error from None
+                    result = self._ray.get(done[0])
+                except exceptions.RayTaskError as error:
+                    raise _own_exception(error, exceptions.RayError) from RemoteTraceback(error.traceback_str)
+                except exceptions.RayError as error:
+                    reason = " ".join(str(error).split("\n")[0].split())
+                    raise LinksimError(f"Ray lost a unit for good: {reason}; run again to go on") from None
+                yield result
         finally:
             for task in running:
-                self._ray.cancel(task, force=False)
+                with contextlib.suppress(exceptions.RayError):
+                    self._ray.cancel(task, force=False)
 
     def close(self) -> None:
         """Leave the cluster (and stop it if it was started here)."""
-        self._ray.shutdown()
+        if not self._connected_before:
+            self._ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None, logical_cpus: int) -> None:
+    """Start a cluster here, or join one.
+
+    :raises LinksimError: no cluster answers.
+    """
+    # logical CPUs: on this machine N workers are N workers, whatever its cores
+    local = {} if address else {"num_cpus": logical_cpus, "include_dashboard": False}
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        ray.init(address=address, configure_logging=False, log_to_driver=False, **local)
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        where = f"--ray {address}: no cluster answers there" if address else "--workers: Ray does not start here"
+        raise LinksimError(f"{where}: {reason}") from None
+
+
+def _own_exception(error: Any, ray_error: type[Exception]) -> Exception:
+    """What a task raised, without Ray's wrapping."""
+    if isinstance(error.cause, Exception) and not isinstance(error.cause, ray_error):
+        return error.cause
+    return BlockError(error.traceback_str.strip().rpartition("\n")[2])
 
 
 _runners: dict[tuple[str, str], UnitRunner] = {}

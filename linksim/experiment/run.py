@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 import time
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ import pyarrow as pa
 from rich.console import Console
 
 from linksim import __version__
-from linksim.errors import ScenarioError
+from linksim.errors import ScenarioError, StoreError
 from linksim.experiment.execute import make_executor
+from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
 from linksim.experiment.results import Results
-from linksim.experiment.statistics import Interval, interval_of, percentiles, summarize_unit, total
+from linksim.experiment.statistics import Interval, RunningTotal, interval_of, percentiles, summarize_unit
 from linksim.experiment.store import Store
 from linksim.metrics.catalogue import metric
 from linksim.scenario.load import load_scenario, scenario_hash
 from linksim.scenario.schema import Scenario
+
+_RESUMED = "resumed: some units are from an earlier run with "
 
 
 class Interrupted(Exception):
@@ -52,43 +56,51 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     :raises ScenarioError: the scenario is wrong.
     :raises StoreError: the folder cannot be used.
     :raises Interrupted: Ctrl-C.
+    :raises Exception: a block's own; finished units are kept.
     """
     if not isinstance(scenario, Scenario):
         scenario_text = scenario_text or Path(scenario).read_text(encoding="utf-8")
         scenario = load_scenario(scenario)
     console = console or Console(quiet=True)
     folder = Path(output) if output is not None else Path("results") / scenario.name
+    device = resolve_device(scenario.run.device)
     with Store(folder, scenario_hash(scenario), fresh) as store:
-        return _Session(scenario, store, console, scenario_text, report).go(workers, ray_address)
+        return _Session(scenario, store, device, console, scenario_text, report).go(workers, ray_address)
 
 
 class _Session:
     """One run: the state between opening the folder and closing it."""
 
-    def __init__(self, scenario: Scenario, store: Store, console: Console, text: str, report: bool) -> None:
+    def __init__(self, scenario: Scenario, store: Store, device: str, console: Console, text: str,
+                 report: bool) -> None:
         self.scenario = scenario
         self.plan: Plan = make_plan(scenario)
         self.store = store
         self.console = console
         self.text = text
         self.report = report
-        self.device = resolve_device(scenario.run.device)
-        earlier = store.read_manifest() or {}
-        self.earlier_s = float(earlier.get("wall_time_s", 0.0))
+        self.device = device
+        self.earlier = store.read_manifest() or {}
         self.began = time.monotonic()
         self.axes = [axis.column for axis in self.plan.axes]
-        self.summaries: dict[int, dict[int, pd.DataFrame]] = {i: {} for i in range(len(self.plan.channel_points))}
-        self.counters: dict[tuple[int, int], dict[str, Any]] = {}
-        self.wanted = dict.fromkeys(self.summaries, 0)
+        self.totals = [RunningTotal() for _ in self.plan.channel_points]
+        self.wanted = [0] * len(self.totals)
+        self.counters: Counter[str] = Counter()
+        self.notes: set[str] = set()
+        self.marked = False
 
     def go(self, workers: int, ray_address: str | None) -> Results:
         from linksim.training.checkpoint import prepare
 
-        blocks = prepare(self.scenario, self.device, self.console)
         executor = make_executor(self.scenario, self.device, workers, ray_address)
-        print_header(self.console, self.plan, versions(), self.device, str(self.store.folder),
-                     executor.description, blocks)
-        self._write_manifest("partial")
+        try:
+            with named_blocks(self.scenario, "in training"):
+                blocks = prepare(self.scenario, self.device, self.console)
+            print_header(self.console, self.plan, versions(), self.device, str(self.store.folder),
+                         executor.description, blocks)
+        except BaseException:
+            executor.close()
+            raise
         try:
             with LiveProgress(self.console, self.scenario.run.stopping.metric) as progress:
                 self._simulate(executor, progress)
@@ -99,50 +111,65 @@ class _Session:
         return self._finish("done")
 
     def _simulate(self, executor: Any, progress: LiveProgress) -> None:
+        """Units in rounds, until the stopping rule is content with every channel point.
+
+        The rule looks at whole rounds only, and not before ``min_drops``: the number of drops does not depend on
+        who finishes first, and the first batch is as long as it can be, for many workers.
+        """
         per_round = self.scenario.run.units_per_round
         finished = self.store.units()
-        active = set(self.summaries)
-        round_number = 0
+        active = set(range(len(self.totals)))
         while active:
-            round_number += 1
-            units = [(c, k) for c in sorted(active)
-                     for k in range((round_number - 1) * per_round, round_number * per_round)]
+            first = max(self.wanted[c] for c in active)
+            last = max(self.plan.min_units(), first + per_round)
+            units = [(c, k) for k in range(first, last) for c in sorted(active)]
             for c in active:
-                self.wanted[c] = round_number * per_round
-            target = max(self.plan.min_units(), round_number * per_round)
-            progress.expect(sum(target if c in active else wanted for c, wanted in self.wanted.items()))
+                self.wanted[c] = last
+            progress.expect(sum(self.wanted))
             missing = []
             for c, k in units:
                 path = finished.get((self.plan.channel_points[c].label, k))
                 if path is None:
                     missing.append((c, k))
                 else:
-                    self._take(c, k, self.store.read_unit(path))
+                    self._take(c, k, self._read(path))
                     progress.resumed(1)
+            if missing and not self.marked:
+                self._write_manifest("partial")
+                self.marked = True
             for result in executor.run(missing):
                 label = self.plan.channel_points[result.channel_point].label
                 self.store.write_unit(label, result.chunk, result.table)
                 self._take(result.channel_point, result.chunk, result.table)
                 progress.unit_done(self.scenario.run.chunk_size)
+                if len(self.totals[result.channel_point].chunks) % per_round == 0:
+                    self._show(result.channel_point, progress)
             for c in sorted(active):
-                intervals = self._watched(c)
-                drops = self.wanted[c] * self.scenario.run.chunk_size
-                progress.round_done(self._point_label(self.plan.channel_points[c]), drops, intervals)
-                if self._enough(self.wanted[c], intervals):
+                if not any(point == c for point, _ in missing):
+                    self._show(c, progress)
+                if self._enough(self.wanted[c], self._watched(c)):
                     active.discard(c)
 
-    def _take(self, channel_point: int, chunk: int, table: pa.Table) -> None:
-        self.summaries[channel_point][chunk] = summarize_unit(table, self.axes)
-        self.counters[channel_point, chunk] = json.loads((table.schema.metadata or {}).get(b"linksim", b"{}"))
+    def _read(self, path: Path) -> pa.Table:
+        table = self.store.read_unit(path)
+        if missing := [axis for axis in self.axes if axis not in table.column_names]:
+            raise StoreError(f"{path}: damaged (no column {missing[0]!r}); delete it and run again")
+        return table
 
-    def _sums(self, channel_point: int) -> pd.DataFrame | None:
-        """Sums over the units that the stopping rule asked for, in their own order."""
-        chunks = [k for k in sorted(self.summaries[channel_point]) if k < self.wanted[channel_point]]
-        return total([self.summaries[channel_point][k] for k in chunks]) if chunks else None
+    def _show(self, channel_point: int, progress: LiveProgress) -> None:
+        drops = len(self.totals[channel_point].chunks) * self.scenario.run.chunk_size
+        label = self._point_label(self.plan.channel_points[channel_point])
+        progress.round_done(label, drops, self._watched(channel_point))
+
+    def _take(self, channel_point: int, chunk: int, table: pa.Table) -> None:
+        self.totals[channel_point].add(chunk, summarize_unit(table, self.axes))
+        about = json.loads((table.schema.metadata or {}).get(b"linksim", b"{}"))
+        self.counters.update(about.get("counters", {}))
+        self.notes.update(about.get("notes", []))
 
     def _watched(self, channel_point: int) -> dict[str, Interval]:
         """Widest interval of the watched metric for each method at a channel point; bounds are not watched."""
-        sums = self._sums(channel_point)
+        sums = self.totals[channel_point].sums()
         methods = {method.name for method in self.scenario.methods}
         watched = metric(self.scenario.run.stopping.metric)
         widest: dict[str, Interval] = {}
@@ -169,7 +196,7 @@ class _Session:
     def _finish(self, status: str) -> Results:
         self.store.write_text("metrics.csv", self._metrics().to_csv(index=False))
         self._write_manifest(status)
-        if self.report and any(self.summaries.values()):
+        if self.report and any(total.chunks for total in self.totals):
             from linksim.report.build import build_report
 
             build_report([self.store.folder])
@@ -182,7 +209,7 @@ class _Session:
         found = self._percentiles(percentile_names, confidence)
         counts: dict[tuple[Any, ...], int] = {}
         for c in range(len(self.plan.channel_points)):
-            sums = self._sums(c)
+            sums = self.totals[c].sums()
             if sums is None:
                 continue
             for key, row in sums.iterrows():
@@ -196,7 +223,9 @@ class _Session:
         rows += [(key, name, interval) for name, by_key in found.items() for key, interval in by_key.items()]
         order = {name: i for i, name in enumerate(self.plan.method_names)}
         metric_order = {name: i for i, name in enumerate(self.plan.shown_metrics())}
-        rows.sort(key=lambda row: (metric_order[row[1]], order[row[0][0]], row[0][1:]))
+        places = [{value: i for i, value in enumerate(axis.values)} for axis in self.plan.axes]
+        rows.sort(key=lambda row: (metric_order[row[1]], order[row[0][0]],
+                                   [place[value] for place, value in zip(places, row[0][1:])]))
         records = [
             {"method": key[0], "metric": name, "value": i.value, "ci_low": i.low, "ci_high": i.high,
              "num_drops": counts.get(key, 0), **dict(zip(self.axes, key[1:]))}
@@ -210,17 +239,10 @@ class _Session:
             return {}
         finished = self.store.units()
         files = [finished[point.label, k] for c, point in enumerate(self.plan.channel_points)
-                 for k in sorted(self.summaries[c]) if k < self.wanted[c]]
+                 for k in self.totals[c].chunks]
         return {name: percentiles(metric(name), files, self.axes, confidence) for name in names} if files else {}
 
     def _write_manifest(self, status: str) -> None:
-        counters: dict[str, int] = {}
-        notes: set[str] = set()
-        for (c, k), about in self.counters.items():
-            if k < self.wanted[c]:
-                notes |= set(about.get("notes", []))
-                for name, count in about.get("counters", {}).items():
-                    counters[name] = counters.get(name, 0) + count
         period_s = self.scenario.channel.csi_period_ms * 1e-3
         manifest = {
             "scenario_name": self.scenario.name,
@@ -232,18 +254,27 @@ class _Session:
             "seed": self.scenario.seed,
             "chunk_size": self.scenario.run.chunk_size,
             "device": self.device,
-            "wall_time_s": round(self.earlier_s + time.monotonic() - self.began, 3),
+            "wall_time_s": round(float(self.earlier.get("wall_time_s", 0.0)) + time.monotonic() - self.began, 3),
             "axes": [vars(axis) | {"values": list(axis.values)} for axis in self.plan.axes],
             "methods": self.plan.method_records(),
             "metrics": self.plan.shown_metrics(),
             "horizon_s": [period_s * (step + 1) for step in range(self.scenario.channel.num_future)],
-            "notes": [*sorted(notes), *(f"{name}: {count}" for name, count in sorted(counters.items()))],
-            "counters": counters,
+            "notes": [*sorted(self.notes), *self._resumed_elsewhere(),
+                      *(f"{name}: {count}" for name, count in sorted(self.counters.items()))],
+            "counters": dict(sorted(self.counters.items())),
             "conventions": CONVENTIONS,
             "scenario": self.scenario.model_dump(mode="json"),
             "scenario_text": self.text,
         }
         self.store.write_text("manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+    def _resumed_elsewhere(self) -> list[str]:
+        """A note where earlier units of this folder may differ in their last digits."""
+        here = {**versions(), "device": self.device}
+        before = {**self.earlier.get("versions", {}), "device": self.earlier.get("device", self.device)}
+        changed = [f"{name} {before[name]}" for name in before if before[name] != here.get(name)]
+        kept = [note for note in self.earlier.get("notes", []) if note.startswith(_RESUMED)]
+        return [*kept, *([_RESUMED + ", ".join(changed)] if changed else [])]
 
 
 def versions() -> dict[str, str]:
@@ -269,8 +300,9 @@ def resolve_device(asked: str) -> str:
 
     if asked == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise ScenarioError(f"run.device: {asked} asked for, but torch sees no GPU; use cpu or auto")
+    if asked.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(asked.partition(":")[2] or 0) >= count:
+            seen = f"{count} GPU{'s' * (count > 1)}" if count else "no GPU"
+            raise ScenarioError(f"{asked} asked for, but torch sees {seen}; use cpu or auto")
     return "cuda:0" if asked == "cuda" else asked
-
-

@@ -47,21 +47,35 @@ def summarize_unit(table: pa.Table, axes: list[str]) -> pd.DataFrame:
     keys = ["method", *axes]
     measures = [name for name in frame.columns if name not in (*_KEYS, *axes)]
     frame[measures] = frame[measures].astype(np.float64)
-    drops = frame.groupby([*keys, "drop"], sort=False)[measures].mean()
+    sizes, sums = _group_sums(frame, [*keys, "drop"], measures)
+    drops = sums.div(sizes, axis=0)
     columns: dict[str, pd.Series] = {}
     for name in measures:
         value = drops[name]
         columns[name] = value
         columns[f"{name}^2"] = value**2
         with np.errstate(divide="ignore", invalid="ignore"):
-            decibel = 10 * np.log10(value.where(value > 0))
+            decibel = 10 * np.log10(value)  # -inf of an error of zero stays, and makes the mean of dB absent
         columns[f"db {name}"], columns[f"db {name}^2"] = decibel, decibel**2
     if {"squared_error", "squared_norm"} <= set(measures):
         columns["squared_error*squared_norm"] = drops["squared_error"] * drops["squared_norm"]
-    wide = pd.DataFrame(columns)
-    sums = wide.groupby(keys, sort=False).sum(min_count=1)
-    sums.insert(0, "count", wide.groupby(keys, sort=False).size())
+    wide = pd.DataFrame(columns).reset_index()
+    count, sums = _group_sums(wide, keys, list(columns))
+    sums.insert(0, "count", count)
     return sums
+
+
+def _group_sums(frame: pd.DataFrame, keys: list[str], names: list[str]) -> tuple[pd.Series, pd.DataFrame]:
+    """Rows and sums of each group, groups in order of appearance.
+
+    A NaN makes its group's sum NaN: skipping it, as pandas does, would bias the mean without a word.
+    """
+    groups = frame.groupby(keys, sort=False)
+    sizes = groups.size()
+    numbers = groups.ngroup().to_numpy()
+    with np.errstate(invalid="ignore"):
+        sums = {name: np.bincount(numbers, frame[name].to_numpy(), len(sizes)) for name in names}
+    return sizes, pd.DataFrame(sums, index=sizes.index)
 
 
 def total(summaries: list[pd.DataFrame]) -> pd.DataFrame:
@@ -73,6 +87,38 @@ def total(summaries: list[pd.DataFrame]) -> pd.DataFrame:
     return result
 
 
+class RunningTotal:
+    """Sums over units, added in the order of their chunks whichever arrives first.
+
+    Floating-point sums depend on the order, so that a unit that is early waits; memory holds one sum and those.
+    """
+
+    def __init__(self) -> None:
+        self._sum: pd.DataFrame | None = None
+        self._next = 0
+        self._early: dict[int, pd.DataFrame] = {}
+
+    def add(self, chunk: int, summary: pd.DataFrame) -> None:
+        """Add the summary of one unit; each chunk once."""
+        self._early[chunk] = summary
+        while self._next in self._early:
+            ready = self._early.pop(self._next)
+            self._sum = ready if self._sum is None else total([self._sum, ready])
+            self._next += 1
+
+    @property
+    def chunks(self) -> list[int]:
+        """The chunks added, in order."""
+        return [*range(self._next), *sorted(self._early)]
+
+    def sums(self) -> pd.DataFrame | None:
+        """Sums over all units added; None before the first."""
+        parts = [self._early[chunk] for chunk in sorted(self._early)]
+        if self._sum is not None:
+            parts.insert(0, self._sum)
+        return total(parts) if parts else None
+
+
 def interval_of(metric: Metric, sums: pd.Series, confidence: float) -> Interval | None:
     """A mean metric of one method at one point, from its sums; None where the method lacks the measure.
 
@@ -81,6 +127,8 @@ def interval_of(metric: Metric, sums: pd.Series, confidence: float) -> Interval 
     count = float(sums["count"])
     needed = metric.measure if isinstance(metric.measure, tuple) else (metric.measure,)
     if any(name not in sums.index or pd.isna(sums[name]) for name in needed):
+        return None
+    if metric.reduction == "mean_of_db" and not math.isfinite(sums[f"db {needed[0]}"]):
         return None
     quantile = stats.t.ppf((1 + confidence) / 2, count - 1) if count > 1 else math.nan
 
@@ -121,18 +169,22 @@ def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: 
                 ) -> dict[tuple[Any, ...], Interval]:
     """A percentile metric of every method and point, reading one measure from the unit files.
 
-    The interval is distribution-free, from order statistics (David and Nagaraja, Order Statistics, 7.1).
+    The interval is from order statistics (David and Nagaraja, Order Statistics, 7.1), its ranks as wide as the
+    share below the percentile varies between drops: the users of a drop are not independent draws.
 
     :returns: interval by (method, axis values…).
     """
     keys = ["method", *axes]
-    rows = ds.dataset([str(path) for path in files], format="parquet").to_table(columns=[*keys, metric.measure]).to_pandas()
+    rows = ds.dataset([str(path) for path in files], format="parquet").to_table(
+        columns=[*keys, "drop", metric.measure]).to_pandas()
     rows["method"] = rows["method"].astype(str)
     quantile = metric.percentile / 100
     found = {}
     for key, group in rows.dropna().groupby(keys, sort=False):
         values = np.sort(group[metric.measure].to_numpy(np.float64))
-        spread = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(len(values) * quantile * (1 - quantile))
+        below = (group[metric.measure] <= np.quantile(values, quantile)).groupby(group["drop"]).mean()
+        deviation = below.std() if len(below) > 1 else 0.5
+        spread = stats.norm.ppf((1 + confidence) / 2) * deviation / math.sqrt(len(below)) * len(values)
         rank = quantile * (len(values) - 1)
         low, high = (values[int(np.clip(r, 0, len(values) - 1))] for r in
                      (math.floor(rank - spread), math.ceil(rank + spread)))

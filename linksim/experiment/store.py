@@ -32,12 +32,15 @@ class Store:
     def __init__(self, folder: Path, identity: str, fresh: bool = False) -> None:
         self.folder = folder
         self._lock = filelock.FileLock(folder / ".lock")
+        self._made: list[Path] = []
         try:
+            self._made = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             raise StoreError(f"{folder}: another run is writing here; wait for it or use --output DIR") from None
         except OSError as error:
+            self._remove_empty()
             raise StoreError(f"{folder}: cannot write here: {_reason(error)}; use --output DIR") from None
         try:
             self._claim(identity, fresh)
@@ -47,15 +50,22 @@ class Store:
 
     def _claim(self, identity: str, fresh: bool) -> None:
         manifest = self.read_manifest()
-        if manifest is None and any(path.name != ".lock" for path in self.folder.iterdir()):
+        # a kill while the first manifest was written leaves these two
+        own = (".lock", "manifest.json.tmp")
+        if manifest is None and any(path.name not in own for path in self.folder.iterdir()):
             raise StoreError(f"{self.folder}: holds files that are not a linksim run; use --output DIR")
+        if manifest is not None and not {"hash", "scenario_name"} <= set(manifest):
+            raise StoreError(f"{self.folder}: its manifest.json is not a linksim run's; use --output DIR")
         if fresh and manifest is not None:
             self._guard(self._remove_results)
-        elif manifest is not None and manifest.get("hash") != identity:
+        elif manifest is not None and manifest["hash"] != identity:
             raise StoreError(
                 f"{self.folder}: belongs to another scenario (or to this one before an edit); use --output DIR, "
                 "or --fresh to replace it"
             )
+        self._guard(self._remove_leftovers)
+
+    def _remove_leftovers(self) -> None:
         for leftover in self.folder.rglob("*.tmp"):
             leftover.unlink(missing_ok=True)
 
@@ -66,9 +76,19 @@ class Store:
             (self.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Release the folder."""
+        """Release the folder; one that was made for this run and got nothing is removed again."""
+        if self._made and self.folder.is_dir() and [path.name for path in self.folder.iterdir()] == [".lock"]:
+            (self.folder / ".lock").unlink()
+            self._remove_empty()
+        # elsewhere the lock file stays: removing it would let two later runs lock two files of that name
         self._lock.release()
-        (self.folder / ".lock").unlink(missing_ok=True)
+
+    def _remove_empty(self) -> None:
+        for path in self._made:
+            try:
+                path.rmdir()
+            except OSError:
+                return
 
     def __enter__(self) -> Store:
         return self
@@ -77,13 +97,20 @@ class Store:
         self.close()
 
     def read_manifest(self) -> dict[str, Any] | None:
-        """The manifest, or None where there is none."""
+        """The manifest, or None where there is none.
+
+        :raises StoreError: damaged file, named.
+        """
+        path = self.folder / "manifest.json"
         try:
-            return json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+            manifest = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self.folder / 'manifest.json'}: unreadable: {error}; use --output DIR") from None
+            raise StoreError(f"{path}: damaged ({error}); use --output DIR, or delete the folder") from None
+        if not isinstance(manifest, dict):
+            raise StoreError(f"{path}: damaged (not a mapping); use --output DIR, or delete the folder")
+        return manifest
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file whole."""
@@ -109,9 +136,12 @@ class Store:
         :raises StoreError: damaged file, named.
         """
         try:
-            return pq.read_table(path)
+            table = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{path}: damaged ({error}); delete it and run again") from None
+        if not {"drop", "user", "method"} <= set(table.column_names):
+            raise StoreError(f"{path}: damaged (not the rows of a unit); delete it and run again")
+        return table
 
     def _write(self, name: str, write: Callable[[Path], Any]) -> Path:
         path = self.folder / name

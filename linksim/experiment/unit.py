@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.load import load_plugins
 from linksim.scenario.schema import Scenario, axis_column
@@ -27,7 +28,10 @@ class UnitResult:
 
 
 class UnitRunner:
-    """Simulates units of one scenario; one per process, so that plans and trained blocks are made once."""
+    """Simulates units of one scenario; one per process, so that plans and trained blocks are made once.
+
+    :raises LinksimError: a plugin or a checkpoint is missing here.
+    """
 
     def __init__(self, scenario: Scenario, device: str) -> None:
         import torch
@@ -36,15 +40,21 @@ class UnitRunner:
         load_plugins(scenario.plugins)
         self.plan: Plan = make_plan(scenario)
         self.device = device
-        self.predictors: dict[str, Predictor] = _trained(scenario, device)
+        with named_blocks(scenario, "loading its checkpoint"):
+            self.predictors: dict[str, Predictor] = _trained(scenario, device)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
-        """Simulate chunk number ``chunk`` of a channel point."""
+        """Simulate chunk number ``chunk`` of a channel point.
+
+        :raises LinksimError: unusable CSI where the scenario asks to stop.
+        :raises Exception: whatever a block raises, with a note about the block and its line.
+        """
         from linksim.link.chain import simulate_chunk
 
         point = self.plan.channel_points[channel_point]
         seed = unit_seed(self.plan.scenario, point, chunk)
-        result = simulate_chunk(list(point.points), seed, self.device, self.predictors)
+        with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
+            result = simulate_chunk(list(point.points), seed, self.device, self.predictors)
         chunk_size = self.plan.scenario.run.chunk_size
         first_drop = chunk * chunk_size
         users = point.points[0][1].channel.num_users

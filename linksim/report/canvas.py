@@ -22,6 +22,7 @@ from linksim.report.files import write_atomically
 
 MAX_LABEL = 46
 LEGEND_ROW_IN = 0.15
+MAX_LEGEND_ROWS = 9
 
 
 def new_figure(
@@ -41,7 +42,10 @@ def new_figure(
 
 
 def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
-    """A legend below the panels; the figure grows by its height, so panels keep theirs."""
+    """A legend below the panels; the figure grows by its height, so panels keep theirs.
+
+    A legend that would stand higher than the panel takes the width of the page.
+    """
     if not labels:
         return
     # Legends leave out labels that begin with an underscore.
@@ -52,13 +56,21 @@ def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str])
         renderer.get_text_width_height_descent(line, font, ismath=False)[0] / figure.dpi
         for label in labels for line in label.split("\n")
     )
-    column_in = widest + 0.46  # the line sample and the gap to the next column
-    num_columns = max(1, min(len(labels), int(figure.get_figwidth() / column_in)))
-    num_rows = math.ceil(len(labels) / num_columns)
-    num_columns = math.ceil(len(labels) / num_rows)
+    num_columns, num_rows = _legend_shape(len(labels), widest, figure.get_figwidth())
+    if num_rows > MAX_LEGEND_ROWS:
+        figure.set_figwidth(style.PAGE_WIDTH_IN)
+        num_columns, num_rows = _legend_shape(len(labels), widest, style.PAGE_WIDTH_IN)
     lines = num_rows * max(label.count("\n") + 1 for label in labels)
     figure.set_figheight(figure.get_figheight() + lines * LEGEND_ROW_IN)
     figure.legend(handles, labels, loc="outside lower center", ncols=num_columns)
+
+
+def _legend_shape(num_labels: int, widest_in: float, width_in: float) -> tuple[int, int]:
+    """Columns and rows; the rows are filled evenly."""
+    column_in = widest_in + 0.46  # the line sample and the gap to the next column
+    num_columns = max(1, min(num_labels, int(width_in / column_in)))
+    num_rows = math.ceil(num_labels / num_columns)
+    return math.ceil(num_labels / num_rows), num_rows
 
 
 def wrapped(label: str) -> str:

@@ -91,7 +91,7 @@ def _against(comparison: Comparison, name: str, view: View) -> Drawn:
     title = f"{capitalised(metric.label)} versus {axis_name(x_axis)}"
     yield figure, Figure(
         title + (f" at {fixed}" if fixed else ""),
-        f"{title}.{_note(metric.higher_is_better)} Bands: confidence intervals.{_off_scale(panels, hidden)}"
+        f"{_note(metric.higher_is_better)} Bands: confidence intervals.{_off_scale(panels, hidden)}"
         f"{_drops(rows)}",
         Path(f"{name}_vs_{x_axis.column}"), metric=name,
     )
@@ -116,7 +116,7 @@ def _by_method(comparison: Comparison, name: str, view: View) -> Drawn:
     title = f"{capitalised(metric.label)} by method"
     yield figure, Figure(
         title + (f" at {fixed}" if fixed else ""),
-        f"{title}, best on top.{_note(metric.higher_is_better)} Lines: confidence intervals."
+        f"{_note(metric.higher_is_better)} Best on top; lines: confidence intervals."
         f"{_off_scale([dict.fromkeys(frame.index, frame)], hidden)}{_drops(rows)}",
         Path(f"{name}_by_method"), metric=name,
     )
@@ -146,7 +146,7 @@ def _over_horizon(comparison: Comparison) -> Drawn:
     )
     yield figure, Figure(
         "NMSE versus prediction horizon" + (f" at {fixed}" if fixed else ""),
-        f"NMSE of each predicted step alone.{_note(False)} Bands: confidence intervals."
+        f"NMSE of each predicted step alone. {_note(False)} Bands: confidence intervals."
         f"{_off_scale(panels, hidden)}{_drops(rows)}",
         Path("nmse_vs_horizon"), metric="nmse_db",
     )
@@ -167,24 +167,26 @@ def _distribution(comparison: Comparison, name: str) -> Drawn:
         return
     label, unit, in_db = DISTRIBUTIONS[name]
     point = representative(rows, comparison.axes)
+    named = [axis for axis in relevant_axes(comparison, name) if axis.column in point]
+    # A run that does not sweep an axis may fix it elsewhere: only series with a result here belong here.
+    here = set(at(rows, {axis.column: point[axis.column] for axis in named})["series"])
     samples: dict[str, numpy.ndarray] = {}
     for run in comparison.runs:
         own = {axis.column: point[axis.column] for axis in run.axes if axis.column in point}
         values = read_measure(run, str(describe(name).measure), own)
         for one in comparison.series:
-            if one.run is run and one.method.name in values:
+            if one.run is run and one.label in here and len(values.get(one.method.name, ())):
                 samples[one.label] = _shown_values(values[one.method.name], in_db)
     hidden = {one for one, values in samples.items() if not len(values)}
     if len(hidden) == len(samples):
         return
-    named = [axis for axis in relevant_axes(comparison, name) if axis.column in point]
     heading = point_text(named, point)
     figure = drawing.draw_distributions(comparison.series, samples, heading, with_unit(label, unit))
     title = f"Distribution of {label if label.startswith('NMSE') else 'the ' + label}"
     count = max(len(values) for values in samples.values())
     yield figure, Figure(
         title + (f" at {heading}" if heading else ""),
-        f"{title} over drops and users, up to {count:,} values a method."
+        f"Over drops and users, up to {count:,} values per method."
         f"{_off_scale([{one: values for one, values in samples.items() if len(values)}], hidden)}",
         Path(f"{name.removesuffix('_db')}_cdf"), metric=name,
     )
@@ -211,12 +213,12 @@ def _off_scale(panels: list[dict], hidden: set[str]) -> str:
     """Says which curves are missing, or miss points, because their error is zero (−∞ dB) or infinite."""
     drawn = {label for lines in panels for label, line in lines.items() if len(line)}
     gone, cut = sorted(hidden - drawn), sorted(hidden & drawn)
-    text = f" Not drawn, off the scale (exact: −∞ dB, or infinite): {', '.join(gone)}." if gone else ""
+    text = f" Not drawn, as off the scale (exact: −∞ dB, or infinite): {', '.join(gone)}." if gone else ""
     return text + (f" Some points off the scale: {', '.join(cut)}." if cut else "")
 
 
 def _note(higher_is_better: bool) -> str:
-    return f" {'Higher' if higher_is_better else 'Lower'} is better."
+    return f"{'Higher' if higher_is_better else 'Lower'} is better."
 
 
 def _drops(rows: pandas.DataFrame) -> str:
@@ -224,4 +226,4 @@ def _drops(rows: pandas.DataFrame) -> str:
     if count.empty:
         return ""
     low, high = int(count.min()), int(count.max())
-    return f" {low:,} drops a point." if low == high else f" {low:,} to {high:,} drops a point."
+    return f" {low:,} drops per point." if low == high else f" {low:,} to {high:,} drops per point."

@@ -72,12 +72,12 @@ def _run(run: Run, name: str) -> dict[str, Any]:
 
 def _facts(run: Run) -> dict[str, str]:
     manifest = run.manifest
-    count = run.metrics["num_drops"].dropna()
+    count = run.metrics["num_drops"][run.metrics["value"].notna()].dropna()
     low, high = (int(count.min()), int(count.max())) if len(count) else (0, 0)
     wall_time = manifest.get("wall_time_s")
     return {
         "Date": _date(run),
-        "Drops a point": "" if not high else f"{low:,}" if low == high else f"{low:,} to {high:,}",
+        "Drops per point": "" if not high else f"{low:,}" if low == high else f"{low:,} to {high:,}",
         "Seed": str(manifest.get("seed", "")),
         "Wall time": duration_text(wall_time) if isinstance(wall_time, int | float) else "",
         "Device": str(manifest.get("device") or ""),

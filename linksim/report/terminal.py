@@ -20,6 +20,7 @@ MAX_METHOD = 30
 MAIN_METRICS = ("nmse_db", "sgcs", "rate_bps_hz", "sum_rate_bps_hz")
 MIN_COLUMN = 8
 PADDING = 2
+"""Between columns, the box's own blank column included."""
 
 
 def final_table(run: Run, console: Console) -> None:
@@ -51,7 +52,7 @@ def _rich(table: Table, width: int) -> RichTable:
         title = f"{title} ({len(kept)} of {len(table.columns)} columns; all are in metrics.csv)".strip()
     rich_table = RichTable(
         title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-        padding=(0, PADDING, 0, 0), title_style="bold",
+        padding=(0, PADDING - 1, 0, 0), show_edge=False, title_style="bold",
     )
     rich_table.add_column("Method", no_wrap=True, overflow="ellipsis", max_width=method_width)
     for index in kept:

@@ -128,7 +128,7 @@ def axis_stage(key: str) -> str:
     """The first stage of the chain that a sweep axis invalidates."""
     section, _, rest = key.partition(".")
     # a method's own precoder leaves its prediction as it is
-    is_precoder = section == "methods" and re.search(r"\.precoder\.[^.]+$", f".{rest}")
+    is_precoder = section == "methods" and re.search(r"\.precoder(\.[^.]+)?$", rest)
     return "precoding" if is_precoder else STAGE_OF_SECTION[section]
 
 

@@ -54,7 +54,7 @@ def is_deficient(gram: torch.Tensor) -> torch.Tensor:
 
 def equal_power(weights: torch.Tensor) -> torch.Tensor:
     """Columns scaled to equal power, unit total; zero columns stay zero. ``[..., bs_ant, stream]``."""
-    norm = torch.linalg.vector_norm(weights, dim=-2, keepdim=True)
+    norm = torch.view_as_real(weights.resolve_conj()).square().sum((-3, -1)).sqrt().unsqueeze(-2)
     unit = weights / norm.clamp_min(torch.finfo(norm.dtype).tiny)
     return unit / weights.shape[-1] ** 0.5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Literal
 
 import torch
@@ -93,6 +94,11 @@ def band_filter(profile: torch.Tensor, noise_variance: torch.Tensor, delay_s: to
     return torch.linalg.solve(source, cross.mH).mH
 
 
+# The filter depends on the history alone, so the predictors that share a history share it. Keyed by the history
+# object and gone with it; recomputing gives the same filter.
+_filters: weakref.WeakKeyDictionary[Csi, tuple[torch.Tensor, torch.Tensor]] = weakref.WeakKeyDictionary()
+
+
 def extrapolate_band(h: torch.Tensor, history: Csi, frequency_hz: torch.Tensor) -> torch.Tensor:
     """Estimate other subcarriers with a delay profile learned from the history, one per user.
 
@@ -101,6 +107,15 @@ def extrapolate_band(h: torch.Tensor, history: Csi, frequency_hz: torch.Tensor) 
     :returns: ``[batch, user, ue_ant, bs_ant, horizon, target subcarrier]``.
     :raises ValueError: the history's subcarriers are not evenly spaced, or fewer than two.
     """
+    known = _filters.get(history)
+    if known is None or not torch.equal(known[0], frequency_hz):
+        known = (frequency_hz, _history_filter(history, frequency_hz))
+        _filters[history] = known
+    return h @ known[1][:, :, None, None].mT.to(h.dtype)
+
+
+def _history_filter(history: Csi, frequency_hz: torch.Tensor) -> torch.Tensor:
+    """Filter of every user, ``[batch, user, target, source]``, from the delay profile of the history."""
     source_hz = history.frequency_hz.double()
     spacing_hz = float((source_hz[-1] - source_hz[0]) / max(len(source_hz) - 1, 1))
     evenly = torch.allclose(source_hz.diff(), source_hz.new_tensor(spacing_hz), rtol=1e-3)
@@ -125,8 +140,7 @@ def extrapolate_band(h: torch.Tensor, history: Csi, frequency_hz: torch.Tensor) 
     # Differences from a common origin: only these matter, and they keep their digits.
     origin_hz = source_hz[0]
     weights = band_filter(profile, noise, delay_s, source_hz - origin_hz, frequency_hz.double() - origin_hz)
-    weights = weights.unflatten(0, h.shape[:2])[:, :, None, None]
-    return h @ weights.mT.to(h.dtype)
+    return weights.unflatten(0, history.h.shape[:2])
 
 
 def to_target_band(prediction: Csi, history: Csi, frequency_hz: torch.Tensor, method: Band) -> Csi:

@@ -171,12 +171,13 @@ def _run(options: argparse.Namespace) -> int:
             )
     except Interrupted as interruption:
         folder = interruption.results.folder
-        console.print(f"interrupted: finished units are kept in {folder}; run the same command to go on")
+        console.print(f"interrupted: finished units are kept in {folder}; run the same command to go on",
+                      soft_wrap=True, highlight=False)
         return EXIT_INTERRUPTED
     final_table(load_run(results.folder), console)
     for note in results.manifest["notes"]:
         console.print(f"note: {note}", style="yellow", highlight=False)
-    console.print("written:", *_written(results.folder), sep="\n  ", highlight=False)
+    console.print("written:", *_written(results.folder), sep="\n  ", highlight=False, soft_wrap=True)
     return EXIT_DONE
 
 

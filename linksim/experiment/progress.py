@@ -6,12 +6,15 @@ import time
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
 from linksim.link.names import model_name
+from linksim.metrics.catalogue import metric
 
 CONVENTIONS = {
     "SNR": "link.snr_db: downlink transmit power over noise power per subcarrier at unit average channel gain; "
@@ -32,13 +35,18 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
-    grid.add_row("scenario", f"{scenario.name}  [dim]{scenario.description}[/dim]")
-    los = "" if channel.model.startswith("cdl") else f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
+    grid.add_row("scenario", f"{scenario.name}  [dim]{escape(scenario.description)}[/dim]")
+    los = "" if channel.model.startswith("cdl") else \
+        f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
+    swept = {axis.key for axis in plan.axes}
+    users = f"{channel.num_users} user{'s' * (channel.num_users > 1)}" if "channel.num_users" not in swept else "users"
+    if "channel.speed_kmh" not in swept:
+        users += f" at {channel.speed_kmh:g} km/h"
     grid.add_row("channel", (
         f"{model_name(channel.model)}{los}, "
         f"{channel.carrier_frequency_ghz:g} GHz, {channel.duplex.replace('_', ' ').upper()}, "
-        f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {channel.num_users} user{'s' * (channel.num_users > 1)} at "
-        f"{channel.speed_kmh:g} km/h, BS {array.rows}x{array.columns} {array.polarization}, "
+        f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {users}, "
+        f"BS {array.rows}x{array.columns} {array.polarization}, "
         f"UE {channel.ue_array.num_antennas} antenna{'s' * (channel.ue_array.num_antennas > 1)}"))
     grid.add_row("history", f"{channel.num_history} samples every {channel.csi_period_ms:g} ms, then "
                             f"{channel.num_future} to predict; acquisition {scenario.acquisition.type}"
@@ -48,13 +56,13 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     for axis in plan.axes:
         grid.add_row("sweep", f"{axis.label}: {', '.join(format_value(v) for v in axis.values)}  "
                               f"[dim]({axis.key}, repeats from {axis.stage})[/dim]")
-    grid.add_row("methods", ", ".join(plan.method_names))
+    grid.add_row("methods", escape(", ".join(plan.method_names)))
     for line in blocks:
-        grid.add_row("trained", line)
+        grid.add_row("trained", escape(line))
     grid.add_row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
     grid.add_row("runs on", f"{device}, {executor}")
     grid.add_row("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
-    grid.add_row("output", folder)
+    grid.add_row("output", escape(folder))
     console.print(grid)
     console.print()
 
@@ -62,19 +70,22 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
 class LiveProgress:
     """Progress of the units, with the intervals of the watched metric after every round."""
 
-    def __init__(self, console: Console, watched: str) -> None:
+    def __init__(self, console: Console, plan: Plan) -> None:
+        run = plan.scenario.run
         self._console = console
-        self._watched = watched
+        self._metric = metric(run.stopping.metric)
+        self._aim = f"aim ±{run.stopping.half_width:g}" if run.stopping.adaptive else "fixed number of drops"
+        self._confidence = f"{100 * run.confidence:g} % interval"
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units"),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-            console=console,
+            TextColumn("simulating"), BarColumn(24), MofNCompleteColumn(), TextColumn("units"),
+            TextColumn("{task.fields[pace]}"), console=console,
         )
-        self._task = self._progress.add_task("simulating", total=None, rate="")
-        self._table: Table | None = None
+        self._task = self._progress.add_task("", total=None, pace="")
+        self._table: Group | None = None
         self._live = Live(self._view(), console=console, refresh_per_second=4, transient=True) \
             if console.is_terminal else None
         self._began = time.monotonic()
+        self._units = 0
         self._drops = 0
 
     def __enter__(self) -> LiveProgress:
@@ -98,27 +109,36 @@ class LiveProgress:
     def unit_done(self, drops: int) -> None:
         """One unit more."""
         self._drops += drops
-        rate = self._drops / max(time.monotonic() - self._began, 1e-9)
-        self._progress.update(self._task, advance=1, rate=f"{rate:.1f} drops/s")
+        self._units += 1
+        self._progress.update(self._task, advance=1)
+        # from this session's units alone: those resumed took no time
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        task = self._progress.tasks[0]
+        left = (task.total - task.completed) * elapsed / self._units
+        self._progress.update(self._task, pace=f"{self._drops / elapsed:.1f} drops/s   {_clock(elapsed)} elapsed   "
+                                               f"about {_clock(left)} left")
         self._show()
 
     def round_done(self, label: str, drops: int, intervals: dict[str, Interval]) -> None:
         """A round of one channel point is complete."""
-        widest = max(intervals, key=lambda name: intervals[name].half_width, default=None)
-        line = f"{label}: {drops} drops"
-        if widest is not None:
-            line += f", widest interval of {self._watched} +-{intervals[widest].half_width:.2f} ({widest})"
-        table = Table(title=line, box=None, title_justify="left")
-        for heading in ("method", self._watched, "interval"):
-            table.add_column(heading, justify="left" if heading == "method" else "right")
-        for name, interval in intervals.items():
-            table.add_row(name, f"{interval.value:.2f}", f"[{interval.low:.2f}, {interval.high:.2f}]")
-        self._table = table
-        if self._live:
-            self._show()
-        else:
-            elapsed = time.monotonic() - self._began
-            self._console.print(f"{elapsed:7.1f} s  {line}", highlight=False)
+        name = self._metric.name
+        widest = max(intervals, key=lambda method: intervals[method].half_width, default=None)
+        width = "" if widest is None else f"widest interval of {name} ±{intervals[widest].half_width:.2f} ({widest})"
+        if not self._live:
+            elapsed = _clock(time.monotonic() - self._began)
+            done = f"{self._progress.tasks[0].completed:.0f}/{self._progress.tasks[0].total:.0f} units"
+            self._console.print(Text(f"{elapsed:>8}  {done:>13}  {label}: {drops} drops" + (", " + width) * bool(width)),
+                                soft_wrap=True)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table.add_column("method", no_wrap=True, max_width=40)
+        unit = f" ({self._metric.unit})" if self._metric.unit else ""
+        for heading in (self._metric.label + unit, self._confidence):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for method, interval in intervals.items():
+            table.add_row(Text(method), f"{interval.value:.2f}", f"±{interval.half_width:.2f}")
+        self._table = Group(Text(f"{label}: {drops} drops; {self._aim}", style="bold"), table, "")
+        self._show()
 
     def _view(self) -> Group:
         return Group(*([self._table] if self._table else []), self._progress)
@@ -126,3 +146,9 @@ class LiveProgress:
     def _show(self) -> None:
         if self._live:
             self._live.update(self._view())
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -102,7 +102,7 @@ class _Session:
             executor.close()
             raise
         try:
-            with LiveProgress(self.console, self.scenario.run.stopping.metric) as progress:
+            with LiveProgress(self.console, self.plan) as progress:
                 self._simulate(executor, progress)
         except KeyboardInterrupt:
             raise Interrupted(self._finish("partial")) from None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,6 +24,10 @@ from linksim.report.files import write_atomically
 MAX_LABEL = 46
 LEGEND_ROW_IN = 0.15
 MAX_LEGEND_ROWS = 9
+MAX_LEGEND_COLUMNS = 6
+# From the font size and the rc settings legend.handlelength, handletextpad and columnspacing.
+LEGEND_SAMPLE_IN = (2.6 + 0.6) * style.LEGEND_FONT_PT / 72
+LEGEND_GAP_IN = 1.2 * style.LEGEND_FONT_PT / 72
 
 
 def new_figure(
@@ -52,31 +57,36 @@ def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str])
     labels = [wrapped(" " + label if label.startswith("_") else label) for label in labels]
     renderer = FigureCanvasAgg(figure).get_renderer()
     font = matplotlib.font_manager.FontProperties(size=style.LEGEND_FONT_PT)
-    widest = max(
-        renderer.get_text_width_height_descent(line, font, ismath=False)[0] / figure.dpi
-        for label in labels for line in label.split("\n")
-    )
-    num_columns, num_rows = _legend_shape(len(labels), widest, figure.get_figwidth())
-    if num_rows > MAX_LEGEND_ROWS:
+    widths = [
+        max(renderer.get_text_width_height_descent(line, font, ismath=False)[0] for line in label.split("\n"))
+        / figure.dpi
+        for label in labels
+    ]
+    num_columns = _legend_columns(widths, figure.get_figwidth())
+    if math.ceil(len(labels) / num_columns) > MAX_LEGEND_ROWS:
         figure.set_figwidth(style.PAGE_WIDTH_IN)
-        num_columns, num_rows = _legend_shape(len(labels), widest, style.PAGE_WIDTH_IN)
+        num_columns = _legend_columns(widths, style.PAGE_WIDTH_IN)
+    num_rows = math.ceil(len(labels) / num_columns)
     lines = num_rows * max(label.count("\n") + 1 for label in labels)
     figure.set_figheight(figure.get_figheight() + lines * LEGEND_ROW_IN)
     figure.legend(handles, labels, loc="outside lower center", ncols=num_columns)
 
 
-def _legend_shape(num_labels: int, widest_in: float, width_in: float) -> tuple[int, int]:
-    """Columns and rows; the rows are filled evenly."""
-    column_in = widest_in + 0.46  # the line sample and the gap to the next column
-    num_columns = max(1, min(num_labels, int(width_in / column_in)))
-    num_rows = math.ceil(num_labels / num_columns)
-    return math.ceil(num_labels / num_rows), num_rows
+def _legend_columns(widths_in: Sequence[float], width_in: float) -> int:
+    """The most columns that fit, with no more of them than their number of rows needs."""
+    for num_columns in range(min(len(widths_in), MAX_LEGEND_COLUMNS), 1, -1):
+        columns = numpy.array_split(widths_in, num_columns)  # as matplotlib fills them
+        total = sum(column.max() + LEGEND_SAMPLE_IN for column in columns)
+        if total + (num_columns - 1) * LEGEND_GAP_IN + 0.06 <= width_in:
+            num_rows = math.ceil(len(widths_in) / num_columns)
+            return math.ceil(len(widths_in) / num_rows)
+    return 1
 
 
 def wrapped(label: str) -> str:
     """A long name on several lines, so that it cannot leave the figure."""
     indent = " " if label.startswith(" ") else ""
-    return indent + "\n".join(textwrap.wrap(label, MAX_LABEL, break_long_words=True) or [" "])
+    return indent + "\n".join(textwrap.wrap(label.strip(), MAX_LABEL, break_long_words=True) or [" "])
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
@@ -88,5 +98,6 @@ def save(figure: Figure, path: Path) -> list[Path]:
     for suffix, options in ((".png", {"dpi": style.PNG_DPI}), (".pdf", {"metadata": {"CreationDate": None}})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix[1:], **options)
+        figure.set_layout_engine("none")  # it is laid out now: the second format need not do it again
         written.append(write_atomically(path.with_suffix(suffix), buffer.getvalue()))
     return written

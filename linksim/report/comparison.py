@@ -90,9 +90,13 @@ def _join_axes(runs: Sequence[Run]) -> tuple[Axis, ...]:
     return tuple(joined.values())
 
 
-def _with_values(axis: Axis, values: Iterable[float]) -> Axis:
-    new = {float(value) for value in values} - set(axis.values)
-    return replace(axis, values=tuple(sorted({*axis.values, *new}))) if new else axis
+def _with_values(axis: Axis, values: Iterable[float | str]) -> Axis:
+    """The axis with more values: numbers sorted, names in the order they come."""
+    joined = tuple(dict.fromkeys([*axis.values, *values]))
+    if len(joined) == len(axis.values):
+        return axis
+    names = any(isinstance(value, str) for value in joined)
+    return replace(axis, values=tuple(map(str, joined)) if names else tuple(sorted(map(float, joined))))
 
 
 def _with_fixed_axes(frame: pandas.DataFrame, run: Run, axes: Sequence[Axis]) -> pandas.DataFrame:
@@ -104,8 +108,10 @@ def _with_fixed_axes(frame: pandas.DataFrame, run: Run, axes: Sequence[Axis]) ->
     )
 
 
-def _field(scenario: Any, key: str) -> float:
+def _field(scenario: Any, key: str) -> float | str:
     for part in key.split("."):
         scenario = scenario.get(part) if isinstance(scenario, dict) else None
+    if isinstance(scenario, str):
+        return scenario
     is_number = isinstance(scenario, int | float) and not isinstance(scenario, bool)
     return float(scenario) if is_number else float("nan")

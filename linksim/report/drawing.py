@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from linksim.report import style
 from linksim.report.canvas import add_legend, new_figure, wrapped
 from linksim.report.comparison import Series
-from linksim.report.wording import number_text, value_text
+from linksim.report.wording import parameter_text, value_text
 
 EXACT_DB = -100.0
 """NMSE at or below this is the rounding error of complex64: drawn, it would flatten all other curves."""
@@ -26,23 +26,33 @@ MAX_CDF_POINTS = 400
 
 
 def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.DataFrame]],
-                titles: Sequence[str], heading: str, x_label: str, y_label: str) -> Figure:
-    """Curves with interval bands.
+                titles: Sequence[str], heading: str, x_label: str, y_label: str,
+                categories: Sequence[str] | None = None) -> Figure:
+    """Curves with interval bands; dots with interval bars where the x-axis has names instead of numbers.
 
     :param panels: by panel, a series' label to its rows with ``x, value, ci_low, ci_high``.
     :param titles: a title for each panel; ``heading`` stands above all of them.
+    :param categories: the names at x = 0, 1, 2, …
     """
     figure, axes = new_figure(len(panels))
+    present = [one for one in series if any(len(lines.get(one.label, ())) for lines in panels)]
     drawn: dict[str, Line2D] = {}
     for panel, lines, title in zip(axes, panels, titles):
-        for one in series:
+        for one in present:
             rows = lines.get(one.label)
-            if rows is not None and not rows.empty:
+            if rows is None or rows.empty:
+                continue
+            if categories is None:
                 drawn[one.label] = _curve(panel, one, rows)
+            else:
+                drawn[one.label] = _at_categories(panel, one, rows, _dodge(one, present))
         panel.set_title(title)
     x_values = numpy.unique(numpy.concatenate([rows["x"] for lines in panels for rows in lines.values()]))
     for panel in axes:
-        set_x_ticks(panel, x_values)
+        if categories is None:
+            set_x_ticks(panel, x_values)
+        else:
+            _name_categories(panel, categories, figure.get_figwidth() / min(len(axes), 3))
     _label_outside(axes, x_label, y_label)
     return _finish(figure, heading, series, drawn)
 
@@ -58,6 +68,46 @@ def _curve(panel: Axes, one: Series, rows: pandas.DataFrame) -> Line2D:
     elif numpy.isfinite(low).any():
         panel.vlines(x, low, high, color=color, linewidth=0.9, zorder=zorder)
     return line
+
+
+def _at_categories(panel: Axes, one: Series, rows: pandas.DataFrame, shift: float) -> Line2D:
+    """A dot and its interval at each name, or, for a limit, a level across it: no line joins names."""
+    x, value = rows["x"].to_numpy(), rows["value"].to_numpy()
+    color, zorder = one.style.color, one.style.zorder
+    low, high = _finite_interval(rows)
+    if not one.style.marker:
+        panel.hlines(
+            value, x - 0.42, x + 0.42, color=color, linestyles=[one.style.linestyle],
+            linewidth=one.style.linewidth, zorder=zorder,
+        )
+        for place, bottom, top in zip(x, low, high):
+            panel.fill_between(
+                [place - 0.42, place + 0.42], bottom, top, color=color, alpha=style.BAND_ALPHA, linewidth=0,
+                zorder=zorder - 1,
+            )
+        return Line2D([], [], **one.style.line())
+    panel.vlines(x + shift, low, high, color=color, linewidth=0.9, zorder=zorder)
+    (dots,) = panel.plot(x + shift, value, linestyle="None", zorder=zorder, **one.style.dot())
+    return dots
+
+
+def _dodge(one: Series, present: Sequence[Series]) -> float:
+    """Sideways shift that keeps the dots of a category apart."""
+    dots = [other.label for other in present if other.style.marker]
+    if one.label not in dots or len(dots) < 2:
+        return 0.0
+    return 0.64 * (dots.index(one.label) / (len(dots) - 1) - 0.5)
+
+
+def _name_categories(panel: Axes, names: Sequence[str], width_in: float) -> None:
+    crowded = sum(len(name) + 2 for name in names) * 0.06 > width_in - 0.6
+    looks = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    panel.set_xticks(range(len(names)), names, **looks)
+    panel.tick_params(axis="x", length=0)
+    panel.set_xlim(-0.5, len(names) - 0.5)
+    panel.grid(False, axis="x")
+    for place in range(1, len(names)):
+        panel.axvline(place - 0.5, color="#DDDDDD", linewidth=0.5, zorder=0)
 
 
 def _finite_interval(rows: pandas.DataFrame) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -122,7 +172,7 @@ def set_x_ticks(panel: Axes, values: numpy.ndarray) -> None:
     elif len(values) > MAX_TICKS or numpy.diff(values).min(initial=numpy.inf) < 0.06 * numpy.ptp(values):
         return
     panel.xaxis.set_major_locator(FixedLocator(values, nbins=MAX_TICKS))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameter_text(value)))
 
 
 def is_geometric(values: numpy.ndarray) -> bool:

@@ -14,7 +14,7 @@ from linksim.errors import StoreError
 from linksim.report.load import Run
 
 
-def read_measure(run: Run, measure: str, point: Mapping[str, float]) -> dict[str, numpy.ndarray]:
+def read_measure(run: Run, measure: str, point: Mapping[str, float | str]) -> dict[str, numpy.ndarray]:
     """Values of ``measure`` by method, over drops and users, at one sweep point.
 
     Only three or four columns are read, one record batch at a time: the drops of a long run do not fit in
@@ -48,13 +48,16 @@ def read_measure(run: Run, measure: str, point: Mapping[str, float]) -> dict[str
     return {name: array[~numpy.isnan(array)] for name, array in joined.items()}
 
 
-def _at(point: Mapping[str, float], columns: list[str]) -> pyarrow.dataset.Expression | None:
+def _at(point: Mapping[str, float | str], columns: list[str]) -> pyarrow.dataset.Expression | None:
     """The rows of one point; with a tolerance, since an axis may be stored as float32."""
     expression = None
     for column, value in point.items():
         if column in columns:
-            tolerance = 1e-6 * max(abs(value), 1e-9)
             field = pyarrow.dataset.field(column)
-            here = (field >= value - tolerance) & (field <= value + tolerance)
+            if isinstance(value, str):
+                here = field.cast("string") == value
+            else:
+                tolerance = 1e-6 * max(abs(value), 1e-9)
+                here = (field >= value - tolerance) & (field <= value + tolerance)
             expression = here if expression is None else expression & here
     return expression

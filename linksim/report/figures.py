@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.figure
@@ -15,6 +16,7 @@ import pandas
 from linksim.report import canvas, drawing, style
 from linksim.report.comparison import Comparison
 from linksim.report.drops import read_measure
+from linksim.report.load import Axis
 from linksim.report.views import View, at, line_of, relevant_axes, representative, values_of, views
 from linksim.report.wording import (
     axis_name,
@@ -67,7 +69,8 @@ def _all(comparison: Comparison) -> Drawn:
             yield from drawn
     yield from _over_horizon(comparison)
     for name in DISTRIBUTIONS:
-        yield from _distribution(comparison, name)
+        if name in comparison.shown:
+            yield from _distribution(comparison, name)
 
 
 def _against(comparison: Comparison, name: str, view: View) -> Drawn:
@@ -78,7 +81,7 @@ def _against(comparison: Comparison, name: str, view: View) -> Drawn:
         here = at(rows, point)
         lines = {one.label: line_of(here, one.label, x_axis.column) for one in comparison.series}
         panels.append({
-            label: _drawable(line.assign(x=line[x_axis.column]), metric.unit, label, hidden)
+            label: _drawable(line.assign(x=_positions(line, x_axis)), metric.unit, label, hidden)
             for label, line in lines.items()
         })
     if not any(len(line) for lines in panels for line in lines.values()):
@@ -87,14 +90,22 @@ def _against(comparison: Comparison, name: str, view: View) -> Drawn:
     figure = drawing.draw_curves(
         comparison.series, panels, [point_text(view.panel_axes, point) for point in view.panels], fixed,
         x_axis.label, with_unit(metric.label, metric.unit),
+        categories=x_axis.values if x_axis.is_categorical else None,
     )
+    bars = "Bars" if x_axis.is_categorical else "Bands"
     title = f"{capitalised(metric.label)} versus {axis_name(x_axis)}"
     yield figure, Figure(
         title + (f" at {fixed}" if fixed else ""),
-        f"{_note(metric.higher_is_better)} Bands: confidence intervals.{_off_scale(panels, hidden)}"
+        f"{_note(metric.higher_is_better)} {bars}: {_intervals(comparison)}.{_off_scale(panels, hidden)}"
         f"{_drops(rows)}",
         Path(f"{name}_vs_{x_axis.column}"), metric=name,
     )
+
+
+def _positions(line: pandas.DataFrame, axis: Axis) -> pandas.Series:
+    """Where values stand on the x-axis: names stand at 0, 1, 2, … in the sweep's order."""
+    values = line[axis.column]
+    return values.map(axis.values.index).astype(float) if axis.is_categorical else values
 
 
 def _by_method(comparison: Comparison, name: str, view: View) -> Drawn:
@@ -116,7 +127,7 @@ def _by_method(comparison: Comparison, name: str, view: View) -> Drawn:
     title = f"{capitalised(metric.label)} by method"
     yield figure, Figure(
         title + (f" at {fixed}" if fixed else ""),
-        f"{_note(metric.higher_is_better)} Best on top; lines: confidence intervals."
+        f"{_note(metric.higher_is_better)} Best on top; lines: {_intervals(comparison)}."
         f"{_off_scale([dict.fromkeys(frame.index, frame)], hidden)}{_drops(rows)}",
         Path(f"{name}_by_method"), metric=name,
     )
@@ -146,7 +157,7 @@ def _over_horizon(comparison: Comparison) -> Drawn:
     )
     yield figure, Figure(
         "NMSE versus prediction horizon" + (f" at {fixed}" if fixed else ""),
-        f"NMSE of each predicted step alone. {_note(False)} Bands: confidence intervals."
+        f"NMSE of each predicted step alone. {_note(False)} Bands: {_intervals(comparison)}."
         f"{_off_scale(panels, hidden)}{_drops(rows)}",
         Path("nmse_vs_horizon"), metric="nmse_db",
     )
@@ -215,6 +226,21 @@ def _off_scale(panels: list[dict], hidden: set[str]) -> str:
     gone, cut = sorted(hidden - drawn), sorted(hidden & drawn)
     text = f" Not drawn, as off the scale (exact: −∞ dB, or infinite): {', '.join(gone)}." if gone else ""
     return text + (f" Some points off the scale: {', '.join(cut)}." if cut else "")
+
+
+def _intervals(comparison: Comparison) -> str:
+    """``95 % confidence intervals``; without the level where the runs do not state a common one."""
+    levels = {_confidence(run.manifest) for run in comparison.runs}
+    level = levels.pop()
+    known = not levels and level is not None
+    return f"{100 * level:g} % confidence intervals" if known else "confidence intervals"
+
+
+def _confidence(manifest: dict[str, Any]) -> float | None:
+    scenario = manifest.get("scenario")
+    run = scenario.get("run") if isinstance(scenario, dict) else None
+    level = run.get("confidence") if isinstance(run, dict) else None
+    return level if isinstance(level, float) else None
 
 
 def _note(higher_is_better: bool) -> str:

@@ -15,7 +15,7 @@ from linksim.errors import StoreError
 from linksim.report.comparison import Comparison, run_names
 from linksim.report.figures import Figure
 from linksim.report.load import Run
-from linksim.report.tables import metric_tables
+from linksim.report.tables import all_tables
 from linksim.report.views import values_of
 from linksim.report.wording import describe, duration_text
 
@@ -37,8 +37,9 @@ def render_html(comparison: Comparison, figures: Sequence[Figure]) -> str:
         title=comparison.title,
         runs=[_run(run, name) for run, name in zip(comparison.runs, run_names(comparison.runs))],
         figures=[_figure(figure) for figure in figures],
-        tables=[table for metric in shown for table in metric_tables(comparison, metric.name)],
+        tables=all_tables(comparison, [metric.name for metric in shown]),
         definitions=shown,
+        has_summaries=any(one.method.summary for one in comparison.series),
         methods={one.method.name: one.method for one in comparison.series},
     )
 

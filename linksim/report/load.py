@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,20 @@ class Axis:
     :param key: the scenario field, e.g. ``link.snr_db``.
     :param column: its column in ``metrics.csv`` and in the drops, e.g. ``snr_db``.
     :param label: with the unit in brackets, e.g. ``SNR (dB)``.
-    :param values: the swept values, in the scenario's order.
+    :param values: the swept values, in the scenario's order; all text for a categorical axis.
     :param stage: the first stage of the chain that the axis changes.
     """
 
     key: str
     column: str
     label: str
-    values: tuple[float, ...]
+    values: tuple[float, ...] | tuple[str, ...]
     stage: str = ""
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether the values are names (duplex modes, estimators), which have no distances."""
+        return any(isinstance(value, str) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,8 @@ class Method:
 class Run:
     """What a run folder says, without its drops (see `linksim.report.drops`).
 
-    :param metrics: ``metrics.csv``: the text columns ``method`` and ``metric``; all others float64, NaN where
-        a point was not simulated.
+    :param metrics: ``metrics.csv``: text in ``method``, ``metric`` and the columns of categorical axes; all
+        others float64, NaN where a point was not simulated.
     :param shown: the metrics to report, in order (without the NMSE of single steps).
     :param horizon_s: predicted times after the last history sample; empty if the manifest has none.
     """
@@ -85,7 +91,10 @@ def load_run(folder: Path | str) -> Run:
     missing = [axis.column for axis in axes if axis.column not in metrics]
     if missing:
         raise StoreError(f"{folder / 'metrics.csv'} lacks the column of a sweep axis: {', '.join(missing)}")
-    axes = tuple(_match(axis, metrics) for axis in axes)
+    try:
+        axes = tuple(_match(axis, metrics) for axis in axes)
+    except ValueError as error:
+        raise StoreError(f"{folder / 'metrics.csv'}: {_line(error)}") from None
     name = str(manifest.get("scenario_name") or folder.resolve().name)
     return Run(folder, name, manifest, metrics, axes, methods, shown, horizon)
 
@@ -119,33 +128,46 @@ def _read_metrics(path: Path) -> pandas.DataFrame:
     for name in NUMBER_COLUMNS:
         if name not in frame:
             frame[name] = ""
-    for name in frame.columns.difference(TEXT_COLUMNS):
         try:
-            frame[name] = [float(text) if text.strip() else float("nan") for text in frame[name]]
+            frame[name] = _numbers(frame[name])
         except ValueError as error:
             raise StoreError(f"{path}, column {name!r}: {_line(error)}") from None
     return frame
 
 
+def _numbers(texts: Iterable[str]) -> list[float]:
+    return [float(text) if text.strip() else float("nan") for text in texts]
+
+
 def _axes(manifest: dict[str, Any], metrics: pandas.DataFrame) -> tuple[Axis, ...]:
     if manifest.get("axes") is None:
         columns = [name for name in metrics if name not in (*TEXT_COLUMNS, *NUMBER_COLUMNS)]
-        return tuple(
-            Axis(column, column, column, tuple(sorted(metrics[column].dropna().unique())))
-            for column in columns
-        )
+        return tuple(Axis(column, column, column, _values(metrics[column].unique())) for column in columns)
     return tuple(
         Axis(
             str(axis.get("key", axis["column"])), str(axis["column"]), str(axis.get("label", axis["column"])),
-            tuple(float(value) for value in axis.get("values", ())), str(axis.get("stage", "")),
+            _values(axis.get("values", ())), str(axis.get("stage", "")),
         )
         for axis in manifest["axes"]
     )
 
 
+def _values(values: Iterable[Any]) -> tuple[float, ...] | tuple[str, ...]:
+    """Numbers if all are, else text."""
+    values = [value for value in values if value != ""]
+    try:
+        return tuple(float(value) for value in values)
+    except ValueError:
+        return tuple(str(value) for value in values)
+
+
 def _match(axis: Axis, metrics: pandas.DataFrame) -> Axis:
-    """Make the column (in place) and the axis hold the very same numbers; both went through text."""
-    column = metrics[axis.column].to_numpy(copy=True)
+    """Make the column (in place) and the axis hold the very same values; both went through text."""
+    if axis.is_categorical:
+        texts = metrics[axis.column]
+        metrics[axis.column] = texts.where(texts != "")
+        return replace(axis, values=tuple(dict.fromkeys([*axis.values, *texts[texts != ""]])))
+    column = numpy.array(_numbers(metrics[axis.column]), dtype=float)
     for value in axis.values:
         column[numpy.isclose(column, value, rtol=1e-6, atol=1e-12)] = value
     metrics[axis.column] = column

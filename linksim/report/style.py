@@ -26,7 +26,7 @@ PALETTE = (
     "#882255", "#332288", "#999933", "#44AA99", "#661100", "#B0A000",
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8", "H")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.4)), (0, (5, 1.4, 1, 1.4)))
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (4, 1.6, 1, 1.6)))
 BOUND_COLORS = ("#000000", "#6E6E6E", "#9A9A9A")
 BOUND_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3)))
 RUN_DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.5)), (0, (1, 1.2)), (0, (4.5, 1.5, 1, 1.5)))
@@ -44,7 +44,6 @@ RC: dict[str, Any] = {
     "axes.xmargin": 0.03, "axes.ymargin": 0.06, "axes.unicode_minus": True,
     "legend.frameon": False, "legend.handlelength": 2.6, "legend.columnspacing": 1.2,
     "legend.labelspacing": 0.35, "legend.handletextpad": 0.6, "legend.borderpad": 0.2,
-    "lines.markersize": 3.6, "lines.markeredgewidth": 0.4,
     "figure.facecolor": "white", "savefig.facecolor": "white",
     # TrueType: IEEE rejects PDFs with Type 3 fonts.
     "pdf.fonttype": 42,
@@ -62,19 +61,21 @@ class LineStyle:
     linewidth: float = 1.1
     zorder: float = 3.0
     hollow: bool = False
+    marker_size: float = 4.4
 
     def line(self) -> dict[str, Any]:
         """Keyword arguments for `matplotlib.axes.Axes.plot`."""
         return {
             "color": self.color, "linestyle": self.linestyle, "linewidth": self.linewidth,
             "zorder": self.zorder, **self.dot(), "marker": self.marker or "None",
+            "markersize": self.marker_size,
         }
 
     def dot(self) -> dict[str, Any]:
         """The marker alone, e.g. for a point without neighbours to join it to."""
         face, edge = ("white", self.color) if self.hollow else (self.color, "white")
         return {
-            "color": self.color, "marker": self.marker or "D", "markerfacecolor": face,
+            "color": self.color, "marker": self.marker or "D", "markersize": 4.4, "markerfacecolor": face,
             "markeredgecolor": edge, "markeredgewidth": 0.8 if self.hollow else 0.4,
         }
 
@@ -91,10 +92,12 @@ def line_styles(methods: Sequence[Method]) -> dict[str, LineStyle]:
             styles[method.name] = LineStyle(color, BOUND_DASHES[num_bounds % len(BOUND_DASHES)], zorder=2.5)
             num_bounds += 1
         else:
-            # 12 colours, 15 markers and 3 dashes: no combination repeats before 60 methods.
+            # 12 colours, 15 markers and 3 dashes: no combination repeats before 60 methods. Dashed lines lie
+            # above solid ones, with smaller markers: of curves that coincide, the lower shows in the gaps.
+            layer = num_methods % len(DASHES)
             styles[method.name] = LineStyle(
-                PALETTE[num_methods % len(PALETTE)], DASHES[num_methods % len(DASHES)],
-                MARKERS[num_methods % len(MARKERS)], zorder=3 + 0.01 * num_methods,
+                PALETTE[num_methods % len(PALETTE)], DASHES[layer], MARKERS[num_methods % len(MARKERS)],
+                zorder=3 + 0.3 * layer + 0.01 * num_methods, marker_size=4.6 - 0.4 * layer,
             )
             num_methods += 1
     return styles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas
 
@@ -14,7 +14,7 @@ from linksim.report.wording import (
     MISSING,
     capitalised,
     describe,
-    number_text,
+    parameter_text,
     point_text,
     value_text,
     with_unit,
@@ -59,13 +59,23 @@ def metric_tables(comparison: Comparison, metric_name: str) -> list[Table]:
     ]
 
 
+def all_tables(comparison: Comparison, metric_names: Sequence[str]) -> list[Table]:
+    """`metric_tables` of each metric; those that depend on no axis share one table, which comes first."""
+    layouts = {name: views(comparison, name) for name in metric_names}
+    flat = [name for name, (view, *_) in layouts.items() if view.x_axis is None and not view.fixed]
+    shared = [replace(point_table(comparison, flat), title="At every sweep point")] if flat else []
+    return shared + [
+        table for name in metric_names if name not in flat for table in metric_tables(comparison, name)
+    ]
+
+
 def _pivot(comparison: Comparison, metric_name: str, rows: pandas.DataFrame, axis: Axis | None,
            title: str) -> Table:
     if axis is None:
         values, columns = [None], [capitalised(describe(metric_name).label)]
     else:
         values = [value for value in axis.values if (rows[axis.column] == value).any()]
-        columns = [f"{axis.label}: {number_text(value)}" if not number else number_text(value)
+        columns = [f"{axis.label}: {parameter_text(value)}" if not number else parameter_text(value)
                    for number, value in enumerate(values)]
     body = []
     for one in comparison.series:

@@ -12,6 +12,9 @@ from linksim.report.comparison import Comparison
 from linksim.report.load import Axis
 from linksim.report.wording import describe
 
+Point = dict[str, float | str]
+"""A sweep point: axis column to value."""
+
 MAX_PANELS = 4
 LINK_STAGES = ("precoding", "transmission")
 
@@ -26,9 +29,9 @@ class View:
     """
 
     x_axis: Axis | None
-    panels: list[dict[str, float]]
+    panels: list[Point]
     panel_axes: list[Axis] = field(default_factory=list)
-    fixed: dict[str, float] = field(default_factory=dict)
+    fixed: Point = field(default_factory=dict)
 
 
 def values_of(comparison: Comparison, metric_names: str | Sequence[str]) -> pandas.DataFrame:
@@ -65,12 +68,12 @@ def _varies(rows: pandas.DataFrame, axis: Axis, axes: Sequence[Axis]) -> bool:
     return False
 
 
-def representative(rows: pandas.DataFrame, axes: Sequence[Axis]) -> dict[str, float]:
+def representative(rows: pandas.DataFrame, axes: Sequence[Axis]) -> Point:
     """One point near the middle of every axis, among the values at which most rows exist.
 
     Axis by axis, each within the values already chosen: in a partial run the point found has data.
     """
-    point: dict[str, float] = {}
+    point: Point = {}
     for axis in axes:
         known = [value for value in axis.values if (rows[axis.column] == value).any()]
         if not known:
@@ -102,17 +105,17 @@ def views(
     return [_view(rows, x_axis, [axis for axis in axes if axis is not x_axis], single) for x_axis in axes]
 
 
-def _single_values(rows: pandas.DataFrame, axes: Sequence[Axis]) -> dict[str, float]:
+def _single_values(rows: pandas.DataFrame, axes: Sequence[Axis]) -> Point:
     """Axes with several values in the scenario of which only one is there: a partial run."""
     present = {axis: rows[axis.column].dropna().unique() for axis in axes}
     return {
-        axis.column: float(values[0])
+        axis.column: values[0]
         for axis, values in present.items() if len(values) == 1 and len(axis.values) > 1
     }
 
 
 def _view(
-    rows: pandas.DataFrame, x_axis: Axis | None, others: Sequence[Axis], single: dict[str, float]
+    rows: pandas.DataFrame, x_axis: Axis | None, others: Sequence[Axis], single: Point
 ) -> View:
     few = [axis for axis in others if rows[axis.column].nunique() <= MAX_PANELS]
     panel_axes = few[:1]
@@ -125,7 +128,7 @@ def _view(
     return View(x_axis, [{**fixed, axis.column: value} for value in values], panel_axes, {**single, **fixed})
 
 
-def at(rows: pandas.DataFrame, point: dict[str, float]) -> pandas.DataFrame:
+def at(rows: pandas.DataFrame, point: Point) -> pandas.DataFrame:
     """The rows at a sweep point (axes left out are free)."""
     for column, value in point.items():
         rows = rows[rows[column] == value]

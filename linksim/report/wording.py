@@ -41,18 +41,20 @@ def axis_name(axis: Axis) -> str:
     return _split(axis.label)[0]
 
 
-def point_text(axes: Iterable[Axis], point: Mapping[str, float]) -> str:
+def point_text(axes: Iterable[Axis], point: Mapping[str, float | str]) -> str:
     """A sweep point in words, e.g. ``SNR = 10 dB, speed = 30 km/h``; empty for no axis."""
     parts = []
     for axis in axes:
         if axis.column in point:
             name, unit = _split(axis.label)
-            parts.append(f"{name} = {number_text(point[axis.column])} {unit}".rstrip())
+            parts.append(f"{name} = {parameter_text(point[axis.column])} {unit}".rstrip())
     return ", ".join(parts)
 
 
-def number_text(value: float) -> str:
-    """A parameter's value without needless zeros: ``10``, ``0.25``, ``−5``, ``3.5e+09``."""
+def parameter_text(value: float | str) -> str:
+    """A parameter's value without needless zeros: ``10``, ``0.25``, ``−5``, ``3.5e+09``; a name as it is."""
+    if isinstance(value, str):
+        return value
     return f"{value:.6g}".replace("-", "−", 1) if value < 0 else f"{value:.6g}"
 
 

@@ -185,7 +185,8 @@ class Run(Section):
 class Training(Section):
     """What learned blocks (the ridge predictor here) are trained on, when no matching checkpoint exists."""
 
-    num_drops: PositiveInt = Field(400, description="Training drops, drawn from streams of their own.")
+    num_drops: PositiveInt = Field(400, description="Training drops, from streams of their own; "
+                                      "at least 250 for each channel and acquisition swept.")
     seed: int = Field(0, ge=0, description="Training data seed; never overlaps with test drops.")
     speeds_kmh: list[Annotated[float, Field(ge=0, le=500)]] = Field(
         [], description="Training speeds; empty: the speeds of the scenario."

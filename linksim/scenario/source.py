@@ -35,9 +35,10 @@ class Source:
         return f"{where}: {dotted(place)}" if place else where
 
     def overridden(self, place: Place, by: str) -> Source:
-        """The same with one place, and all below it, set by something other than the file."""
+        """The same with one place, all below it, and what it adds above it, set by something other than the file."""
         kept = {at: line for at, line in self.lines.items() if at[: len(place)] != place}
-        return Source(self.name, {**kept, place: by})
+        added = {place[:end]: by for end in range(1, len(place) + 1) if place[:end] not in kept}
+        return Source(self.name, {**kept, **added})
 
 
 def dotted(place: Iterable[Any]) -> str:

@@ -46,8 +46,8 @@ def problem_shape(scenario: Scenario) -> ProblemShape:
 
 
 def num_chunks(scenario: Scenario) -> int:
-    """Chunks of training and validation drops; at least two for each condition."""
-    return max(5, -(-scenario.training.num_drops // CHUNK), 2 * len(training_conditions(scenario)))
+    """Chunks of training and validation drops; at least ten for each condition."""
+    return max(-(-scenario.training.num_drops // CHUNK), 10 * len(training_conditions(scenario)))
 
 
 def training_batches(scenario: Scenario, device: str = "cpu") -> Iterator[tuple[TrainingBatch, bool]]:

@@ -13,6 +13,8 @@ import numpy
 import pandas
 import pytest
 
+from linksim.report import style
+
 SNR_AXIS = {"key": "link.snr_db", "column": "snr_db", "label": "SNR (dB)", "stage": "precoding"}
 SPEED_AXIS = {
     "key": "channel.speed_kmh", "column": "speed_kmh", "label": "UE speed (km/h)", "stage": "channel",
@@ -42,14 +44,26 @@ def synthetic_values(place: int, snr_db: float, speed_kmh: float) -> dict[str, f
     }
 
 
+@pytest.fixture(autouse=True)
+def quick_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thirds of the time of a figure is the subsetting of TrueType fonts for its PDF."""
+    monkeypatch.setitem(style.RC, "pdf.fonttype", 3)
+
+
 @pytest.fixture
 def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Writes a run folder below ``tmp_path`` and returns it; see `write`."""
     return lambda folder="run", **options: write(tmp_path / folder, **options)
 
 
+@pytest.fixture
+def methods() -> list[tuple[str, str]]:
+    """Name and kind of every method of the synthetic run, in plot order."""
+    return METHODS
+
+
 def write(
-    folder: Path, *, snr: tuple[float, ...] = (-10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0),
+    folder: Path, *, snr: tuple[float, ...] = (-10.0, 0.0, 10.0, 20.0, 30.0),
     speed: tuple[float, ...] = (3.0, 30.0, 60.0, 120.0), methods: list[tuple[str, str]] = METHODS,
     missing: Callable[[str, float, float], bool] = lambda method, snr_db, speed_kmh: False,
     num_drops: int = 40, **manifest: Any,
@@ -85,7 +99,8 @@ def write(
     (folder / "drops").mkdir(parents=True)
     pandas.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
     for number, part in enumerate((drops[::2], drops[1::2])):
-        pandas.concat(part).to_parquet(folder / "drops" / f"unit_{number}.parquet")
+        if part:
+            pandas.concat(part).to_parquet(folder / "drops" / f"unit_{number}.parquet")
     content = {
         "scenario_name": folder.name, "description": "UMa at 3.5 GHz; invented numbers.", "status": "done",
         "scenario": {"name": folder.name, "link": {"snr_db": snr[0]}, "channel": {"speed_kmh": speed[0]}},
@@ -100,3 +115,30 @@ def write(
     }
     (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def write_categories(write_run: Callable[..., Path]) -> Callable[[], Path]:
+    """Writes a run whose only axis has names: the speeds of a run, renamed."""
+    names = {3.0: "tdd", 30.0: "fdd_gapped", 60.0: "fdd_adjacent"}
+    axis = {**SPEED_AXIS, "key": "channel.duplex", "column": "duplex", "label": "duplex"}
+
+    def rename(path: Path) -> None:
+        is_csv = path.suffix == ".csv"
+        frame = pandas.read_csv(path) if is_csv else pandas.read_parquet(path)
+        frame = frame.rename(columns={"speed_kmh": "duplex"})
+        frame["duplex"] = frame["duplex"].map(names)
+        frame.to_csv(path, index=False) if is_csv else frame.to_parquet(path)
+
+    def make() -> Path:
+        folder = write_run(
+            snr=(10.0,), speed=tuple(names), axes=[{**axis, "values": list(names.values())}],
+            metrics=["nmse_db", "rate_bps_hz"], horizon_s=None,
+        )
+        for path in (folder / "metrics.csv", *(folder / "drops").glob("*.parquet")):
+            rename(path)
+        frame = pandas.read_csv(folder / "metrics.csv")
+        frame[~frame["metric"].str.contains("step")].to_csv(folder / "metrics.csv", index=False)
+        return folder
+
+    return make

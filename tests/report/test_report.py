@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import METHODS
 from rich.console import Console
 
 from linksim.errors import StoreError
@@ -47,9 +46,9 @@ def printed(run, width=100):
     return console.file.getvalue()
 
 
-def test_the_page_is_self_contained_and_complete(write_run):
+def test_the_page_is_self_contained_and_complete(write_run, methods):
     folder = write_run(
-        snr=(0.0, 10.0), speed=(3.0,), status="partial", methods=METHODS[:4],
+        snr=(0.0, 10.0), speed=(3.0,), status="partial", methods=methods[:4],
         missing=lambda method, snr, speed: snr == 10.0, description="see https://example.org/paper",
     )
     written = build_report([folder])
@@ -71,9 +70,10 @@ def test_the_page_is_self_contained_and_complete(write_run):
 def test_hostile_text_is_escaped(write_run):
     evil = "<script>alert(1)</script>"
     folder = write_run(
-        snr=(0.0, 10.0), speed=(3.0,), methods=[(evil, "method"), ("hold", "reference")], description=evil,
+        snr=(0.0, 10.0), speed=(3.0,), description=evil, methods=[(evil, "method"), ("hold", "reference")],
         notes=[evil], status=evil, scenario_name=evil, scenario_text=f"</pre>{evil}",
-        conventions={evil: '"><img src=x>'}, versions={"a": evil}, command=evil, metrics=["rate_bps_hz", evil],
+        conventions={evil: '"><img src=x>'}, versions={"a": evil}, command=evil,
+        metrics=["rate_bps_hz", evil],
     )
     text = build_report([folder])[-1].read_text(encoding="utf-8")
     page = Page(text)
@@ -82,15 +82,15 @@ def test_hostile_text_is_escaped(write_run):
     assert all(reference.startswith("data:") for reference in page.references)
 
 
-def test_a_bare_manifest_still_gives_a_page(write_run):
-    folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=METHODS[:3])
+def test_a_bare_manifest_still_gives_a_page(write_run, methods):
+    folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=methods[:3])
     (folder / "manifest.json").write_text("{}")
     Page(build_report([folder])[-1].read_text(encoding="utf-8"))
 
 
-def test_two_runs_go_to_the_report_folder(write_run, tmp_path, monkeypatch):
+def test_two_runs_go_to_the_report_folder(write_run, tmp_path, monkeypatch, methods):
     monkeypatch.chdir(tmp_path)
-    options = {"snr": (0.0, 10.0), "speed": (3.0,), "methods": METHODS[:3], "metrics": ["rate_bps_hz"]}
+    options = {"snr": (0.0, 10.0), "speed": (3.0,), "methods": methods[:3], "metrics": ["rate_bps_hz"]}
     written = build_report([write_run("a", **options), write_run("b", **options)])
     assert written[-1] == Path("report/report.html")
     text = written[-1].read_text(encoding="utf-8")
@@ -100,10 +100,10 @@ def test_two_runs_go_to_the_report_folder(write_run, tmp_path, monkeypatch):
     assert not (tmp_path / "a" / "report.html").exists()
 
 
-def test_errors_are_one_line(write_run, tmp_path):
+def test_errors_are_one_line(write_run, tmp_path, methods):
     with pytest.raises(StoreError, match="nothing to report"):
         build_report([])
-    folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=METHODS[:2], metrics=["rate_bps_hz"])
+    folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=methods[:2], metrics=["rate_bps_hz"])
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write") as caught:
         build_report([folder], tmp_path / "file")
@@ -111,7 +111,8 @@ def test_errors_are_one_line(write_run, tmp_path):
 
 
 def test_tables_hold_value_and_half_interval(write_run):
-    run = load_run(write_run(snr=(0.0, 10.0), missing=lambda method, snr, speed: method == "PAD" and snr == 0))
+    gap = {"missing": lambda method, snr, speed: method == "PAD" and snr == 0}
+    run = load_run(write_run(snr=(0.0, 10.0), **gap))
     nmse = metric_tables(compare([run]), "nmse_db")
     assert len(nmse) == 1
     frame = nmse[0].to_pandas()
@@ -125,18 +126,18 @@ def test_tables_hold_value_and_half_interval(write_run):
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 200])
-def test_the_terminal_table_fits_and_names_its_point(write_run, width):
+def test_the_terminal_table_fits_and_names_its_point(write_run, width, methods):
     run = load_run(write_run())
     text = printed(run, width)
     assert max(map(len, text.splitlines())) <= min(width, 100)
     assert "SNR = 10 dB, UE speed = 30 km/h" in text
     assert "perfect CSI" in text
-    assert all(name in text for name, _ in METHODS)
+    assert all(name in text for name, _ in methods)
 
 
 def test_the_terminal_table_of_one_metric_runs_over_its_axis(write_run):
     run = replace(load_run(write_run()), shown=("rate_bps_hz",))
-    text = printed(run)
+    text = printed(run, 80)
     assert "SNR (dB): −10" in text
     assert "columns; all are in metrics.csv" in " ".join(text.split())
 

@@ -35,7 +35,7 @@ class RidgePredictor(ClosedFormPredictor):
     """
 
     def __init__(self, domain: Literal["antenna", "angle_delay"] = "angle_delay",
-                 num_snr_classes: PositiveInt = 12, speed_order: NonNegativeInt = 5) -> None:
+                 num_snr_classes: PositiveInt = 12, speed_order: NonNegativeInt = 8) -> None:
         super().__init__()
         self.domain = domain
         self.num_classes = num_snr_classes if domain == "angle_delay" else 1

@@ -107,7 +107,7 @@ def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu"
     def csi(rays: Rays, band: Band, time_s: torch.Tensor) -> Csi:
         h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - uplink.carrier_hz)
         return Csi(
-            h=h, time_s=time_s, frequency_hz=band.frequency_hz, panel=panel,
+            h=h, time_s=time_s.to(h.device), frequency_hz=band.frequency_hz.to(h.device), panel=panel,
             noise_variance=torch.zeros(links, device=h.device),
             max_doppler_hz=rays.speed_m_s.expand(links) * (band.carrier_hz / SPEED_OF_LIGHT),
         )

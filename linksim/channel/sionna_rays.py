@@ -7,6 +7,7 @@ Sionna's [batch, tx, rx, cluster, ray] layout exists in this file alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ def draw_topology(channel: Channel, batch_size: int, device: str, precision: str
     upright = torch.zeros_like(ut_orientation)
     upright[..., 0] = 2 * ut_orientation[..., 0]  # Sionna draws a half turn only
     tilted = bs_orientation.clone()
-    tilted[..., 1] = torch.deg2rad(torch.tensor(array.downtilt_deg))
+    tilted[..., 1] = math.radians(array.downtilt_deg)
     topology = {
         "ut_loc": ut_loc, "bs_loc": bs_loc, "ut_orientations": upright, "bs_orientations": tilted,
         "ut_velocities": velocity, "in_state": indoor,
@@ -136,7 +137,7 @@ def _draw_cdl(channel: Channel, batch_size: int, device: str, precision: str) ->
     heading = 2 * torch.pi * torch.rand(links, generator=config.torch_rng(device), device=device)
     speed_m_s = channel.speed_kmh / 3.6
     velocity = speed_m_s * torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], -1)
-    tilt = torch.tensor([0.0, channel.bs_array.downtilt_deg * torch.pi / 180, 0.0])
+    tilt = torch.tensor([0.0, math.radians(channel.bs_array.downtilt_deg), 0.0], device=device)
     model = CDL(
         channel.model[-1].upper(), channel.delay_spread_ns * 1e-9, carrier_hz,
         ue_panel(channel.ue_array, carrier_hz, device, precision),

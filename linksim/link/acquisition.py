@@ -94,8 +94,8 @@ def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Genera
         kind = {"nearest": "nn", "linear": "lin"}[acquisition.interpolation]
         estimator = LSChannelEstimator(grid, interpolation_type=kind, device=device)
     else:
-        offset = torch.arange(subcarrier) * spacing_hz
-        lag = (offset[:, None] - offset[None, :]).to(true.h.device)
+        offset_hz = torch.arange(subcarrier, device=true.h.device) * spacing_hz
+        lag = offset_hz[:, None] - offset_hz
         covariance = 1 / (1 + 2j * torch.pi * lag * acquisition.delay_spread_ns * 1e-9)
         estimator = LMMSEChannelEstimator(
             grid, torch.ones(1, 1, dtype=true.h.dtype, device=true.h.device), covariance.to(true.h.dtype),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from linksim.blocks.precoding.linear import water_filling
@@ -50,7 +52,7 @@ def sum_capacity(h: torch.Tensor, noise_variance: float, num_iterations: int = 4
             update[..., own, own] = (mode * power[..., None, own]) @ mode.mH
         root = _root((root @ root.mH * (users - 1) + update) / users, ue_ant)
     inner = identity + root.mH @ gram @ root
-    return torch.linalg.slogdet(inner)[1] / torch.log(torch.tensor(2.0))
+    return torch.linalg.slogdet(inner)[1] / math.log(2)
 
 
 def _root(covariance: torch.Tensor, ue_ant: int) -> torch.Tensor:

@@ -48,9 +48,9 @@ def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tenso
     """
     size = covariance.shape[-1]
     # Quadratic forms with delay vectors need only sums along diagonals; lag k - l is at k - l + size - 1.
-    index = torch.arange(size)
+    index = torch.arange(size, device=covariance.device)
     lag_index = index[:, None] - index + size - 1
-    lags = torch.arange(1 - size, size, dtype=torch.float64)
+    lags = torch.arange(1 - size, size, dtype=torch.float64, device=covariance.device)
     phases = torch.exp(-2j * math.pi * subcarrier_spacing_hz * lags[:, None] * delay_s)
 
     def quadratic_form(matrix: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,8 @@ def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tenso
 
     total = covariance.diagonal(dim1=-2, dim2=-1).real.mean(-1)
     profile = (total / len(delay_s))[:, None].expand(-1, len(delay_s))
-    noise = noise_variance[:, None, None] * torch.eye(size, dtype=covariance.dtype)
+    noise = noise_variance[:, None, None] * torch.eye(
+        size, dtype=covariance.dtype, device=covariance.device)
     for _ in range(_NUM_ITERATIONS):
         model = (profile.to(phases.dtype) @ phases.mT)[:, lag_index] + noise
         inverse = torch.linalg.inv(model)
@@ -88,7 +89,8 @@ def band_filter(profile: torch.Tensor, noise_variance: torch.Tensor, delay_s: to
         phases = torch.exp(-2j * math.pi * spacing[..., None] * delay_s) * fading[..., None]
         return (profile.to(phases.dtype) @ phases.flatten(0, 1).mT).unflatten(-1, spacing.shape)
 
-    noise = noise_variance[:, None, None] * torch.eye(len(source_hz), dtype=torch.complex128)
+    noise = noise_variance[:, None, None] * torch.eye(
+        len(source_hz), dtype=torch.complex128, device=profile.device)
     source, cross = correlation(source_hz, source_hz) + noise, correlation(target_hz, source_hz)
     # The source's covariance is Hermitian: cross source^-1 = (source^-1 cross^H)^H.
     return torch.linalg.solve(source, cross.mH).mH
@@ -126,7 +128,8 @@ def _history_filter(history: Csi, frequency_hz: torch.Tensor) -> torch.Tensor:
         )
     num_cells = _OVERSAMPLING * len(source_hz)
     # The whole unambiguous range: energy at delays outside the grid would be amplified without bound.
-    delay_s = (torch.arange(num_cells, dtype=torch.float64) / num_cells - _NEGATIVE_SHARE) / spacing_hz
+    cells = torch.arange(num_cells, dtype=torch.float64, device=source_hz.device)
+    delay_s = (cells / num_cells - _NEGATIVE_SHARE) / spacing_hz
 
     samples = history.h.flatten(0, 1).movedim(-1, 1).flatten(2).to(torch.complex128)
     covariance = samples @ samples.mH / samples.shape[-1]

@@ -65,9 +65,9 @@ def estimate_max_doppler(history: Csi) -> torch.Tensor:
     """
     y, power = strongest_bins(history, _NUM_STRONGEST_BINS)
     period_s = history.sampling_period_s
-    exponents = torch.linspace(-1, 0, _GRID_SIZE, dtype=torch.float64)
+    exponents = torch.linspace(-1, 0, _GRID_SIZE, dtype=torch.float64, device=y.device)
     grid_hz = 0.5 / period_s * _GRID_SPAN**exponents
-    times_s = torch.arange(y.shape[-2], dtype=torch.float64) * period_s
+    times_s = torch.arange(y.shape[-2], dtype=torch.float64, device=y.device) * period_s
     correlation = temporal_correlation(times_s[:, None] - times_s, grid_hz[:, None, None])
     eigenvalues, eigenvectors = torch.linalg.eigh(correlation)
     # [batch, user, grid, time, bin]

@@ -86,10 +86,11 @@ def extrapolate_exponentials(sequences: torch.Tensor, subspace: torch.Tensor,
     poles = poles / poles.abs().clamp_min(1.0)
     # A pole at zero has no logarithm; the tiniest one stands for it.
     log_poles = torch.where(poles == 0, 1e-30 + 0j, poles).log()[..., None, :]
-    times = torch.arange(sequences.shape[-1], dtype=target.dtype)
+    times = torch.arange(sequences.shape[-1], dtype=target.dtype, device=target.device)
     past, future = (times[:, None] * log_poles).exp(), (target[:, None] * log_poles).exp()
     # Coinciding poles share their amplitude: a ridge far below any noise keeps the system regular.
-    ridge = _RESOLUTION * sequences.shape[-1] * torch.eye(past.shape[-1], dtype=past.dtype)
+    ridge = _RESOLUTION * sequences.shape[-1] * torch.eye(
+        past.shape[-1], dtype=past.dtype, device=past.device)
     amplitudes = torch.linalg.solve(past.mH @ past + ridge, past.mH @ sequences[..., None])
     return (future @ amplitudes)[..., 0]
 

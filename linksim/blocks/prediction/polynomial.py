@@ -21,7 +21,7 @@ def polynomial_weights(sample_time: torch.Tensor, target_time: torch.Tensor, ord
     :param target_time: ``[horizon]``, same unit.
     :returns: ``[horizon, time]``; rows sum to one.
     """
-    powers = torch.arange(order + 1, dtype=sample_time.dtype)
+    powers = torch.arange(order + 1, dtype=sample_time.dtype, device=sample_time.device)
     samples, targets = sample_time[:, None] ** powers, target_time[:, None] ** powers
     return targets @ torch.linalg.pinv(samples)
 

@@ -40,7 +40,7 @@ def fit_matrix_autoregression(y: torch.Tensor, order: int, noise_variance: torch
     cross = newest @ past.mH / count
     matrices = (cross @ eigenvectors * inverse[:, None]) @ eigenvectors.mH
     clean_state = (eigenvectors * clean[:, None]) @ eigenvectors.mH
-    present = newest @ newest.mH / count - noise[..., None] * torch.eye(num_antennas, dtype=y.dtype)
+    present = newest @ newest.mH / count - noise[..., None] * torch.eye(num_antennas, dtype=y.dtype, device=y.device)
     explained = matrices @ cross.mH
     residual = present - explained - explained.mH + matrices @ clean_state @ matrices.mH
     values, vectors = torch.linalg.eigh((residual + residual.mH) / 2)
@@ -60,7 +60,7 @@ def matrix_kalman_predict(y: torch.Tensor, matrices: torch.Tensor, process: torc
     :returns: ``[user, antenna, horizon, realisation]``.
     """
     num_antennas, size = matrices.shape[1:]
-    eye = torch.eye(num_antennas, dtype=y.dtype)
+    eye = torch.eye(num_antennas, dtype=y.dtype, device=y.device)
     covariance = initial
     state = y.new_zeros(len(y), size, y.shape[-1])
 

@@ -6,13 +6,23 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from linksim import registry
 from linksim.scenario.load import axis_stage, point_scenario, sweep_points
-from linksim.scenario.schema import BOUNDS, PERFECT_CSI, Scenario, axis_column
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of
 from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
           "hz": "Hz", "deg": "degrees", "m": "m"}
 _WORDS = {"snr": "SNR", "csi": "CSI", "bs": "BS", "ue": "UE"}
+
+
+_SUMMARIES = {
+    PERFECT_CSI: "The transmitter knows the true channel at the future time",
+    GENIE_CSI: "The transmitter uses the genie's estimate: a reference, not a bound on rate or similarity",
+    BOUNDS["genie_lmmse"]: "LMMSE with every ray's delay, angles, Doppler and power known, phases unknown",
+    BOUNDS["perfect_csi_zf"]: "Zero forcing with the true channel: the limit of methods precoded by zf",
+    BOUNDS["sum_capacity"]: "Dirty-paper coding with the true channel, power split over users at will",
+}
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,22 @@ class Plan:
     def method_names(self) -> list[str]:
         """Methods, then bounds, in plotting order."""
         names = [m.name for m in self.scenario.methods]
-        return [*names, *(BOUNDS[bound] for bound in self.scenario.bounds)]
+        genie = [GENIE_CSI] if "genie_lmmse" in self.scenario.bounds else []
+        return [*names, *genie, *(BOUNDS[bound] for bound in self.scenario.bounds)]
 
     def method_records(self) -> list[dict[str, str]]:
         """What the manifest says of each curve."""
-        return [{"name": name, "kind": "reference" if name == PERFECT_CSI else
-                 "bound" if name in BOUNDS.values() else "method"} for name in self.method_names]
+        kinds = {PERFECT_CSI: "reference", GENIE_CSI: "reference", **dict.fromkeys(BOUNDS.values(), "bound")}
+        return [{"name": name, "kind": kinds.get(name, "method"), "summary": self._summary(name)}
+                for name in self.method_names]
+
+    def _summary(self, name: str) -> str:
+        if name in _SUMMARIES:
+            return _SUMMARIES[name]
+        method = next(m for m in self.scenario.methods if m.name == name)
+        block, options = block_of(method.predictor)
+        chosen = ", ".join(f"{key} {value}" for key, value in options.items())
+        return registry.find("predictor", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
 
     def shown_metrics(self) -> list[str]:
         """Reported metrics, with the NMSE of each predicted step where NMSE is reported."""

@@ -17,16 +17,23 @@ from linksim.csi import Csi
 from linksim.errors import NumericalError
 from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
-from linksim.metrics.capacity import sum_capacity
-from linksim.metrics.catalogue import metric
 from linksim.link.names import model_name
 from linksim.link.transmission import achievable_rate, stream_sinr
+from linksim.metrics.capacity import sum_capacity
+from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse
-from linksim.scenario.schema import BOUNDS, PERFECT_CSI, Scenario, block_of
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, block_of
 from linksim.seeding import generator, stream_seed
 
 CAPACITY_SAMPLES = 8
 """Resources of a drop on which the sum capacity is computed: it is far dearer than a rate."""
+
+
+_ERRORS = ("nmse", "squared_")
+"""Measures that the genie bounds; its similarity and rate are those of one more link, `GENIE_CSI`."""
+
+Estimates = dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]]
+"""By predictor key: the estimate ``[batch, time, subcarrier, user, ue_ant, bs_ant]``, and its measures."""
 
 
 @dataclass
@@ -64,14 +71,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str,
         noise = generator(stream_seed(seed, "acquisition"))
         history, observation = acquire(drops.history, acquisition, noise)
         result.notes |= _pilot_notes(group[0][1], drops)
-        estimates: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
-
-        def estimate(key: str, name: str, csi: Csi, scenario: Scenario) -> None:
-            csi = _usable(csi, name, scenario, result)
-            estimates[key] = by_resource(csi.h), csi_measures(csi.h, drops.future.h)
-            if scenario.channel.num_users * scenario.link.num_streams_per_user > 1:
-                _count_deficient(estimates[key][0], name, scenario, result)
-
+        estimates: Estimates = {}
         for index, scenario in group:
             for method in scenario.methods:
                 key = predictor_key(method.predictor)
@@ -79,9 +79,10 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str,
                     predictor = predictors.get(key) or build_predictor(method.predictor)
                     with torch.inference_mode():
                         csi = predictor.predict(history, drops.future.time_s, drops.future.frequency_hz)
-                    estimate(key, method.name, csi, scenario)
+                    estimates[key] = _scored(csi, method.name, scenario, drops, result)
             if "genie_lmmse" in scenario.bounds and "genie" not in estimates:
-                estimate("genie", BOUNDS["genie_lmmse"], genie_lmmse(drops, observation), scenario)
+                csi = genie_lmmse(drops, observation)
+                estimates["genie"] = _scored(csi, GENIE_CSI, scenario, drops, result)
             result.rows += _rows(index, scenario, true, estimates)
             if "sum_capacity" in scenario.bounds and needs_link(scenario):
                 if scenario.link.snr_db not in capacities:
@@ -107,24 +108,39 @@ def needs_link(scenario: Scenario) -> bool:
     return any(metric(name).needs_link for name in [*scenario.metrics, scenario.run.stopping.metric])
 
 
-def _rows(index: int, scenario: Scenario, true: torch.Tensor,
-          estimates: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]]
+def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: ChunkResult
+            ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """A usable estimate by resource, and its measures."""
+    csi = _usable(csi, name, scenario, result)
+    h_hat = by_resource(csi.h)
+    several = scenario.channel.num_users * scenario.link.num_streams_per_user > 1
+    if several and (name != GENIE_CSI or h_hat.any()):  # where nothing can be learnt the genie's link is left out
+        _count_deficient(h_hat, name, scenario, result)
+    return h_hat, csi_measures(csi.h, drops.future.h)
+
+
+def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates
           ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
     entries = [(m.name, None if m.name == PERFECT_CSI else predictor_key(m.predictor), m.precoder)
                for m in scenario.methods]
-    if "genie" in estimates:
-        entries.append((BOUNDS["genie_lmmse"], "genie", None))
+    if "genie" in estimates and estimates["genie"][0].any():
+        entries.append((GENIE_CSI, "genie", None))
     if "perfect_csi_zf" in scenario.bounds and needs_link(scenario):
         entries.append((BOUNDS["perfect_csi_zf"], None, "zf"))
     rows = []
     for name, key, precoder_reference in entries:
         h_hat, measures = (true, {}) if key is None else estimates[key]
+        if name == GENIE_CSI:
+            measures = {key: value for key, value in measures.items() if not key.startswith(_ERRORS)}
         if needs_link(scenario):
             precoder = registry.create("precoder", *block_of(precoder_reference or scenario.link.precoder))
             weights = precoder.precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
             measures = {**measures, **link_measures(weights, true, noise_variance)}
         rows.append((index, name, measures))
+    if "genie" in estimates:
+        errors = {key: value for key, value in estimates["genie"][1].items() if key.startswith(_ERRORS)}
+        rows.append((index, BOUNDS["genie_lmmse"], errors))
     return rows
 
 

@@ -34,7 +34,7 @@ def new_figure(
     num_panels: int = 1, panel_height_in: float = style.PANEL_HEIGHT_IN
 ) -> tuple[Figure, list[Axes]]:
     """A figure with panels that share both axes' limits: one column wide, or the page for several panels."""
-    num_columns = {1: 1, 2: 2, 3: 3}.get(num_panels, 2)
+    num_columns = panels_across(num_panels)
     num_rows = math.ceil(num_panels / num_columns)
     width = style.COLUMN_WIDTH_IN if num_columns == 1 else style.PAGE_WIDTH_IN
     figure = Figure(figsize=(width, panel_height_in * num_rows), layout="constrained")
@@ -44,6 +44,11 @@ def new_figure(
     for panel in panels[num_panels:]:
         panel.set_visible(False)
     return figure, panels[:num_panels]
+
+
+def panels_across(num_panels: int) -> int:
+    """Panels side by side: up to three; four make a square."""
+    return num_panels if num_panels <= 3 else 2
 
 
 def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:

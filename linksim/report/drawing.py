@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from linksim.report import style
-from linksim.report.canvas import add_legend, new_figure, wrapped
+from linksim.report.canvas import add_legend, new_figure, panels_across, wrapped
 from linksim.report.comparison import Series
 from linksim.report.wording import parameter_text, value_text
 
@@ -48,11 +48,16 @@ def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.D
                 drawn[one.label] = _at_categories(panel, one, rows, _dodge(one, present))
         panel.set_title(title)
     x_values = numpy.unique(numpy.concatenate([rows["x"] for lines in panels for rows in lines.values()]))
+    # Names that do not fit side by side stand aslant, and the figure grows so that panels keep their height.
+    width_in = figure.get_figwidth() / panels_across(len(axes))
+    slanted = categories is not None and sum(len(name) + 2 for name in categories) * 0.06 > width_in - 0.6
+    if slanted:
+        figure.set_figheight(figure.get_figheight() + 0.022 * max(map(len, categories)))
     for panel in axes:
         if categories is None:
             set_x_ticks(panel, x_values)
         else:
-            _name_categories(panel, categories, figure.get_figwidth() / min(len(axes), 3))
+            _name_categories(panel, categories, slanted)
     _label_outside(axes, x_label, y_label)
     return _finish(figure, heading, series, drawn)
 
@@ -99,9 +104,8 @@ def _dodge(one: Series, present: Sequence[Series]) -> float:
     return 0.64 * (dots.index(one.label) / (len(dots) - 1) - 0.5)
 
 
-def _name_categories(panel: Axes, names: Sequence[str], width_in: float) -> None:
-    crowded = sum(len(name) + 2 for name in names) * 0.06 > width_in - 0.6
-    looks = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+def _name_categories(panel: Axes, names: Sequence[str], slanted: bool) -> None:
+    looks = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     panel.set_xticks(range(len(names)), names, **looks)
     panel.tick_params(axis="x", length=0)
     panel.set_xlim(-0.5, len(names) - 0.5)

@@ -87,6 +87,8 @@ def line_styles(methods: Sequence[Method]) -> dict[str, LineStyle]:
     for method in methods:
         if method.name == PERFECT_CSI:
             styles[method.name] = LineStyle("#000000", linewidth=1.4, zorder=2.6)
+        elif method.kind == "reference":
+            styles[method.name] = LineStyle("#6b6b6b", linewidth=1.4, zorder=2.6)
         elif method.kind == "bound":
             color = BOUND_COLORS[num_bounds % len(BOUND_COLORS)]
             styles[method.name] = LineStyle(color, BOUND_DASHES[num_bounds % len(BOUND_DASHES)], zorder=2.5)

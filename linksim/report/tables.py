@@ -63,7 +63,8 @@ def all_tables(comparison: Comparison, metric_names: Sequence[str]) -> list[Tabl
     """`metric_tables` of each metric; those that depend on no axis share one table, which comes first."""
     layouts = {name: views(comparison, name) for name in metric_names}
     flat = [name for name, (view, *_) in layouts.items() if view.x_axis is None and not view.fixed]
-    shared = [replace(point_table(comparison, flat), title="At every sweep point")] if flat else []
+    title = "At every sweep point" if comparison.axes else "All metrics"
+    shared = [replace(point_table(comparison, flat), title=title)] if flat else []
     return shared + [
         table for name in metric_names if name not in flat for table in metric_tables(comparison, name)
     ]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
-from linksim.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
 
 STAGES = ("channel", "acquisition", "prediction", "precoding")
 """Stages in the order of the chain. A sweep axis repeats its own stage and the later ones, nothing before."""
@@ -24,6 +24,8 @@ BOUNDS = {
     "perfect_csi_zf": "perfect-CSI ZF bound",
     "sum_capacity": "sum capacity",
 }
+GENIE_CSI = "genie LMMSE CSI"
+"""The link that uses the genie's estimate: a reference, since the least error does not mean the highest rate."""
 
 
 class Section(BaseModel):
@@ -237,8 +239,8 @@ class Scenario(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"methods: two are named {name!r}")
-            if name in BOUNDS.values():
-                raise ValueError(f"methods: {name!r} is the name of a bound")
+            if name in (*BOUNDS.values(), GENIE_CSI):
+                raise ValueError(f"methods: {name!r} is the name of a limit: choose another")
         for values_of, values in self.sweep.items():
             if not values:
                 raise ValueError(f"sweep: {values_of} has no values")
@@ -304,6 +306,13 @@ def check(scenario: Scenario) -> None:
             _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
         if method.name != PERFECT_CSI:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
+    if "perfect_csi_zf" in scenario.bounds:
+        for index, method in enumerate(scenario.methods):
+            if block_of(method.precoder or link.precoder)[0] != "zf":
+                raise ScenarioError(
+                    f"methods.{index}: precoded by {block_of(method.precoder or link.precoder)[0]}, but the bound "
+                    "perfect_csi_zf holds for zf alone: set link.precoder to zf or leave the bound out"
+                )
     for index, name in enumerate(scenario.metrics):
         try:
             metric(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,11 @@ _RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
 }
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+_ANSWER_S = 5.0
+"""How long a cluster's port may take to answer."""
 
 
 class LocalExecutor:
@@ -114,7 +121,8 @@ class RayExecutor:
                 try:
                     result = self._ray.get(done[0])
                 except exceptions.RayTaskError as error:
-                    raise _own_exception(error, exceptions.RayError) from RemoteTraceback(error.traceback_str)
+                    text = _COLOURS.sub("", str(error))
+                    raise _own_exception(error, exceptions.RayError, text) from RemoteTraceback(text)
                 except exceptions.RayError as error:
                     reason = " ".join(str(error).split("\n")[0].split())
                     raise LinksimError(f"Ray lost a unit for good: {reason}; run again to go on") from None
@@ -135,22 +143,30 @@ def _connect(ray: Any, address: str | None, logical_cpus: int) -> None:
 
     :raises LinksimError: no cluster answers.
     """
-    # logical CPUs: on this machine N workers are N workers, whatever its cores
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():  # Ray itself would try for minutes, and log it
+        try:
+            socket.create_connection((host, int(port)), _ANSWER_S).close()
+        except (OSError, OverflowError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            raise LinksimError(f"--ray {address}: no cluster answers there: {reason}") from None
+    # logical CPUs: on this machine N workers are N workers, whatever its cores; "local" never joins a cluster
+    # that happens to run here
     local = {} if address else {"num_cpus": logical_cpus, "include_dashboard": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        ray.init(address=address, configure_logging=False, log_to_driver=False, **local)
+        ray.init(address=address or "local", configure_logging=False, log_to_driver=False, **local)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError, AssertionError) as error:
         reason = " ".join(str(error).split())
         where = f"--ray {address}: no cluster answers there" if address else "--workers: Ray does not start here"
         raise LinksimError(f"{where}: {reason}") from None
 
 
-def _own_exception(error: Any, ray_error: type[Exception]) -> Exception:
+def _own_exception(error: Any, ray_error: type[Exception], text: str) -> Exception:
     """What a task raised, without Ray's wrapping."""
     if isinstance(error.cause, Exception) and not isinstance(error.cause, ray_error):
         return error.cause
-    return BlockError(error.traceback_str.strip().rpartition("\n")[2])
+    return BlockError(text.strip().rpartition("\n")[2])
 
 
 _runners: dict[tuple[str, str], UnitRunner] = {}

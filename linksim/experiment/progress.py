@@ -127,8 +127,8 @@ class LiveProgress:
         if not self._live:
             elapsed = _clock(time.monotonic() - self._began)
             done = f"{self._progress.tasks[0].completed:.0f}/{self._progress.tasks[0].total:.0f} units"
-            self._console.print(Text(f"{elapsed:>8}  {done:>13}  {label}: {drops} drops" + (", " + width) * bool(width)),
-                                soft_wrap=True)
+            text = ", ".join(filter(None, [f"{label}: {drops} drops", width]))
+            self._console.print(Text(f"{elapsed:>8}  {done:>13}  {text}"), soft_wrap=True)
             return
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         table.add_column("method", no_wrap=True, max_width=40)

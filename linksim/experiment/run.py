@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,7 @@ class _Session:
             "seed": self.scenario.seed,
             "chunk_size": self.scenario.run.chunk_size,
             "device": self.device,
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "wall_time_s": round(float(self.earlier.get("wall_time_s", 0.0)) + time.monotonic() - self.began, 3),
             "axes": [vars(axis) | {"values": list(axis.values)} for axis in self.plan.axes],
             "methods": self.plan.method_records(),

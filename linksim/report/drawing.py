@@ -106,7 +106,7 @@ def _dodge(one: Series, present: Sequence[Series]) -> float:
 
 def _name_categories(panel: Axes, names: Sequence[str], slanted: bool) -> None:
     looks = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-    panel.set_xticks(range(len(names)), names, **looks)
+    panel.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], **looks)
     panel.tick_params(axis="x", length=0)
     panel.set_xlim(-0.5, len(names) - 0.5)
     panel.grid(False, axis="x")

@@ -210,7 +210,8 @@ def _validated(data: dict[str, Any], source: Source) -> Scenario:
     return scenario
 
 
-def _checked(scenario: Scenario, data: dict[str, Any], source: Source, point: dict[str, float | str] | None = None) -> None:
+def _checked(scenario: Scenario, data: dict[str, Any], source: Source,
+             point: dict[str, float | str] | None = None) -> None:
     try:
         check(scenario)
     except ScenarioError as error:

@@ -199,7 +199,9 @@ class Training(Section):
 class Scenario(Section):
     """A whole scenario file."""
 
-    name: str = Field("scenario", pattern=r"^\w[\w.-]*$", description="Name of the output folder; the file's by default.")
+    name: str = Field(
+        "scenario", pattern=r"^\w[\w.-]*$", description="Name of the output folder; the file's by default."
+    )
     description: str = Field("", description="One or two sentences for the header and the report.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed of every random stream.")
     plugins: list[str] = Field([], description="Python files with blocks of your own; their code is executed.")

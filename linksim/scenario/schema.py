@@ -306,7 +306,10 @@ def check(scenario: Scenario) -> None:
     for index, method in enumerate(scenario.methods):
         if method.precoder is not None:
             _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
-        if method.name != PERFECT_CSI:
+        if method.name == PERFECT_CSI:
+            if method.predictor not in ("none", Method.model_fields["predictor"].default):
+                raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
+        else:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
     if "perfect_csi_zf" in scenario.bounds:
         for index, method in enumerate(scenario.methods):
@@ -321,6 +324,11 @@ def check(scenario: Scenario) -> None:
         except KeyError:
             near = registry.nearest(name, METRICS)
             raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
+        step = name.removeprefix("nmse_step_").removesuffix("_db")
+        if step.isdigit() and not 1 <= int(step) <= channel.num_future:
+            raise ScenarioError(
+                f"metrics.{index}: there is no predicted step {step}: channel.num_future is {channel.num_future}"
+            )
     if scenario.run.stopping.metric not in METRICS:
         near = registry.nearest(scenario.run.stopping.metric, METRICS)
         raise ScenarioError(

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 from rich.console import Console
 
@@ -113,5 +114,5 @@ def _save(folder: Path, block: TrainedPredictor, about: dict[str, Any]) -> None:
         safetensors.torch.save_file(
             {name: tensor.contiguous() for name, tensor in block.state_dict().items()}, temporary)
         os.replace(temporary, folder / "weights.safetensors")
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot keep the checkpoint: {error.strerror}; set training.folder") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise StoreError(f"{folder}: cannot keep the checkpoint: {error}; set training.folder") from None

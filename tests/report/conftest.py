@@ -20,7 +20,7 @@ SPEED_AXIS = {
     "key": "channel.speed_kmh", "column": "speed_kmh", "label": "UE speed (km/h)", "stage": "channel",
 }
 METHODS = [
-    ("perfect CSI", "reference"), ("hold", "reference"), ("Wiener", "method"), ("AR(4)", "method"),
+    ("perfect CSI", "reference"), ("hold", "method"), ("Wiener", "method"), ("AR(4)", "method"),
     ("Kalman", "method"), ("PAD", "method"), ("matrix pencil", "method"), ("ridge", "method"),
     ("GRU", "method"), ("Transformer", "method"), ("LLM4CP", "method"), ("CSI-ALM", "method"),
     ("genie LMMSE bound", "bound"), ("sum capacity", "bound"),

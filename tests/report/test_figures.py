@@ -170,7 +170,7 @@ def test_names_on_the_x_axis_keep_their_order_and_are_not_joined(write_categorie
     assert set(records) == {"nmse_db_vs_duplex", "rate_bps_hz_vs_duplex", "rate_bps_hz_cdf", "nmse_cdf"}
     figure = figures["rate_bps_hz_vs_duplex"]
     (panel,) = figure.axes
-    assert [text.get_text() for text in panel.get_xticklabels()] == ["tdd", "fdd_gapped", "fdd_adjacent"]
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["tdd", "fdd gapped", "fdd adjacent"]
     assert all(line.get_linestyle() == "None" for line in panel.lines if len(line.get_xdata()) == 3)
     assert legend_of(figure) == [name for name, _ in methods]
     assert records["rate_bps_hz_cdf"].title.endswith("duplex = fdd_gapped")

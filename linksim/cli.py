@@ -27,8 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
         130 interrupted.
     """
     options = _parser().parse_args(arguments)
-    # idle threads sleep instead of spinning: several workers on one machine would starve each other
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return options.command(options)
     except LinksimError as error:
@@ -152,6 +150,9 @@ def _device(options: argparse.Namespace, scenario: Any) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.workers > 1 or options.ray:
+        # idle threads sleep instead of spinning, before torch is loaded: workers would starve each other
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     scenario = _load(options)
     _device(options, scenario)
     from rich.console import Console

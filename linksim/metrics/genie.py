@@ -101,15 +101,14 @@ def _one_link(a: list[torch.Tensor], b: list[torch.Tensor], y: torch.Tensor, mas
     antennas, times, tones = a
     used = antennas.abs().square().sum((0, 1)) > 0
     antennas, times, tones = antennas[..., used], times[:, used], tones[:, used]
-    gram = torch.zeros(int(used.sum()), int(used.sum()), dtype=antennas.dtype, device=antennas.device)
-    matched = torch.zeros(len(gram), dtype=antennas.dtype, device=antennas.device)
-    temporal = times.mH @ times
+    gram, matched = 0.0, 0.0
     y = y.to(antennas.dtype)
     for n, ports in enumerate(antennas):
         seen = tones[mask[n]]
-        gram += (ports.mH @ ports) * temporal * (seen.mH @ seen)
-        inner = torch.einsum("mtk,kc->mtc", y[n][:, :, mask[n]], seen.conj())
-        matched += torch.einsum("mtc,mc,tc->c", inner, ports.conj(), times.conj())
+        # in place: these matrices are the cost of the whole bound
+        gram = gram + (ports.mH @ ports).mul_(times.mH @ times).mul_(seen.mH @ seen)
+        inner = (y[n][:, :, mask[n]] @ seen.conj()).mul_(times.conj())  # [bs_ant, time, column]
+        matched = matched + (inner.sum(1) * ports.conj()).sum(0)
     loading = max(noise_variance, _FLOOR * float(gram.diagonal().real.sum()) / y.numel())
     gram.diagonal().add_(loading)
     x = torch.cholesky_solve(matched.unsqueeze(-1), torch.linalg.cholesky(gram)).squeeze(-1)

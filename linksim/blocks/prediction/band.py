@@ -113,7 +113,8 @@ def extrapolate_band(h: torch.Tensor, history: Csi, frequency_hz: torch.Tensor) 
     if known is None or not torch.equal(known[0], frequency_hz):
         known = (frequency_hz, _history_filter(history, frequency_hz))
         _filters[history] = known
-    return h @ known[1][:, :, None, None].mT.to(h.dtype)
+    moved = h.flatten(2, 4) @ known[1].mT.to(h.dtype)
+    return moved.unflatten(2, h.shape[2:5])
 
 
 def _history_filter(history: Csi, frequency_hz: torch.Tensor) -> torch.Tensor:

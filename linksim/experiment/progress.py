@@ -39,19 +39,20 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     los = "" if channel.model.startswith("cdl") else \
         f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
     swept = {axis.key for axis in plan.axes}
+    duplex = "duplex swept" if "channel.duplex" in swept else channel.duplex.replace("_", " ").upper()
+    noise = "" if scenario.acquisition.type == "perfect" or "acquisition.csi_snr_db" in swept else \
+        f" at {scenario.acquisition.csi_snr_db:g} dB"
     users = f"{channel.num_users} user{'s' * (channel.num_users > 1)}" if "channel.num_users" not in swept else "users"
     if "channel.speed_kmh" not in swept:
         users += f" at {channel.speed_kmh:g} km/h"
     grid.add_row("channel", (
         f"{model_name(channel.model)}{los}, "
-        f"{channel.carrier_frequency_ghz:g} GHz, {channel.duplex.replace('_', ' ').upper()}, "
+        f"{channel.carrier_frequency_ghz:g} GHz, {duplex}, "
         f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {users}, "
         f"BS {array.rows}x{array.columns} {array.polarization}, "
         f"UE {channel.ue_array.num_antennas} antenna{'s' * (channel.ue_array.num_antennas > 1)}"))
     grid.add_row("history", f"{channel.num_history} samples every {channel.csi_period_ms:g} ms, then "
-                            f"{channel.num_future} to predict; acquisition {scenario.acquisition.type}"
-                            + (f" at {scenario.acquisition.csi_snr_db:g} dB"
-                               if scenario.acquisition.type != "perfect" else ""))
+                            f"{channel.num_future} to predict; acquisition {scenario.acquisition.type}{noise}")
     grid.add_row("SNR", CONVENTIONS["SNR"])
     for axis in plan.axes:
         grid.add_row("sweep", f"{axis.label}: {', '.join(format_value(v) for v in axis.values)}  "

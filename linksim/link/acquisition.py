@@ -8,6 +8,10 @@ import torch
 
 from linksim.csi import Csi
 from linksim.scenario.schema import Acquisition
+from linksim.seeding import sionna_seed
+
+
+PILOT_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Genera
         num_ofdm_symbols=1, fft_size=subcarrier, subcarrier_spacing=spacing_hz, num_tx=user,
         num_streams_per_tx=ue_ant, device=device,
     )
-    grid.pilot_pattern = KroneckerPilotPattern(grid, [0], normalize=False, device=device)
+    with sionna_seed(PILOT_SEED):  # the same pilot symbols in every run and on every worker
+        grid.pilot_pattern = KroneckerPilotPattern(grid, [0], normalize=False, device=device)
     pilots = grid.pilot_pattern.pilots.to(true.h)  # [user, ue_ant, subcarrier], zero off the port's comb
     variance = user_power(true).mean(1) * 10 ** (-acquisition.csi_snr_db / 10)  # one receiver, one noise
     noise = complex_normal((batch, bs_ant, time, subcarrier), generator).to(true.h)

@@ -16,6 +16,9 @@ Spectrum = Literal["clarke", "flat"]
 _GRID_SIZE = 64
 _GRID_SPAN = 256
 _NUM_STRONGEST_BINS = 64
+# Noise in the strongest bins may exceed the stated mean over all bins: interpolating and smoothing pilot estimates
+# concentrate it in the early delays.
+_NOISE_MULTIPLES = (1, 6, 36)
 # Noise assumed at least, relative to a bin's power: a few rays per bin are no Clarke spectrum, so that one
 # very strong bin must not overrule the others.
 _RELATIVE_NOISE_FLOOR = 1e-4
@@ -51,8 +54,8 @@ def strongest_bins(history: Csi, num_bins: int) -> tuple[torch.Tensor, torch.Ten
     return by_time.gather(-1, index).to(torch.complex128), strongest.values
 
 
-def estimate_max_doppler(history: Csi) -> torch.Tensor:
-    r"""Maximum Doppler shift per user by maximum likelihood over a logarithmic grid.
+def estimate_max_doppler(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Maximum Doppler shift and noise per user by maximum likelihood over a logarithmic grid.
 
     The user's strongest angle-delay bins are taken as independent Gaussian processes with Clarke correlation
     :math:`\mathbf R(f_d)`, own powers :math:`P_b` and white noise; minimises
@@ -61,7 +64,7 @@ def estimate_max_doppler(history: Csi) -> torch.Tensor:
     autocorrelation instead underestimates users whose paths arrive from one side, which costs
     up to 9 dB of prediction.
 
-    :returns: ``[batch, user]``, float64, Hz.
+    :returns: ``[batch, user]``, float64, Hz; and the noise variance that fits, a multiple of the stated one.
     """
     y, power = strongest_bins(history, _NUM_STRONGEST_BINS)
     period_s = history.sampling_period_s
@@ -72,9 +75,16 @@ def estimate_max_doppler(history: Csi) -> torch.Tensor:
     eigenvalues, eigenvectors = torch.linalg.eigh(correlation)
     # [batch, user, grid, time, bin]
     energy = (eigenvectors.mT.to(y.dtype) @ y[:, :, None]).abs().square()
-    noise = torch.maximum(history.noise_variance[..., None].double(), _RELATIVE_NOISE_FLOOR * power)
-    variance = eigenvalues.clamp_min(0)[:, :, None] * power[:, :, None, None] + noise[:, :, None, None]
-    # A user without any signal or noise: every Doppler fits.
-    variance = torch.where(variance > 0, variance, 1.0)
-    cost = (variance.log() + energy / variance).sum((-2, -1))
-    return grid_hz[cost.argmin(-1)]
+    stated = history.noise_variance[..., None].double()
+    total = power + stated
+    costs = []
+    for multiple in _NOISE_MULTIPLES:
+        noise = torch.maximum(torch.minimum(multiple * stated, total), _RELATIVE_NOISE_FLOOR * power)
+        signal = (total - noise).clamp_min(0)
+        variance = eigenvalues.clamp_min(0)[:, :, None] * signal[:, :, None, None] + noise[:, :, None, None]
+        # A user without any signal or noise: every Doppler fits.
+        variance = torch.where(variance > 0, variance, 1.0)
+        costs.append((variance.log() + energy / variance).sum((-2, -1)))
+    best = torch.stack(costs, -1).flatten(-2).argmin(-1)
+    multiples = torch.tensor(_NOISE_MULTIPLES, device=y.device)[best % len(_NOISE_MULTIPLES)]
+    return grid_hz[best // len(_NOISE_MULTIPLES)], history.noise_variance * multiples

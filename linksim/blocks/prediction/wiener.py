@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -60,7 +61,8 @@ class WienerPredictor(Predictor):
     :param domain: "angle_delay" weighs every bin by its own signal-to-noise ratio, "temporal" filters every
         antenna and subcarrier alike by the user's.
     :param spectrum: Doppler spectrum assumed, see `temporal_correlation`.
-    :param doppler: maximum Doppler shift "known" (the terminal's speed), "estimated" from the history, or
+    :param doppler: maximum Doppler shift "known" (the terminal's speed), "estimated" from the history (with the
+        noise level of its strong bins), or
         "mismatched": the known one times ``mismatch_factor``.
     :param mismatch_factor: used by "mismatched" alone.
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
@@ -80,7 +82,13 @@ class WienerPredictor(Predictor):
 
     def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
         sample_s, target_s = history.time_s.double(), time_s.double()
-        max_doppler_hz = self._max_doppler_hz(history)[..., None, None]
+        if self.doppler == "estimated":
+            max_doppler_hz, noise_variance = estimate_max_doppler(history)
+            history = replace(history, noise_variance=noise_variance)
+        else:
+            factor = self.mismatch_factor if self.doppler == "mismatched" else 1.0
+            max_doppler_hz = factor * history.max_doppler_hz.double()
+        max_doppler_hz = max_doppler_hz[..., None, None]
         correlation = temporal_correlation(sample_s[:, None] - sample_s, max_doppler_hz, self.spectrum)
         cross_correlation = temporal_correlation(target_s[:, None] - sample_s, max_doppler_hz, self.spectrum)
         in_bins = self.domain == "angle_delay"
@@ -92,9 +100,3 @@ class WienerPredictor(Predictor):
         if in_bins:
             h = from_angle_delay(h, history.panel)
         return to_target_band(history.with_h(h, time_s), history, frequency_hz, self.band)
-
-    def _max_doppler_hz(self, history: Csi) -> torch.Tensor:
-        if self.doppler == "estimated":
-            return estimate_max_doppler(history)
-        known = history.max_doppler_hz.double()
-        return known * self.mismatch_factor if self.doppler == "mismatched" else known

@@ -62,7 +62,9 @@ def test_the_table_of_the_readme_quotes_the_main_job():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shorter_run_agrees_with_the_released_results(name, tmp_path):
     scenario = load_scenario(ROOT / "scenarios" / f"{name}.yaml", {
-        "run.stopping.min_drops": 100, "run.stopping.adaptive": False, "training.folder": str(tmp_path / "checkpoints")})
+        "run.stopping.min_drops": 100, "run.stopping.adaptive": False,
+        "training.folder": str(tmp_path / "checkpoints"),
+    })
     short = run(scenario, output=tmp_path / "run", report=False).to_pandas()
     released = pd.read_csv(REFERENCE / name / "metrics.csv")
     keys = ["method", "metric", *released.columns[6:]]

@@ -10,7 +10,6 @@ from linksim.csi import Csi
 from linksim.scenario.schema import Acquisition
 from linksim.seeding import sionna_seed
 
-
 PILOT_SEED = 0
 
 

@@ -54,16 +54,15 @@ def wiener_predict(y: torch.Tensor, power: torch.Tensor, noise_variance: torch.T
     return apply_over_time(cross_correlation @ eigenvectors, filtered)
 
 
-@register("predictor", "wiener")
+@register("predictor", "wiener", min_history=2)
 class WienerPredictor(Predictor):
     """Wiener (LMMSE) filter over time per angle-delay bin: the bar for learned predictors.
 
     :param domain: "angle_delay" weighs every bin by its own signal-to-noise ratio, "temporal" filters every
         antenna and subcarrier alike by the user's.
     :param spectrum: Doppler spectrum assumed, see `temporal_correlation`.
-    :param doppler: maximum Doppler shift "known" (the terminal's speed), "estimated" from the history (with the
-        noise level of its strong bins), or
-        "mismatched": the known one times ``mismatch_factor``.
+    :param doppler: maximum Doppler shift "known" (the terminal's speed), "estimated" from the history together
+        with the noise level of its strong bins, or "mismatched": the known one times ``mismatch_factor``.
     :param mismatch_factor: used by "mismatched" alone.
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """

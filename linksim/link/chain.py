@@ -60,11 +60,12 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str,
     :param seed: of the chunk.
     :param device: torch device.
     :param predictors: trained predictors by `predictor_key`; the others are built here.
-    :raises NumericalError: unusable CSI where ``link.unusable_csi`` is ``raise``.
+    :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
     first = points[0][1]
     drops = draw_drops(first.channel, first.run.chunk_size, seed, device)
+    _check_finite(drops)
     true = by_resource(drops.future.h)
     capacities: dict[float, dict[str, torch.Tensor]] = {}
     genies: Estimates = {}
@@ -164,6 +165,15 @@ def _capacity(true: torch.Tensor, scenario: Scenario) -> dict[str, torch.Tensor]
     gap = sum_capacity(true.flatten(1, 2)[:, picked], noise_variance) - rate[:, picked]
     capacity = rate.mean(1) + gap.mean(1).to(rate)
     return {"sum_rate_bps_hz": capacity[:, None].expand(batch, user)}
+
+
+def _check_finite(drops: Drops) -> None:
+    """The truth itself is never mended."""
+    for name, csi in (("history", drops.history), ("future", drops.future)):
+        bad = (~torch.isfinite(csi.h)).flatten(1).any(1).nonzero().flatten().tolist()
+        if bad:
+            raise NumericalError(f"channel: the {name} of drop {bad[0]} of this chunk has entries that are not finite: "
+                                 "check the channel section or the imported data")
 
 
 def _usable(csi: Csi, name: str, scenario: Scenario, result: ChunkResult) -> Csi:

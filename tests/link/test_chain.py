@@ -93,6 +93,19 @@ def test_non_finite_csi_is_mended_and_counted_or_refused(monkeypatch):
         simulate(scenario(methods=["hold"], link={"unusable_csi": "raise"}))
 
 
+def test_a_channel_that_is_not_finite_is_refused_by_name(monkeypatch):
+    original = chain.draw_drops
+
+    def damaged(*arguments):
+        drops = original(*arguments)
+        drops.future.h[3, 0, 0, 0, 0, 0] = torch.nan
+        return drops
+
+    monkeypatch.setattr(chain, "draw_drops", damaged)
+    with pytest.raises(NumericalError, match="future of drop 3"):
+        simulate(scenario(methods=["hold"]))
+
+
 def test_multi_antenna_users_with_several_streams_run_through():
     case = scenario(channel={**SMALL, "num_users": 2, "ue_array": {"num_antennas": 2, "polarization": "dual"}},
                     link={"num_streams_per_user": 2, "precoder": "svd"}, run={"chunk_size": 4})

@@ -160,7 +160,9 @@ def _capacity(true: torch.Tensor, scenario: Scenario) -> dict[str, torch.Tensor]
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
     weights = registry.create("precoder", "rzf").precode(true, noise_variance, true.shape[4])
     rate = achievable_rate(stream_sinr(true, weights, noise_variance)).sum(-1).flatten(1)
-    picked = ((torch.arange(CAPACITY_SAMPLES) + 0.5) * (time * subcarrier / CAPACITY_SAMPLES)).long().unique()
+    # one user's capacity is a single water-filling, cheap enough for every resource
+    samples = time * subcarrier if user == 1 else min(CAPACITY_SAMPLES, time * subcarrier)
+    picked = ((torch.arange(samples) + 0.5) * (time * subcarrier / samples)).long()
     picked = picked.to(true.device)
     gap = sum_capacity(true.flatten(1, 2)[:, picked], noise_variance) - rate[:, picked]
     capacity = rate.mean(1) + gap.mean(1).to(rate)

@@ -93,6 +93,14 @@ def test_non_finite_csi_is_mended_and_counted_or_refused(monkeypatch):
         simulate(scenario(methods=["hold"], link={"unusable_csi": "raise"}))
 
 
+def test_svd_of_one_user_attains_and_never_passes_the_capacity_in_any_drop():
+    case = scenario(channel={**SMALL, "num_users": 1, "ue_array": {"num_antennas": 2}}, methods=["perfect CSI"],
+                    link={"num_streams_per_user": 2, "precoder": "svd"}, bounds=["sum_capacity"])
+    rows, _ = simulate(case)
+    rate, capacity = (rows[0, name]["sum_rate_bps_hz"] for name in ("perfect CSI", "sum capacity"))
+    torch.testing.assert_close(rate, capacity, rtol=1e-3, atol=1e-3)
+
+
 def test_a_channel_that_is_not_finite_is_refused_by_name(monkeypatch):
     original = chain.draw_drops
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +26,20 @@ def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
+_SIONNA = threading.RLock()
+"""Sionna keeps its generators, and a model its topology, in one place for all threads."""
+
+
 @contextlib.contextmanager
 def sionna_seed(seed: int) -> Iterator[None]:
-    """Seed Sionna's generators for one block of code and leave torch's global generators as they were.
+    """Seed Sionna's generators for one block of code; other threads that want them wait.
 
-    Sionna keeps its generators in a global object whose seeding also reseeds torch.
+    Not through Sionna's own ``config.seed``: that would reseed torch's global generators, which belong to others.
     """
-    import torch
     from sionna.phy import config
 
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
-        config.seed = seed
+    with _SIONNA:
+        config.py_rng.seed(seed)
+        for index, device in enumerate(config.available_devices):
+            config.torch_rng(device).manual_seed((seed + index) % 2**64)
         yield

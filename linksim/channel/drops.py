@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
-from linksim.channel.rays import Rays, frequency_response
-from linksim.channel.sionna_rays import draw_rays
+from linksim.channel.rays import Rays
+from linksim.channel.response import frequency_response
+from linksim.channel.sionna_models import draw_rays
 from linksim.csi import Csi, Panel
 from linksim.scenario.schema import Channel
 from linksim.seeding import generator, sionna_seed, stream_seed

@@ -1,124 +1,210 @@
-"""The rays behind a drop, as Sionna drew them, in the form that responses and bounds are computed from."""
+"""The rays behind a drop, as Sionna drew them, in the form that responses, bounds and figures are computed from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from sionna.phy import SPEED_OF_LIGHT
+
+from linksim.channel.phasor import unit
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """Antenna positions of one end as a sum over three indices: ``port[p] + column[c] + row[r]``.
+
+    A panel is ports (its polarisations, at one place) x columns x rows; a handset's scattered antennas are ports
+    alone. Phases therefore cost ports + columns + rows exponentials per ray, not their product.
+
+    :param port_m: ``[port, 3]``, in the array's own axes.
+    :param column_m: ``[column, 3]``.
+    :param row_m: ``[row, 3]``.
+    :param order: ``[antenna]``, place of each antenna in (port, column, row) order.
+    """
+
+    port_m: torch.Tensor
+    column_m: torch.Tensor
+    row_m: torch.Tensor
+    order: torch.Tensor
+
+    @property
+    def num_antennas(self) -> int:
+        return len(self.order)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether antennas are numbered by port, then column, then row."""
+        return torch.equal(self.order, torch.arange(len(self.order), device=self.order.device))
+
+
+@dataclass(frozen=True)
+class ArrayEnd:
+    """What one end of every link sees of the rays.
+
+    :param direction: ``[*links, ray, 3]``, unit vector towards the ray (departure at the BS, arrival at the UE) in
+        the ground's axes.
+    :param field: ``[*links, ray, port, 2]``, real field pattern (theta, phi) in the ground's axes.
+    :param rotation: ``[*links, 3, 3]``, from the array's axes to the ground's.
+    :param layout: antenna positions.
+    """
+
+    direction: torch.Tensor
+    field: torch.Tensor
+    rotation: torch.Tensor
+    layout: ArrayLayout
+
+    def factors(self, carrier_hz: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Array phases ``[*links, port, ray]``, ``[*links, column, ray]`` and ``[*links, row, ray]``, complex."""
+        to_phase = 2 * torch.pi * carrier_hz / SPEED_OF_LIGHT * self.rotation.mT
+        toward = self.direction.mT
+        port, column, row = ((part @ to_phase) @ toward
+                             for part in (self.layout.port_m, self.layout.column_m, self.layout.row_m))
+        return unit(port), unit(column), unit(row)
+
+    def steering(self, carrier_hz: float) -> torch.Tensor:
+        """Array phase times field pattern of every antenna: ``[*links, ray, antenna, 2]``, complex."""
+        port, column, row = (part.mT for part in self.factors(carrier_hz))
+        phase = port[..., :, None, None] * (column[..., :, None] * row[..., None, :]).unsqueeze(-3)
+        pattern = self.field[..., :, None, None, :] * phase.unsqueeze(-1)
+        return pattern.flatten(-4, -2).index_select(-2, self.layout.order)
 
 
 @dataclass(frozen=True)
 class Rays:
     """Every ray of every link of a batch; unused rays have amplitude 0.
 
+    ``*links`` is ``batch, user`` in a drop of the chain, ``batch, bs, user`` where several base stations are drawn.
     The response of ray r between UE antenna n and BS antenna m is (TR 38.901 eq. 7.5-28 and 7.5-29)
 
-    ``amplitude * field_ue[n]^T M field_bs[m] * steering * exp(j 2 pi doppler t) * exp(-j 2 pi delay f)``,
+    ``amplitude * field_ue[n]^T M field_bs[m] * array phases * exp(j 2 pi doppler t) * exp(-j 2 pi delay f)``,
     ``M[i, j] = coupling[i, j] * exp(j phase[i, j])``.
 
-    :param amplitude: ``[batch, user, ray]``, square root of the ray's power, large-scale gain included.
-    :param delay_s: ``[batch, user, ray]``.
-    :param velocity_projection_m_s: ``[batch, user, ray]``, speed towards the ray; over the wavelength, Doppler.
-    :param coupling: ``[batch, user, ray, 2, 2]``, real, from BS to UE polarisation component (theta, phi).
-    :param phase: ``[batch, user, ray, 2, 2]``, radian, initial phases.
-    :param field_ue: ``[batch, user, ray, ue_polarization, 2]``, real field pattern; ``field_bs`` likewise.
-    :param direction_ue: ``[batch, user, ray, 3]``, unit vector of arrival; ``direction_bs`` of departure.
-    :param position_ue_m: ``[batch, user, ue_ant, 3]``, antenna positions, rotated to the ground's axes.
-    :param position_bs_m: ``[batch, bs_ant, 3]``.
-    :param polarization_ue: ``[ue_ant]``, index into ``field_ue``; ``polarization_bs`` likewise.
+    Rays of equal delay are neighbours and make a path: (sub-)clusters, and the line of sight as the last path.
+
+    :param amplitude: ``[*links, ray]``, square root of the ray's power, large-scale gain included.
+    :param path_delay_s: ``[*links, path]``.
+    :param velocity_projection_m_s: ``[*links, ray]``, speed towards the ray; over the wavelength, Doppler.
+    :param coupling: ``[*links, ray, 2, 2]``, real, from BS to UE polarisation component (theta, phi).
+    :param phase: ``[*links, ray, 2, 2]``, radian, initial phases.
+    :param ue: the terminals' end; ``bs`` the base stations'.
+    :param large_scale_gain: ``[*links]``, path loss and shadowing where they are enabled, linear; kept when the
+        amplitudes are normalised.
+    :param line_of_sight: ``[*links]``, bool.
+    :param speed_m_s: ``[*links]``.
+    :param position_user_m: ``[*links, 3]``; ``position_bs_m`` likewise.
     :param is_specular: ``[ray]``, the line-of-sight ray: its components share one phase.
-    :param line_of_sight: ``[batch, user]``, bool.
-    :param speed_m_s: ``[batch, user]``.
-    :param position_user_m: ``[batch, user, 3]``; the base station stands at the origin of x and y.
+    :param path_lengths: rays of each path.
     """
 
     amplitude: torch.Tensor
-    delay_s: torch.Tensor
+    path_delay_s: torch.Tensor
     velocity_projection_m_s: torch.Tensor
     coupling: torch.Tensor
     phase: torch.Tensor
-    field_ue: torch.Tensor
-    field_bs: torch.Tensor
-    direction_ue: torch.Tensor
-    direction_bs: torch.Tensor
-    position_ue_m: torch.Tensor
-    position_bs_m: torch.Tensor
-    polarization_ue: torch.Tensor
-    polarization_bs: torch.Tensor
-    is_specular: torch.Tensor
+    ue: ArrayEnd
+    bs: ArrayEnd
+    large_scale_gain: torch.Tensor
     line_of_sight: torch.Tensor
     speed_m_s: torch.Tensor
     position_user_m: torch.Tensor
+    position_bs_m: torch.Tensor
+    is_specular: torch.Tensor
+    path_lengths: tuple[int, ...]
+
+    SHARED = frozenset({
+        "is_specular", "path_lengths",
+        *(f"{end}.{name}" for end in ("ue", "bs") for name in ("port_m", "column_m", "row_m", "order")),
+    })
+    """Names in `to_dict` that are the same for all links."""
+
+    @property
+    def links(self) -> torch.Size:
+        return self.amplitude.shape[:-1]
+
+    @property
+    def delay_s(self) -> torch.Tensor:
+        """``[*links, ray]``."""
+        lengths = torch.tensor(self.path_lengths, device=self.path_delay_s.device)
+        return self.path_delay_s.repeat_interleave(lengths, -1, output_size=self.amplitude.shape[-1])
+
+    @property
+    def departure_angles(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Azimuth and zenith at the base station, radian, ``[*links, ray]`` each."""
+        return _angles(self.bs.direction)
+
+    @property
+    def arrival_angles(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Azimuth and zenith at the terminal, radian, ``[*links, ray]`` each."""
+        return _angles(self.ue.direction)
+
+    def doppler_hz(self, carrier_hz: float) -> torch.Tensor:
+        """``[*links, ray]``."""
+        return self.velocity_projection_m_s * (carrier_hz / SPEED_OF_LIGHT)
 
     def mean_gain(self) -> torch.Tensor:
-        """Gain averaged over the random phases and over antennas, ``[batch, user]``: no fading in it."""
-        bs = self.field_bs[:, :, :, self.polarization_bs].square().mean(-2)
-        ue = self.field_ue[:, :, :, self.polarization_ue].square().mean(-2)
-        per_ray = torch.einsum("burij,buri,burj->bur", self.coupling.square(), ue, bs)
-        return (self.amplitude.square() * per_ray).sum(-1)
+        """Gain averaged over the random phases and over antennas, ``[*links]``: no fading in it."""
+        # every port carries equally many antennas
+        bs, ue = (end.field.square().mean(-2) for end in (self.bs, self.ue))
+        gain = 0.0
+        for i in (0, 1):
+            for j in (0, 1):
+                gain = gain + self.coupling[..., i, j].square() * ue[..., i] * bs[..., j]
+        return (self.amplitude.square() * gain).sum(-1)
 
     def scaled(self, gain: torch.Tensor) -> Rays:
-        """The same rays with power multiplied by ``gain`` ``[batch, user]``."""
+        """The same rays with power multiplied by ``gain`` ``[*links]``."""
         return replace(self, amplitude=self.amplitude * gain.sqrt().unsqueeze(-1))
 
     def with_fresh_phases(self, generator: torch.Generator) -> Rays:
         """Same geometry and powers, new independent phases (one common phase for the specular ray)."""
         fresh = 2 * torch.pi * torch.rand(self.phase.shape, generator=generator).to(self.phase)
-        common = fresh[..., :1, :1] + self.phase  # keeps the specular ray's sign between components
+        common = fresh[..., :1, :1] + self.phase
         return replace(self, phase=torch.where(self.is_specular[:, None, None], common, fresh))
 
     def steering(self, carrier_hz: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Array phases and field patterns of both ends.
+        """Array phases times patterns: ``[*links, ray, ue_ant, 2]`` and ``[*links, ray, bs_ant, 2]``, complex."""
+        return self.ue.steering(carrier_hz), self.bs.steering(carrier_hz)
 
-        :returns: ``[batch, user, ray, ue_ant, 2]`` and ``[batch, user, ray, bs_ant, 2]``, complex.
+    def map_links(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Rays:
+        """Apply ``function`` to every tensor that starts with the link dimensions."""
+        tensors = self.to_dict()
+        return Rays.from_dict({name: tensor if name in self.SHARED else function(tensor)
+                               for name, tensor in tensors.items()})
+
+    def drops(self, part: slice) -> Rays:
+        """Some drops of the batch (the first link dimension)."""
+        return self.map_links(lambda tensor: tensor[part])
+
+    def to_dict(self) -> dict[str, torch.Tensor]:
+        """All tensors under flat names, ``bs.direction`` for those of an end: what files store."""
+        found: dict[str, torch.Tensor] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, ArrayEnd):
+                named = {"direction": value.direction, "field": value.field, "rotation": value.rotation,
+                         **vars(value.layout)}
+                found |= {f"{field.name}.{name}": tensor for name, tensor in named.items()}
+            else:
+                found[field.name] = torch.tensor(value) if field.name == "path_lengths" else value
+        return found
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, torch.Tensor]) -> Rays:
+        """Inverse of `to_dict`.
+
+        :raises KeyError: a tensor is missing.
         """
-        wave_number = 2 * torch.pi * carrier_hz / SPEED_OF_LIGHT
-        phase_ue = wave_number * torch.einsum("burx,bunx->burn", self.direction_ue, self.position_ue_m)
-        phase_bs = wave_number * torch.einsum("burx,bmx->burm", self.direction_bs, self.position_bs_m)
-        ue = torch.polar(torch.ones_like(phase_ue), phase_ue).unsqueeze(-1) \
-            * self.field_ue[:, :, :, self.polarization_ue]
-        bs = torch.polar(torch.ones_like(phase_bs), phase_bs).unsqueeze(-1) \
-            * self.field_bs[:, :, :, self.polarization_bs]
-        return ue, bs
+        def end(name: str) -> ArrayEnd:
+            layout = ArrayLayout(*(tensors[f"{name}.{part}"] for part in ("port_m", "column_m", "row_m", "order")))
+            return ArrayEnd(*(tensors[f"{name}.{part}"] for part in ("direction", "field", "rotation")), layout)
 
-    def doppler_phasor(self, carrier_hz: float, time_s: torch.Tensor) -> torch.Tensor:
-        """exp(j 2 pi doppler t): ``[batch, user, ray, time]``, complex."""
-        doppler_hz = self.velocity_projection_m_s * (carrier_hz / SPEED_OF_LIGHT)
-        angle = 2 * torch.pi * doppler_hz.unsqueeze(-1) * time_s.to(doppler_hz)
-        return torch.polar(torch.ones_like(angle), angle)
-
-    def delay_phasor(self, offset_hz: torch.Tensor) -> torch.Tensor:
-        """exp(-j 2 pi delay f): ``[batch, user, ray, subcarrier]``, complex; f from the reference carrier."""
-        angle = -2 * torch.pi * self.delay_s.unsqueeze(-1) * offset_hz.to(self.delay_s)
-        return torch.polar(torch.ones_like(angle), angle)
+        return cls(ue=end("ue"), bs=end("bs"), path_lengths=tuple(tensors["path_lengths"].tolist()),
+                   **{field.name: tensors[field.name] for field in fields(cls)
+                      if field.name not in ("ue", "bs", "path_lengths")})
 
 
-def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offset_hz: torch.Tensor,
-                       max_elements: int = 2**24) -> torch.Tensor:
-    """Sum the rays to the channel on a grid of times and subcarriers.
-
-    :param rays: of ``batch * user`` links.
-    :param carrier_hz: sets wavelength and Doppler.
-    :param time_s: ``[time]``.
-    :param offset_hz: ``[subcarrier]``, from the carrier that the phases refer to.
-    :param max_elements: bound on intermediate tensors; links are taken in blocks.
-    :returns: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
-    """
-    ue, bs = rays.steering(carrier_hz)
-    transfer = rays.amplitude[..., None, None] * torch.polar(rays.coupling, rays.phase)
-    batch, user, ray, ue_ant, _ = ue.shape
-    bs_ant = bs.shape[3]
-    # [link, ue_ant * bs_ant, ray]
-    doppler = rays.doppler_phasor(carrier_hz, time_s).flatten(0, 1)
-    delay = rays.delay_phasor(offset_hz).flatten(0, 1)
-    ue, bs, transfer = ue.flatten(0, 1), bs.flatten(0, 1), transfer.flatten(0, 1)
-    h = torch.empty(batch * user, ue_ant * bs_ant * len(time_s), len(offset_hz), dtype=delay.dtype,
-                    device=delay.device)
-    block = max(1, max_elements // (ray * ue_ant * bs_ant * len(time_s)))
-    for start in range(0, batch * user, block):
-        part = slice(start, start + block)
-        spatial = (ue[part] @ transfer[part] @ bs[part].mT).flatten(2)  # [link, ray, ue_ant * bs_ant]
-        moving = spatial.mT.unsqueeze(-2) * doppler[part].mT.unsqueeze(1)  # [link, ue*bs, time, ray]
-        h[part] = moving.flatten(1, 2) @ delay[part]
-    return h.reshape(batch, user, ue_ant, bs_ant, len(time_s), len(offset_hz))
+def _angles(direction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y, z = direction.unbind(-1)
+    return torch.atan2(y, x), z.clamp(-1, 1).acos()

@@ -1,4 +1,4 @@
-"""Draw drops with Sionna's 38.901 models and take their rays before Sionna sums them up.
+"""Take the rays of a Sionna channel model before Sionna sums them up.
 
 Sionna draws large-scale parameters, clusters, rays, phases and antenna patterns; the step that turns rays into
 coefficients is replaced by a recorder at the place where Sionna plugs it in (`_cir_sampler`, `_cir_gen`).
@@ -7,21 +7,20 @@ Sionna's [batch, tx, rx, cluster, ray] layout exists in this file alone.
 
 from __future__ import annotations
 
-import math
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from sionna.phy.channel import gen_single_sector_topology
-from sionna.phy.channel.tr38901 import CDL, PanelArray, RMa, UMa, UMi
+from sionna.phy.channel.tr38901 import CDL, PanelArray
 
-from linksim.channel.rays import Rays
-from linksim.scenario.schema import BsArray, Channel, UeArray
+from linksim.channel.rays import ArrayEnd, ArrayLayout, Rays
 
-_MODELS = {"uma": UMa, "umi": UMi, "rma": RMa}
+_LAYOUTS: WeakKeyDictionary[Any, ArrayLayout] = WeakKeyDictionary()
+"""Of arrays seen before."""
 
 
 class _Recorder(torch.nn.Module):
-    """Stands in for Sionna's coefficient generator: keeps what it is given and returns an empty response."""
+    """Stands in for Sionna's coefficient generator: keeps what it is given and returns a response of ones."""
 
     def __init__(self, generator: Any) -> None:
         super().__init__()
@@ -34,229 +33,238 @@ class _Recorder(torch.nn.Module):
             rays.phases = self.generator._step_10(rays.aoa.shape)
         self.recorded = {"k_factor": k_factor, "rays": rays, "topology": topology, "cluster_ds_s": c_ds}
         links = rays.powers.shape[:3]
-        empty = torch.zeros(*links, 1, 1, 1, 1, dtype=self.generator.cdtype, device=rays.powers.device)
-        return empty, torch.zeros(*links, 1, device=rays.powers.device)
+        # step 12 (path loss and shadowing) turns the ones into the large-scale gain
+        ones = torch.ones(*links, 1, 1, 1, 1, dtype=self.generator.cdtype, device=rays.powers.device)
+        return ones, torch.zeros(*links, 1, device=rays.powers.device)
 
 
-def draw_rays(channel: Channel, batch_size: int, device: str, precision: str = "single") -> Rays:
-    """Draw the rays of a batch of drops with Sionna's current random state.
+def sample_rays(model: Any) -> Rays:
+    """Draw the rays of a system-level model (UMa, UMi, RMa, InH, InF) with Sionna's current random state.
 
-    :param channel: what to draw; its normalisation is applied.
-    :param batch_size: drops.
-    :param device: torch device.
-    :param precision: ``"single"`` or ``"double"``.
-    :returns: rays of ``[batch, user]`` links.
+    :param model: an unmodified Sionna model with its topology set, of either direction and any number of base
+        stations; it is left as it was.
+    :returns: rays of ``[batch, bs, user]`` links, with path loss, shadowing and blockage where the model has them.
     """
-    draw = _draw_cdl if channel.model.startswith("cdl_") else _draw_system_level
-    rays = draw(channel, batch_size, device, precision)
-    if channel.normalization == "none":
-        return rays
-    gain = rays.mean_gain()
-    if channel.normalization == "drop":
-        gain = gain.mean(1, keepdim=True).expand_as(gain)
-    return rays.scaled(1 / gain)
-
-
-def build_model(channel: Channel, device: str, precision: str = "single") -> Any:
-    """The Sionna model of a system-level channel (downlink direction: the BS transmits)."""
-    carrier_hz = channel.carrier_frequency_ghz * 1e9
-    extra = {} if channel.model == "rma" else {"o2i_model": "low"}
-    return _MODELS[channel.model](
-        carrier_frequency=carrier_hz,
-        ut_array=ue_panel(channel.ue_array, carrier_hz, device, precision),
-        bs_array=bs_panel(channel.bs_array, carrier_hz, device, precision),
-        direction="downlink", enable_pathloss=channel.path_loss, enable_shadow_fading=channel.shadow_fading,
-        device=device, precision=precision, **extra,
-    )
-
-
-def draw_topology(channel: Channel, batch_size: int, device: str, precision: str = "single") -> dict[str, Any]:
-    """Positions, speeds and orientations set on purpose; Sionna's defaults are static, indoor and tilted.
-
-    Terminals stand upright, turned at random about the vertical, and move horizontally at exactly the
-    scenario's speed. The panel faces the sector's centre with the scenario's downtilt.
-    """
-    array = channel.bs_array
-    speed_m_s = channel.speed_kmh / 3.6
-    ut_loc, bs_loc, ut_orientation, bs_orientation, velocity, indoor = gen_single_sector_topology(
-        batch_size, channel.num_users, channel.model, bs_height=array.height_m,
-        indoor_probability=channel.indoor_share, min_ut_velocity=speed_m_s, max_ut_velocity=speed_m_s,
-        precision=precision, device=device,
-    )
-    upright = torch.zeros_like(ut_orientation)
-    upright[..., 0] = 2 * ut_orientation[..., 0]  # Sionna draws a half turn only
-    tilted = bs_orientation.clone()
-    tilted[..., 1] = math.radians(array.downtilt_deg)
-    topology = {
-        "ut_loc": ut_loc, "bs_loc": bs_loc, "ut_orientations": upright, "bs_orientations": tilted,
-        "ut_velocities": velocity, "in_state": indoor,
-        "los": {"mixed": "random", "los": True, "nlos": False}[channel.los],
-    }
-    if channel.model == "rma":
-        topology["in_car"] = torch.zeros_like(indoor)
-    return topology
-
-
-def bs_panel(array: BsArray, carrier_hz: float, device: str, precision: str) -> PanelArray:
-    dual = array.polarization == "dual"
-    return PanelArray(
-        num_rows_per_panel=array.rows, num_cols_per_panel=array.columns, polarization=array.polarization,
-        polarization_type="cross" if dual else "V", antenna_pattern=array.pattern,
-        carrier_frequency=carrier_hz, device=device, precision=precision,
-    )
-
-
-def ue_panel(array: UeArray, carrier_hz: float, device: str, precision: str) -> PanelArray:
-    dual = array.polarization == "dual"
-    return PanelArray(
-        num_rows_per_panel=1, num_cols_per_panel=array.num_antennas // (2 if dual else 1),
-        polarization=array.polarization, polarization_type="cross" if dual else "V",
-        antenna_pattern=array.pattern, carrier_frequency=carrier_hz, device=device, precision=precision,
-    )
-
-
-def _draw_system_level(channel: Channel, batch_size: int, device: str, precision: str) -> Rays:
-    model = build_model(channel, device, precision)
-    model.set_topology(**draw_topology(channel, batch_size, device, precision))
     recorder = _Recorder(model._cir_sampler)
     model._cir_sampler = recorder
-    model(1, 1.0)
-    # step 12 (path loss and shadowing) on a response of ones is the large-scale gain
-    ones = torch.ones(batch_size, 1, channel.num_users, 1, 1, 1, 1, dtype=model.cdtype, device=device)
-    gain = model._step_12(ones, model._lsp.sf, model._lsp.pathloss).abs().square().reshape(batch_size, -1)
-    rays = _to_rays(recorder, model._scenario.ut_loc)
-    return rays.scaled(gain)
+    returns_rays, model._return_rays = model._return_rays, False
+    try:
+        h, _ = model(1, 1.0)
+    finally:
+        model._cir_sampler = recorder.generator
+        model._return_rays = returns_rays
+    uplink = model._scenario.direction == "uplink"
+    gain = h[:, :, 0, :, 0, 0, 0].abs().square()  # [batch, rx, tx]
+    return _to_rays(recorder, uplink, gain if uplink else gain.mT, model._scenario.ut_loc, model._scenario.bs_loc)
 
 
-def _draw_cdl(channel: Channel, batch_size: int, device: str, precision: str) -> Rays:
-    """Users of a CDL profile share its angles and differ in phases, ray coupling and direction of motion."""
-    from sionna.phy import config
-
-    carrier_hz = channel.carrier_frequency_ghz * 1e9
-    links = batch_size * channel.num_users
-    heading = 2 * torch.pi * torch.rand(links, generator=config.torch_rng(device), device=device)
-    speed_m_s = channel.speed_kmh / 3.6
-    velocity = speed_m_s * torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], -1)
-    tilt = torch.tensor([0.0, math.radians(channel.bs_array.downtilt_deg), 0.0], device=device)
-    model = CDL(
-        channel.model[-1].upper(), channel.delay_spread_ns * 1e-9, carrier_hz,
-        ue_panel(channel.ue_array, carrier_hz, device, precision),
-        bs_panel(channel.bs_array, carrier_hz, device, precision), "downlink", bs_orientation=tilt,
-        ut_velocity=velocity, precision=precision, device=device,
-    )
+def sample_cdl_rays(model: CDL, batch_size: int) -> Rays:
+    """Draw the rays of a CDL model, as `sample_rays`; rays of ``[batch, 1, 1]`` links."""
     recorder = _Recorder(model._cir_gen)
     model._cir_gen = recorder
-    model(links, 1, 1.0)
-    rays = _to_rays(recorder, torch.zeros(links, 1, 3, device=device))
-    return _regroup(rays, batch_size, channel.num_users)
+    try:
+        model(batch_size, 1, 1.0)
+    finally:
+        model._cir_gen = recorder.generator
+    power = recorder.recorded["rays"].powers
+    nowhere = power.new_zeros(batch_size, 1, 3)
+    return _to_rays(recorder, recorder.recorded["topology"].moving_end == "tx", power.new_ones(batch_size, 1, 1),
+                    nowhere, nowhere)
 
 
-def _regroup(rays: Rays, batch_size: int, num_users: int) -> Rays:
-    """Turn ``[batch * user, 1, ...]`` links into ``[batch, user, ...]``."""
-    shared = {"polarization_ue", "polarization_bs", "is_specular"}
-    fields = {}
-    for name, tensor in vars(rays).items():
-        if name == "position_bs_m":
-            fields[name] = tensor[:1].expand(batch_size, -1, -1)
-        elif name in shared:
-            fields[name] = tensor
-        else:
-            fields[name] = tensor.reshape(batch_size, num_users, *tensor.shape[2:])
-    return Rays(**fields)
+def _to_rays(recorder: _Recorder, uplink: bool, gain: torch.Tensor, position_user_m: torch.Tensor,
+             position_bs_m: torch.Tensor) -> Rays:
+    """From Sionna's tensors to ours.
 
+    :param uplink: Sionna's transmitters are the users.
+    :param gain: ``[batch, bs, user]``.
+    """
+    generator, rays = recorder.generator, recorder.recorded["rays"]
+    topology, cluster_ds_s = recorder.recorded["topology"], recorder.recorded["cluster_ds_s"]
+    links = gain.shape
 
-def _to_rays(recorder: _Recorder, position_user_m: torch.Tensor) -> Rays:
-    generator, record = recorder.generator, recorder.recorded
-    rays, topology = record["rays"], record["topology"]
-    # one transmitter: [batch, 1, user, cluster, ray] -> [batch, user, cluster, ray]
-    power, delay = _power_and_delay(rays, record["cluster_ds_s"], generator)
-    phase = rays.phases[:, 0].unflatten(-1, (2, 2))
-    cross = rays.xpr[:, 0].rsqrt()
-    coupling = torch.stack([torch.ones_like(cross), cross, cross, torch.ones_like(cross)], -1).unflatten(-1, (2, 2))
-    angles = {name: getattr(rays, name)[:, 0].flatten(2) for name in ("aoa", "aod", "zoa", "zod")}
+    def by_link(tensor: torch.Tensor) -> torch.Tensor:
+        """``[batch, tx, rx, ...]`` to ``[batch, bs, user, ...]``."""
+        return (tensor.transpose(1, 2) if uplink else tensor).expand(*links, *tensor.shape[3:])
 
-    # the line-of-sight ray goes last, with the delay of the first cluster, where Sionna adds it
-    los = topology.los[:, 0].expand(power.shape[:2])
-    k_factor = record["k_factor"].reshape(record["k_factor"].shape[0], -1).expand(power.shape[:2])
-    specular_power = torch.where(los, k_factor / (1 + k_factor), torch.zeros_like(k_factor))
-    diffuse_power = power * torch.where(los, 1 / (1 + k_factor), torch.ones_like(k_factor))[..., None, None]
-    amplitude = torch.cat([diffuse_power.flatten(2), specular_power.unsqueeze(-1)], -1).sqrt()
-    first = delay.flatten(2).amin(-1, keepdim=True)
-    delay = torch.cat([delay.flatten(2), first], -1)
-    delay = torch.where(amplitude > 0, delay, torch.zeros_like(delay))  # unused clusters sit at 1 s
-    specular_phase = -2 * torch.pi * topology.distance_3d[:, 0].expand(power.shape[:2]) / generator._lambda_0
-    sign = torch.tensor([[0.0, 0.0], [0.0, torch.pi]], dtype=phase.dtype, device=phase.device)
-    phase = torch.cat([phase.flatten(2, 3), (specular_phase[..., None, None] + sign).unsqueeze(2)], 2)
-    diagonal = torch.eye(2, dtype=coupling.dtype, device=coupling.device)
-    coupling = torch.cat([coupling.flatten(2, 3), diagonal.expand(*los.shape, 1, 2, 2)], 2)
-    for name in angles:
-        angle = getattr(topology, f"los_{name}")[:, 0].expand(los.shape)
-        angles[name] = torch.cat([angles[name], angle.unsqueeze(-1)], -1)
-
-    bs_turn = topology.tx_orientations[:, :1, None].expand(-1, los.shape[1], -1, -1)
-    ue_turn = topology.rx_orientations[:, :, None].expand(los.shape[0], -1, -1, -1)
-    direction_ue = generator._unit_sphere_vector(angles["zoa"], angles["aoa"]).squeeze(-1)
-    velocity = topology.velocities.unsqueeze(2)
+    order, path_lengths = _ray_order(rays, by_link, cluster_ds_s is not None, generator)
+    table = _ray_table(rays, topology, generator, uplink, by_link, order)
+    arrays = [generator._tx_array, generator._rx_array]
+    turns = [topology.tx_orientations, topology.rx_orientations]
+    if uplink:
+        arrays, turns = arrays[::-1], turns[::-1]
+    bs = _end(arrays[0], turns[0].unsqueeze(2).expand(*links, 3), *table[2:4], generator)
+    ue = _end(arrays[1], turns[1].unsqueeze(1).expand(*links, 3), *table[:2], generator)
+    velocity = topology.velocities.unsqueeze(1).unsqueeze(-2)  # [batch, 1, user, 1, 3]
+    one = torch.ones_like(table[5])
+    opposite = one.clone()
+    opposite[..., -1] = -1  # line of sight (eq. 7.5-29)
+    crossed = table[5].rsqrt()
+    los = by_link(topology.los)
     return Rays(
-        amplitude=amplitude,
-        delay_s=delay,
-        velocity_projection_m_s=(direction_ue * velocity).sum(-1),
-        coupling=coupling,
-        phase=phase,
-        field_ue=_fields(generator, generator._rx_array, ue_turn, angles["zoa"], angles["aoa"]),
-        field_bs=_fields(generator, generator._tx_array, bs_turn, angles["zod"], angles["aod"]),
-        direction_ue=direction_ue,
-        direction_bs=generator._unit_sphere_vector(angles["zod"], angles["aod"]).squeeze(-1),
-        position_ue_m=_positions(generator, generator._rx_array, ue_turn),
-        position_bs_m=_positions(generator, generator._tx_array, bs_turn)[:, 0],
-        polarization_ue=_polarization(generator._rx_array),
-        polarization_bs=_polarization(generator._tx_array),
-        is_specular=torch.arange(amplitude.shape[-1], device=amplitude.device) == amplitude.shape[-1] - 1,
+        amplitude=(table[4] * _share(recorder.recorded["k_factor"], rays, los, by_link, table.shape[-1])
+                   * gain.unsqueeze(-1)).sqrt(),
+        path_delay_s=_path_delay(rays, by_link, cluster_ds_s, order, path_lengths, generator),
+        velocity_projection_m_s=sum(ue.direction[..., axis] * velocity[..., axis] for axis in range(3)),
+        coupling=_planar(torch.stack([one, crossed, crossed, opposite])),
+        phase=_planar(table[6:]),
+        ue=ue,
+        bs=bs,
+        large_scale_gain=gain,
         line_of_sight=los,
-        speed_m_s=topology.velocities.norm(dim=-1),
-        position_user_m=position_user_m,
+        speed_m_s=topology.velocities.norm(dim=-1).unsqueeze(1).expand(links),
+        position_user_m=position_user_m.unsqueeze(1).expand(*links, 3),
+        position_bs_m=position_bs_m.unsqueeze(2).expand(*links, 3),
+        is_specular=torch.arange(table.shape[-1], device=table.device) == table.shape[-1] - 1,
+        path_lengths=path_lengths,
     )
 
 
-def _power_and_delay(rays: Any, cluster_ds_s: torch.Tensor | None, generator: Any
-                     ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Power and delay of each ray ``[batch, user, cluster, ray]``; sub-cluster delays as in Table 7.5-5."""
-    num_rays = rays.aoa.shape[-1]
-    power = (rays.powers[:, 0] / num_rays).unsqueeze(-1).expand(*rays.powers[:, 0].shape, num_rays)
-    delay = rays.delays[:, 0].unsqueeze(-1).expand_as(power).clone()
+def _ray_order(rays: Any, by_link: Any, split: bool, generator: Any) -> tuple[torch.Tensor, tuple[int, ...]]:
+    """Index of each ray among Sionna's ``cluster * ray``, such that the rays of a path are neighbours.
+
+    With sub-clusters, the two strongest clusters go first, as three paths each.
+
+    :returns: ``[batch, bs, user, ray]``, and the rays of each path; the line of sight is the last path.
+    """
+    num_clusters, num_rays = rays.aoa.shape[3:]
+    each = torch.arange(num_rays, device=rays.aoa.device)
+    powers = by_link(rays.powers)
+    if not split:
+        order = torch.arange(num_clusters * num_rays, device=each.device).expand(*powers.shape[:3], -1)
+        return order, (num_rays,) * num_clusters + (1,)
+    strongest = rays.strongest_cluster_indices
+    strongest = powers.topk(2, -1).indices if strongest is None else by_link(strongest)
+    weak = torch.ones_like(powers, dtype=torch.uint8).scatter_(-1, strongest, 0)
+    clusters = num_rays * weak.argsort(dim=-1, stable=True).unsqueeze(-1)
+    # of both strong clusters the first sub-cluster, then the second, then the third: equal lengths together
+    members = [generator._sub_cl_1_ind, generator._sub_cl_2_ind, generator._sub_cl_3_ind]
+    strong = [(clusters[..., :2, :] + member).flatten(-2) for member in members]
+    lengths = tuple(len(member) for member in members for _ in range(2)) + (num_rays,) * (num_clusters - 2) + (1,)
+    return torch.cat([*strong, (clusters[..., 2:, :] + each).flatten(-2)], -1), lengths
+
+
+def _ray_table(rays: Any, topology: Any, generator: Any, uplink: bool, by_link: Any, order: torch.Tensor
+               ) -> torch.Tensor:
+    """Parameters of every ray in ``order``, the line of sight last.
+
+    :returns: ``[parameter, batch, bs, user, ray]``: zenith and azimuth at the UE, zenith and azimuth at the BS, power,
+        cross-polarisation ratio, and the four phases (UE component first).
+    """
+    arrival, departure = ("zoa", "aoa"), ("zod", "aod")
+    angles = departure + arrival if uplink else arrival + departure
+    # Sionna's four phases are (theta theta, theta phi, phi theta, phi phi), receiver first
+    phases = [rays.phases[..., index] for index in ((0, 2, 1, 3) if uplink else range(4))]
+    power = (rays.powers / rays.aoa.shape[-1]).unsqueeze(-1).expand_as(rays.aoa)
+    if rays.blockage_loss_db is not None and not rays.blockage_loss_applied_to_powers:
+        power = power * 10 ** (-rays.blockage_loss_db / 10)
+    diffuse = torch.stack([by_link(t) for t in (*(getattr(rays, name) for name in angles), power, rays.xpr, *phases)])
+    table = diffuse.new_empty(*diffuse.shape[:4], order.shape[-1] + 1)
+    torch.gather(diffuse.flatten(4), 4, order.expand(len(table), *order.shape), out=table[..., :-1])
+
+    line = by_link(topology.distance_3d)
+    power = torch.ones_like(line)
+    if rays.los_blockage_loss_db is not None:
+        power = 10 ** (-by_link(rays.los_blockage_loss_db) / 10)
+    phase = -2 * torch.pi * line / generator._lambda_0
+    table[..., -1] = torch.stack([*(by_link(getattr(topology, f"los_{name}")) for name in angles), power,
+                                  torch.full_like(line, torch.inf), phase, phase, phase, phase])
+    return table
+
+
+def _share(k_factor: torch.Tensor, rays: Any, los: torch.Tensor, by_link: Any, num_rays: int) -> torch.Tensor:
+    """What of a link's power the K-factor leaves to each ray: ``[batch, bs, user, ray]``."""
+    k_factor = by_link(k_factor.reshape(len(k_factor), *((1, 1) if k_factor.dim() < 3 else k_factor.shape[1:])))
+    diffuse = torch.where(los, 1 / (1 + k_factor), torch.ones_like(k_factor))
+    share = diffuse.unsqueeze(-1).repeat(1, 1, 1, num_rays)
+    share[..., -1] = torch.where(los, k_factor / (1 + k_factor), torch.zeros_like(k_factor))
+    return share
+
+
+def _path_delay(rays: Any, by_link: Any, cluster_ds_s: torch.Tensor | None, order: torch.Tensor,
+                path_lengths: tuple[int, ...], generator: Any) -> torch.Tensor:
+    """Delay of each path; sub-clusters as in Table 7.5-5, the line of sight with the first path."""
+    delay, used = by_link(rays.delays), by_link(rays.powers) > 0
+    # Sionna adds the line of sight to the earliest path; unused clusters sit at 1 s
+    line = torch.where(used, delay, torch.full_like(delay, torch.inf)).amin(-1, keepdim=True)
+    delay = torch.where(used, delay, torch.zeros_like(delay))
+    first_rays = torch.tensor((0, *path_lengths[:-2]), device=delay.device).cumsum(0)
+    delay = delay.gather(-1, order[..., first_rays] // rays.aoa.shape[-1])
     if cluster_ds_s is not None:
-        strongest = rays.strongest_cluster_indices
-        strongest = (torch.argsort(rays.powers, -1, descending=True)[..., :2] if strongest is None
-                     else strongest)[:, 0]
-        offset = torch.zeros(num_rays, dtype=delay.dtype, device=delay.device)
-        for index, name in enumerate(("_sub_cl_1_ind", "_sub_cl_2_ind", "_sub_cl_3_ind")):
-            offset[getattr(generator, name)] = generator._sub_cl_delay_offsets[index]
-        is_strong = torch.zeros_like(rays.powers[:, 0]).scatter(-1, strongest, 1.0)
-        delay = delay + is_strong.unsqueeze(-1) * offset * cluster_ds_s[:, 0, :, None, None]
-    return power, delay
+        offset = generator._sub_cl_delay_offsets.repeat_interleave(2) * by_link(cluster_ds_s).unsqueeze(-1)
+        delay[..., :offset.shape[-1]] += offset
+    return torch.cat([delay, line], -1)
 
 
-def _fields(generator: Any, array: PanelArray, turn: torch.Tensor, zenith: torch.Tensor, azimuth: torch.Tensor
-            ) -> torch.Tensor:
-    """Field patterns in the ground's axes, ``[batch, user, ray, polarization, 2]``."""
-    zenith_local, azimuth_local = generator._gcs_to_lcs(turn, zenith, azimuth)
-    elements = [array.ant_pol1] + ([array.ant_pol2] if array.polarization == "dual" else [])
-    fields = [
-        generator._l2g_response(
-            torch.stack(element.field(zenith_local, azimuth_local), -1), turn, zenith, azimuth).squeeze(-1)
-        for element in elements
-    ]
-    return torch.stack(fields, -2)
+def _planar(components: torch.Tensor) -> torch.Tensor:
+    """``[2 * n, ...]`` as ``[..., n, 2]`` without a copy: each component stays contiguous in memory."""
+    return components.unflatten(0, (-1, 2)).movedim((0, 1), (-2, -1))
 
 
-def _positions(generator: Any, array: PanelArray, turn: torch.Tensor) -> torch.Tensor:
-    """Antenna positions in the ground's axes, ``[batch, user, antenna, 3]``."""
-    return generator._rot_pos(turn, array.ant_pos.reshape(1, 1, -1, 3, 1)).squeeze(-1)
+def _end(array: Any, turn: torch.Tensor, zenith: torch.Tensor, azimuth: torch.Tensor, generator: Any) -> ArrayEnd:
+    """Directions, field patterns and layout of one end.
+
+    :param turn: ``[*links, 3]``, orientation (bearing, downtilt, slant), radian.
+    :param zenith: ``[*links, ray]``; ``azimuth`` likewise.
+    """
+    rotation = generator._forward_rotation_matrix(turn)
+    sin_zenith, cos_zenith = zenith.sin(), zenith.cos()
+    x, y, z = sin_zenith * azimuth.cos(), sin_zenith * azimuth.sin(), cos_zenith
+    x_local, y_local, z_local = (  # R^T direction
+        sum(rotation[..., i, axis, None] * part for i, part in enumerate((x, y, z))) for axis in range(3))
+    zenith_local, azimuth_local = z_local.clamp(-1, 1).acos(), torch.atan2(y_local, x_local)
+    if callable(getattr(array, "element_field", None)):  # a handset: every antenna has a pattern of its own
+        fields = [field.unbind(-1) for field in array.element_field(zenith_local, azimuth_local)]
+    else:
+        elements = [array.ant_pol1] + ([array.ant_pol2] if array.polarization == "dual" else [])
+        fields = [element.field(zenith_local, azimuth_local) for element in elements]
+    # from the array's axes to the ground's (eq. 7.1-11, 7.1-15): a turn by psi, of which cosine and sine suffice
+    bearing, downtilt, slant = (angle.unsqueeze(-1) for angle in turn.unbind(-1))
+    sin_bearing, cos_bearing = (azimuth - bearing).sin(), (azimuth - bearing).cos()
+    real = slant.sin() * cos_zenith * sin_bearing + slant.cos() * (
+        downtilt.cos() * sin_zenith - downtilt.sin() * cos_zenith * cos_bearing)
+    imaginary = slant.sin() * cos_bearing + downtilt.sin() * slant.cos() * sin_bearing
+    length = torch.hypot(real, imaginary)
+    at_pole = length == 0
+    cos, sin = torch.where(at_pole, 1, real / length), torch.where(at_pole, 0, imaginary / length)
+    turned = [part for theta, phi in fields for part in (cos * theta - sin * phi, sin * theta + cos * phi)]
+    direction = torch.stack([x, y, z]).movedim(0, -1)
+    return ArrayEnd(direction, _planar(torch.stack(turned)), rotation, array_layout(array))
 
 
-def _polarization(array: PanelArray) -> torch.Tensor:
-    index = torch.zeros(array.num_ant, dtype=torch.long, device=array.ant_pos.device)
-    if array.polarization == "dual":
-        index[array.ant_ind_pol2] = 1
-    return index
+def array_layout(array: Any) -> ArrayLayout:
+    """Ports, columns and rows of a Sionna array; a handset's antennas are all ports.
 
+    :raises ValueError: a panel whose antennas do not stand on a grid.
+    """
+    if array not in _LAYOUTS:
+        _LAYOUTS[array] = _layout(array)
+    return _LAYOUTS[array]
+
+
+def _layout(array: Any) -> ArrayLayout:
+    position = array.ant_pos
+    if not isinstance(array, PanelArray):
+        nowhere = position.new_zeros(1, 3)
+        return ArrayLayout(position, nowhere, nowhere, torch.arange(len(position), device=position.device))
+    # positions in units of half a micrometre: equal numbers may differ in the last bit
+    place = (position * 2e6).round().long()
+    columns, column = _distinct(place[:, 1])
+    rows, row = _distinct(place[:, 2])
+    port = torch.zeros_like(column)
+    dual = array.polarization == "dual"
+    if dual:
+        port[array.ant_ind_pol2] = 1
+    in_grid = (port * len(columns) + column) * len(rows) + row
+    if place[:, 0].any() or len(in_grid) != (1 + dual) * len(columns) * len(rows):
+        raise ValueError("the antennas of the panel do not stand on a grid")
+    keep = torch.eye(3, dtype=position.dtype, device=position.device)
+    return ArrayLayout(position.new_zeros(1 + dual, 3), position[columns] * keep[1], position[rows] * keep[2], in_grid)
+
+
+def _distinct(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """First position of each distinct value in order of appearance, and for each entry which one it is."""
+    seen: dict[int, int] = {}
+    index = [seen.setdefault(value, len(seen)) for value in values.tolist()]
+    first = [index.index(number) for number in range(len(seen))]
+    return values.new_tensor(first), values.new_tensor(index)

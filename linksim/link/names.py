@@ -4,5 +4,11 @@ from __future__ import annotations
 
 
 def model_name(model: str) -> str:
-    """How a channel model is written: UMa, UMi, RMa, CDL-A."""
-    return model.upper().replace("_", "-") if model.startswith("cdl") else model[:-1].upper() + model[-1]
+    """How a channel model is written: UMa, CDL-A, InH (open office), InF-SH."""
+    family, _, variant = model.partition("_")
+    if family == "cdl":
+        return f"CDL-{variant.upper()}"
+    name = family[:-1].upper() + family[-1] if family in ("uma", "umi", "rma") else f"In{family[-1].upper()}"
+    if family == "inh":
+        return f"{name} ({variant} office)"
+    return f"{name}-{variant.upper()}" if variant else name

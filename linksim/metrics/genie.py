@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 
 from linksim.channel.drops import Band, Drops
+from linksim.channel.phasor import phasor
 from linksim.channel.rays import Rays
 from linksim.csi import Csi
 from linksim.link.acquisition import Observation
@@ -55,18 +56,14 @@ def _factors(rays: Rays, user: int, band: Band, time_s: torch.Tensor, reference_
     :returns: antennas ``[drop, ue_ant, bs_ant, column]``, times ``[drop, time, column]``, subcarriers
         ``[drop, subcarrier, column]``, double precision.
     """
-    one = Rays(**{
-        name: tensor if name in ("is_specular", "polarization_ue", "polarization_bs", "position_bs_m")
-        else tensor[:, user:user + 1]
-        for name, tensor in vars(rays).items()
-    })
-    ue, bs = (part[:, 0].to(torch.complex128) for part in one.steering(band.carrier_hz))
-    amplitude = one.amplitude[:, 0].double()
-    coupling = one.coupling[:, 0].double()
+    one = rays.map_links(lambda tensor: tensor[:, user])
+    ue, bs = (part.to(torch.complex128) for part in one.steering(band.carrier_hz))
+    amplitude = one.amplitude.double()
+    coupling = one.coupling.double()
     specular = one.is_specular
     diffuse_ue, diffuse_bs = ue[:, ~specular], bs[:, ~specular]
     weight = amplitude[:, ~specular, None, None] * coupling[:, ~specular]
-    if int(rays.polarization_ue.max()) == 0:
+    if len(rays.ue.layout.port_m) == 1:
         # one UE polarisation: both arriving components reach every antenna alike and merge into one unknown
         steer = _unit_phase(diffuse_ue)
         merged = (weight.square() * diffuse_ue[:, :, :1].abs().square().mT).sum(-2).sqrt()
@@ -75,17 +72,16 @@ def _factors(rays: Rays, user: int, band: Band, time_s: torch.Tensor, reference_
     else:
         antennas = torch.einsum("drni,drij,drmj->dnmrij", diffuse_ue, weight.to(bs), diffuse_bs).flatten(-3)
         repeat = 4
-    transfer = torch.polar(coupling[:, specular], one.phase[:, 0, specular].double())
+    transfer = torch.polar(coupling[:, specular], one.phase[:, specular].double())
     line = torch.einsum("dr,drni,drij,drmj->dnmr", amplitude[:, specular].to(bs), ue[:, specular], transfer,
                         bs[:, specular])
 
-    def columns(phasor: torch.Tensor) -> torch.Tensor:
-        phasor = phasor[:, 0].to(torch.complex128).mT  # [drop, grid, ray]
-        return torch.cat([phasor[..., ~specular].repeat_interleave(repeat, -1), phasor[..., specular]], -1)
+    def columns(rate: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+        factor = phasor(2 * torch.pi * rate, grid).to(torch.complex128)  # [drop, grid, ray]
+        return torch.cat([factor[..., ~specular].repeat_interleave(repeat, -1), factor[..., specular]], -1)
 
-    offset_hz = band.frequency_hz - reference_hz
-    return (torch.cat([antennas, line], -1), columns(one.doppler_phasor(band.carrier_hz, time_s)),
-            columns(one.delay_phasor(offset_hz)))
+    return (torch.cat([antennas, line], -1), columns(one.doppler_hz(band.carrier_hz), time_s),
+            columns(-one.delay_s, band.frequency_hz - reference_hz))
 
 
 def _unit_phase(ue: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,9 @@ def test_independent_phases_keep_the_statistics_and_lose_the_correlation():
     assert float(future.abs().square().mean()) == pytest.approx(1, abs=0.1)
     inner = (history.conj() * future).flatten(2).sum(-1).mean().abs()
     assert inner / history.abs().square().flatten(2).sum(-1).mean() < 0.1
-    assert decibel(nmse(history, future)) == pytest.approx(3, abs=0.7)
+    # a ratio of sums: the mean of ratios has a heavy tail where the future fades
+    error = (history - future).abs().square().sum() / future.abs().square().sum()
+    assert decibel(error) == pytest.approx(3, abs=0.5)
 
 
 @pytest.mark.parametrize(("speed_kmh", "reference_db", "similarity"), [

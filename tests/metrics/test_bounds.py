@@ -53,7 +53,7 @@ def test_genie_error_is_what_its_own_covariance_predicts(los, ue_array):
     errors = []
     for _ in range(300):
         rays = drops.uplink_rays.with_fresh_phases(phases)
-        from linksim.channel.rays import frequency_response
+        from linksim.channel.response import frequency_response
 
         offset = drops.uplink.frequency_hz - drops.reference_hz
         times = torch.cat([drops.history.time_s, drops.future.time_s])

@@ -1,0 +1,141 @@
+"""From rays straight to the channel on a grid of times and subcarriers.
+
+TR 38.901 step 11 as two matrix products instead of one sum over a tensor of all rays, antennas and times:
+
+1. for every path, (antennas x rays) times (rays x times): the rays of a path share its delay;
+2. for every link, (antennas and times x paths) times (paths x subcarriers).
+
+A ray's coefficient is a product of factors over ports, panel columns, panel rows and times. The first product splits
+them where the two halves are smallest together, so nothing of the size rays x antennas x times is ever formed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+
+from linksim.channel.memory import large_empty
+from linksim.channel.phasor import phasor, phasor_factors
+from linksim.channel.rays import Rays
+
+MEMORY_BUDGET_BYTES = 32 * 2**20
+"""For intermediate results; larger blocks of links were not faster."""
+
+
+def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offset_hz: torch.Tensor,
+                       memory_budget_bytes: int = MEMORY_BUDGET_BYTES) -> torch.Tensor:
+    """Sum the rays to the channel (TR 38.901 eq. 7.5-22 to 7.5-30).
+
+    :param rays: of any links.
+    :param carrier_hz: sets wavelength and Doppler.
+    :param time_s: ``[time]``.
+    :param offset_hz: ``[subcarrier]``, from the carrier that the phases refer to.
+    :param memory_budget_bytes: bound on intermediate results: links, then times, are taken in blocks. One link at
+        one time is always taken at once.
+    :returns: ``[*links, ue_ant, bs_ant, time, subcarrier]``, complex.
+    """
+    links = rays.links
+    rays = rays.map_links(lambda tensor: tensor.flatten(0, len(links) - 1))
+    elements = _element_factors(rays, carrier_hz)
+    doppler_rad_s = 2 * torch.pi * rays.doppler_hz(carrier_hz)
+    delay = phasor(-2 * torch.pi * rays.path_delay_s, offset_hz).mT  # [link, path, subcarrier]
+    antennas = rays.ue.layout.num_antennas * rays.bs.layout.num_antennas
+    h = large_empty((math.prod(links), antennas, len(time_s), len(offset_hz)), delay.dtype, delay.device)
+
+    per_link = h.element_size() * _elements_at_once(rays, elements, len(time_s))
+    link_block = max(1, min(len(h), memory_budget_bytes // per_link))
+    time_block = len(time_s) if link_block > 1 else min(len(time_s), memory_budget_bytes * len(time_s) // per_link + 1)
+    for first, start in itertools.product(range(0, len(h), link_block), range(0, len(time_s), time_block)):
+        part, times = slice(first, first + link_block), slice(start, start + time_block)
+        factors = [*(factor[part] for factor in elements), *phasor_factors(doppler_rad_s[part], time_s[times])]
+        paths = _path_coefficients(factors, rays.path_lengths).movedim(0, 2)  # [link, antennas and times, path]
+        out = h[part, :, times]
+        if out.is_contiguous():
+            torch.bmm(paths, delay[part], out=out.flatten(1, 2))
+        else:
+            out.copy_((paths @ delay[part]).view_as(out))
+    return _numbered(h, rays).unflatten(0, links)
+
+
+def _element_factors(rays: Rays, carrier_hz: float) -> list[torch.Tensor]:
+    """A ray's coefficient as a product of factors ``[link, index, ray]``.
+
+    :returns: factors over (UE antenna, BS port), BS column and BS row; their outer product, in this order, is the
+        coefficient of every antenna pair.
+    """
+    ue_port, ue_column, ue_row = (part.unsqueeze(2) for part in rays.ue.factors(carrier_hz))
+    bs_port, bs_column, bs_row = rays.bs.factors(carrier_hz)
+    transfer = _port_transfer(rays) * (ue_port * bs_port.unsqueeze(1))
+    ue_element = (ue_column * ue_row.transpose(1, 2)).flatten(1, 2)
+    ports = transfer.unsqueeze(2) * ue_element[:, None, :, None]  # UE port, UE element, BS port
+    return [ports.flatten(1, 3), bs_column, bs_row]
+
+
+def _port_transfer(rays: Rays) -> torch.Tensor:
+    """``amplitude * field_ue^T M field_bs`` between ports, ``[link, ue_port, bs_port, ray]``, complex."""
+    # by component: operands are contiguous, and a sum of two terms is no work for a matrix product
+    ue, bs = (field.permute(3, 0, 2, 1) for field in (rays.ue.field, rays.bs.field))  # [2, link, port, ray]
+    weight = (rays.amplitude[..., None, None] * rays.coupling).permute(2, 3, 0, 1).unsqueeze(3)
+    phase = rays.phase.permute(2, 3, 0, 1).unsqueeze(3)
+    parts = []
+    for m in (weight * phase.cos(), weight * phase.sin()):
+        arriving = [m[i, 0] * bs[0] + m[i, 1] * bs[1] for i in (0, 1)]  # [link, bs_port, ray]
+        parts.append(ue[0].unsqueeze(2) * arriving[0].unsqueeze(1) + ue[1].unsqueeze(2) * arriving[1].unsqueeze(1))
+    return torch.complex(*parts)
+
+
+def _path_coefficients(factors: list[torch.Tensor], path_lengths: tuple[int, ...]) -> torch.Tensor:
+    """Sum the rays of each path.
+
+    :param factors: ``[link, index, ray]``, over antennas and times.
+    :returns: ``[path, link, antennas and times]``.
+    """
+    links, sizes = len(factors[0]), [factor.shape[1] for factor in factors]
+    split = _split(sizes)
+    shape = (len(path_lengths) * links, math.prod(sizes[:split]), math.prod(sizes[split:]))
+    paths = torch.empty(shape, dtype=factors[0].dtype, device=factors[0].device)
+    path = ray = 0
+    for length, group in itertools.groupby(path_lengths):  # paths of equal length in one batched product
+        count = len(list(group))
+        grouped = [factor[:, :, ray:ray + count * length].unflatten(2, (count, length)).permute(2, 0, 1, 3)
+                   for factor in factors]
+        left, right = (_outer(half).flatten(0, 1) for half in (grouped[:split], grouped[split:]))
+        torch.bmm(left, right.mT, out=paths[path * links:(path + count) * links])
+        path, ray = path + count, ray + count * length
+    return paths.view(len(path_lengths), links, -1)
+
+
+def _split(sizes: list[int]) -> int:
+    """Where to split the factors so that both halves are smallest together."""
+    return min(range(1, len(sizes)), key=lambda at: math.prod(sizes[:at]) + math.prod(sizes[at:]))
+
+
+def _outer(factors: list[torch.Tensor]) -> torch.Tensor:
+    """Outer product over the index dimension: ``[path, link, index, ray]``, contiguous."""
+    product = factors[0].contiguous()
+    for factor in factors[1:]:
+        paths, links, index, rays = product.shape
+        # told where to put it: otherwise the result would inherit the factors' order in memory
+        outer = product.new_empty(paths, links, index, factor.shape[2], rays)
+        product = torch.mul(product.unsqueeze(3), factor.unsqueeze(2), out=outer).flatten(2, 3)
+    return product
+
+
+def _elements_at_once(rays: Rays, elements: list[torch.Tensor], num_times: int) -> int:
+    """Complex numbers held at once for one link: both halves of the rays, and the paths."""
+    sizes = [*(factor.shape[1] for factor in elements), num_times]
+    split = _split(sizes)
+    halves = rays.amplitude.shape[-1] * (math.prod(sizes[:split]) + math.prod(sizes[split:]))
+    return halves + len(rays.path_lengths) * math.prod(sizes)
+
+
+def _numbered(h: torch.Tensor, rays: Rays) -> torch.Tensor:
+    """From the order of the factors to the arrays' own numbering of antennas: ``[link, ue, bs, time, subcarrier]``."""
+    ue, bs = rays.ue.layout, rays.bs.layout
+    h = h.unflatten(1, (ue.num_antennas, bs.num_antennas))
+    for dim, layout in ((1, ue), (2, bs)):
+        if not layout.in_order:
+            h = h.index_select(dim, layout.order)
+    return h

@@ -1,0 +1,180 @@
+"""Which Sionna model a channel section means, and where base station and terminals stand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from sionna.phy import config
+from sionna.phy.channel import gen_single_sector_topology
+from sionna.phy.channel.tr38901 import CDL, InF, InH, PanelArray, RMa, UMa, UMi
+
+from linksim.channel.rays import Rays
+from linksim.channel.sionna_rays import sample_cdl_rays, sample_rays
+from linksim.scenario.schema import BsArray, Channel, UeArray
+
+_MODELS = {"uma": UMa, "umi": UMi, "rma": RMa, "inh": InH, "inf": InF}
+
+
+@dataclass(frozen=True)
+class _Hall:
+    """An indoor cell: spacing of the base stations, heights and least distance, in metres."""
+
+    spacing_m: float
+    bs_height_m: float
+    ue_height_m: float
+    min_distance_m: float
+
+
+_HALLS = {
+    "inh_open": _Hall(20.0, 3.0, 1.0, 0.0),  # TR 38.901 Table 7.2-2
+    "inh_mixed": _Hall(20.0, 3.0, 1.0, 0.0),
+    "inf_sl": _Hall(20.0, 1.5, 1.5, 1.0),  # Tables 7.2-4 and 7.8-7
+    "inf_dl": _Hall(50.0, 1.5, 1.5, 1.0),
+    "inf_sh": _Hall(50.0, 8.0, 1.5, 1.0),
+    "inf_dh": _Hall(20.0, 8.0, 1.5, 1.0),
+    "inf_hh": _Hall(50.0, 8.0, 8.0, 1.0),  # no deployment in the standard: InF-SH with elevated terminals
+}
+
+
+def draw_rays(channel: Channel, batch_size: int, device: str, precision: str = "single") -> Rays:
+    """Draw the rays of a batch of drops with Sionna's current random state.
+
+    :param channel: what to draw; its normalisation is applied.
+    :param batch_size: drops.
+    :param device: torch device.
+    :param precision: ``"single"`` or ``"double"``.
+    :returns: rays of ``[batch, user]`` links.
+    """
+    if channel.model.startswith("cdl_"):
+        model = build_cdl(channel, batch_size * channel.num_users, device, precision)
+        rays = sample_cdl_rays(model, batch_size * channel.num_users)
+        rays = rays.map_links(lambda tensor: tensor.reshape(batch_size, channel.num_users, *tensor.shape[3:]))
+    else:
+        model = _model_for(_Build.of(channel), device, precision)
+        model.reset_topology()  # or what a topology leaves out would be taken from the last one
+        model.set_topology(**draw_topology(channel, batch_size, device, precision))
+        rays = sample_rays(model).map_links(lambda tensor: tensor[:, 0])
+    return normalized(rays, channel.normalization)
+
+
+def normalized(rays: Rays, normalization: str) -> Rays:
+    """Rays of ``[batch, user]`` links with the gains that ``channel.normalization`` asks for."""
+    if normalization == "none":
+        return rays
+    gain = rays.mean_gain()
+    if normalization == "drop":
+        gain = gain.mean(1, keepdim=True).expand_as(gain)
+    return rays.scaled(1 / gain)
+
+
+class _Build(NamedTuple):
+    """The fields of a channel that its Sionna model is built from."""
+
+    model: str
+    carrier_frequency_ghz: float
+    bs_array: BsArray
+    ue_array: UeArray
+    path_loss: bool
+    shadow_fading: bool
+
+    @classmethod
+    def of(cls, channel: Channel) -> _Build:
+        return cls(*(getattr(channel, name) for name in cls._fields))
+
+
+@lru_cache(maxsize=8)
+def _model_for(build: _Build, device: str, precision: str) -> Any:
+    """A model that is kept: building one costs as much as a small draw. The lock of `linksim.seeding.sionna_seed`
+    guards its state."""
+    return build_model(build, device, precision)
+
+
+def build_model(channel: Channel | _Build, device: str, precision: str = "single") -> Any:
+    """The Sionna model of a system-level channel (downlink direction: the BS transmits)."""
+    carrier_hz = channel.carrier_frequency_ghz * 1e9
+    family, _, variant = channel.model.partition("_")
+    extra: dict[str, str] = {}
+    if family in ("uma", "umi"):
+        extra = {"o2i_model": "low"}
+    elif family == "inh":
+        extra = {"indoor_scenario": variant}
+    elif family == "inf":
+        extra = {"factory_scenario": variant.upper()}
+    return _MODELS[family](
+        carrier_frequency=carrier_hz,
+        ut_array=ue_panel(channel.ue_array, carrier_hz, device, precision),
+        bs_array=bs_panel(channel.bs_array, carrier_hz, device, precision),
+        direction="downlink", enable_pathloss=channel.path_loss, enable_shadow_fading=channel.shadow_fading,
+        device=device, precision=precision, **extra,
+    )
+
+
+def draw_topology(channel: Channel, batch_size: int, device: str, precision: str = "single") -> dict[str, Any]:
+    """Positions, speeds and orientations set on purpose; Sionna's defaults are static, indoor and tilted.
+
+    Terminals stand in one 120 degree sector, upright, turned at random about the vertical, and move horizontally at
+    exactly the scenario's speed. The panel faces the sector's centre with the scenario's downtilt.
+    """
+    array = channel.bs_array
+    speed_m_s = channel.speed_kmh / 3.6
+    deployment: dict[str, Any] = {"scenario": channel.model, "bs_height": array.height_m,
+                                  "indoor_probability": channel.indoor_share}
+    if channel.model in _HALLS:
+        hall = _HALLS[channel.model]
+        deployment = {  # every length is given, so the name only fills an argument
+            "scenario": "umi", "isd": hall.spacing_m, "min_bs_ut_dist": hall.min_distance_m,
+            "bs_height": hall.bs_height_m if array.height_m is None else array.height_m,
+            "min_ut_height": hall.ue_height_m, "max_ut_height": hall.ue_height_m, "indoor_probability": 1.0,
+        }
+    ut_loc, bs_loc, ut_orientation, bs_orientation, velocity, indoor = gen_single_sector_topology(
+        batch_size, channel.num_users, min_ut_velocity=speed_m_s, max_ut_velocity=speed_m_s,
+        precision=precision, device=device, **deployment,
+    )
+    upright = torch.zeros_like(ut_orientation)
+    upright[..., 0] = 2 * ut_orientation[..., 0]  # Sionna draws a half turn only
+    tilted = bs_orientation.clone()
+    tilted[..., 1] = math.radians(array.downtilt_deg)
+    topology = {
+        "ut_loc": ut_loc, "bs_loc": bs_loc, "ut_orientations": upright, "bs_orientations": tilted,
+        "ut_velocities": velocity, "in_state": indoor,
+        "los": {"mixed": "random", "los": True, "nlos": False}[channel.los],
+    }
+    if channel.model == "rma":
+        topology["in_car"] = torch.zeros_like(indoor)
+    return topology
+
+
+def bs_panel(array: BsArray, carrier_hz: float, device: str, precision: str) -> PanelArray:
+    dual = array.polarization == "dual"
+    return PanelArray(
+        num_rows_per_panel=array.rows, num_cols_per_panel=array.columns, polarization=array.polarization,
+        polarization_type="cross" if dual else "V", antenna_pattern=array.pattern,
+        carrier_frequency=carrier_hz, device=device, precision=precision,
+    )
+
+
+def ue_panel(array: UeArray, carrier_hz: float, device: str, precision: str) -> PanelArray:
+    dual = array.polarization == "dual"
+    return PanelArray(
+        num_rows_per_panel=1, num_cols_per_panel=array.num_antennas // (2 if dual else 1),
+        polarization=array.polarization, polarization_type="cross" if dual else "V",
+        antenna_pattern=array.pattern, carrier_frequency=carrier_hz, device=device, precision=precision,
+    )
+
+
+def build_cdl(channel: Channel, num_links: int, device: str, precision: str = "single") -> CDL:
+    """A CDL profile. Its users share the angles and differ in phases, ray coupling and direction of motion."""
+    carrier_hz = channel.carrier_frequency_ghz * 1e9
+    heading = 2 * torch.pi * torch.rand(num_links, generator=config.torch_rng(device), device=device)
+    velocity = channel.speed_kmh / 3.6 * torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], -1)
+    tilt = torch.tensor([0.0, math.radians(channel.bs_array.downtilt_deg), 0.0], device=device)
+    return CDL(
+        channel.model[-1].upper(), channel.delay_spread_ns * 1e-9, carrier_hz,
+        ue_panel(channel.ue_array, carrier_hz, device, precision),
+        bs_panel(channel.bs_array, carrier_hz, device, precision), "downlink", bs_orientation=tilt,
+        ut_velocity=velocity, precision=precision, device=device,
+    )

@@ -24,7 +24,8 @@ from linksim.faults import booleans_as_numbers, describe, nearest, suggestion
 
 __all__ = ["KINDS", "BlockSpec", "catalogue", "create", "find", "nearest", "register", "validate_options"]
 
-KINDS = ("predictor", "precoder")
+KINDS = ("predictor", "precoder", "cir_source")
+"""What a scenario can name: blocks of the chain, and sources of channel impulse responses (plugins alone)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ _plugins: dict[tuple[str, str], tuple[BlockSpec, type]] = {}
 def register(kind: str, name: str, *, min_history: int = 1, history_per_option: dict[str, int] | None = None,
              trains: bool = False) -> Callable[[type], type]:
     """Class decorator that makes a block available to scenario files under ``name``.
+
+    A ``cir_source`` may also be a function: its arguments are the options, its result is the source.
 
     :param kind: one of `KINDS`.
     :param name: what the scenario file says.
@@ -177,11 +180,13 @@ def _model(name: str, fields: dict[str, tuple[Any, Any]]) -> type[pydantic.BaseM
 
 
 def _options_of_class(cls: type) -> type[pydantic.BaseModel]:
-    if "__init__" not in vars(cls):
+    is_function = inspect.isfunction(cls)
+    if not is_function and "__init__" not in vars(cls):
         return _model(cls.__name__, {})
-    hints = get_type_hints(cls.__init__, include_extras=True)
+    made_by = cls if is_function else cls.__init__
+    hints = get_type_hints(made_by, include_extras=True)
     fields = {}
-    for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+    for parameter in list(inspect.signature(made_by).parameters.values())[0 if is_function else 1:]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints.get(parameter.name, Any), default)
     return _model(cls.__name__, fields)

@@ -8,7 +8,7 @@ from typing import Any
 
 from linksim import registry
 from linksim.scenario.load import axis_stage, point_scenario, sweep_points
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, NOT_DRAWN, PERFECT_CSI, Scenario, axis_column, block_of
 from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
@@ -54,12 +54,16 @@ class ChannelPoint:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run will compute."""
+    """All that a run will compute.
+
+    :param stored_units: whole chunks that channel files hold for every channel point; None where drops are drawn.
+    """
 
     scenario: Scenario
     axes: tuple[Axis, ...]
     points: tuple[dict[str, float | str], ...]
     channel_points: tuple[ChannelPoint, ...]
+    stored_units: int | None = None
 
     @property
     def method_names(self) -> list[str]:
@@ -93,11 +97,15 @@ class Plan:
         """Work units per channel point at the most: whole rounds that hold ``max_drops``."""
         run = self.scenario.run
         drops = run.stopping.max_drops if run.stopping.adaptive else run.stopping.min_drops
-        return _round_up(drops, run.chunk_size * run.units_per_round) // run.chunk_size
+        return self._within_files(_round_up(drops, run.chunk_size * run.units_per_round) // run.chunk_size)
 
     def min_units(self) -> int:
         run = self.scenario.run
-        return _round_up(run.stopping.min_drops, run.chunk_size * run.units_per_round) // run.chunk_size
+        return self._within_files(
+            _round_up(run.stopping.min_drops, run.chunk_size * run.units_per_round) // run.chunk_size)
+
+    def _within_files(self, units: int) -> int:
+        return units if self.stored_units is None else min(units, self.stored_units)
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -112,21 +120,41 @@ def make_plan(scenario: Scenario) -> Plan:
         resolved = point_scenario(scenario, point)
         groups.setdefault(channel_identity(resolved), []).append((index, resolved))
     return Plan(scenario, axes, tuple(points),
-                tuple(ChannelPoint(identity, tuple(group)) for identity, group in groups.items()))
+                tuple(ChannelPoint(identity, tuple(group)) for identity, group in groups.items()),
+                _stored_units([group[0][1] for group in groups.values()]))
 
 
 def channel_identity(scenario: Scenario) -> str:
     """What decides the drops: the channel's fields that differ from the defaults, and the chunk size.
 
-    Two scenarios with the same channel and seed see the same drops, whatever their names and methods.
+    Two scenarios with the same channel and seed see the same drops, whatever their names and methods. Channel files
+    count by their digests, not by where they lie.
     """
-    channel: dict[str, Any] = scenario.channel.model_dump(mode="json", exclude_defaults=True)
-    return json.dumps({"channel": channel, "chunk_size": scenario.run.chunk_size}, sort_keys=True)
+    return _identity(scenario, {"files": {"path", "training_path"}})
 
 
 def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
-    """Seed of a work unit, from (seed, channel point, chunk index) alone."""
-    return stream_seed(scenario.seed, "test", point.identity, chunk)
+    """Seed of a work unit, from (seed, channel point, chunk index) alone.
+
+    Channel files do not enter it: on drops that were stored from a scenario, noise is the one of that scenario.
+    """
+    resolved = point.points[0][1]
+    identity = point.identity if resolved.channel.source == "model" else _identity(resolved, NOT_DRAWN)
+    return stream_seed(scenario.seed, "test", identity, chunk)
+
+
+def _identity(scenario: Scenario, left_out: Any) -> str:
+    channel: dict[str, Any] = scenario.channel.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    return json.dumps({"channel": channel, "chunk_size": scenario.run.chunk_size}, sort_keys=True)
+
+
+def _stored_units(scenarios: list[Scenario]) -> int | None:
+    if scenarios[0].channel.source == "model":
+        return None
+    from linksim.channel.files.agreement import num_drops
+
+    held = [num_drops(scenario.channel) for scenario in scenarios]
+    return None if None in held else min(held) // scenarios[0].run.chunk_size
 
 
 def format_value(value: float | str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +16,7 @@ from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
 from linksim.link.names import model_name
 from linksim.metrics.catalogue import metric
+from linksim.scenario.schema import Channel, block_of
 
 CONVENTIONS = {
     "SNR": "link.snr_db: downlink transmit power over noise power per subcarrier at unit average channel gain; "
@@ -36,8 +38,6 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
     grid.add_row("scenario", f"{scenario.name}  [dim]{escape(scenario.description)}[/dim]")
-    los = "" if channel.model.startswith("cdl") else \
-        f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
     swept = {axis.key for axis in plan.axes}
     duplex = "duplex swept" if "channel.duplex" in swept else channel.duplex.replace("_", " ").upper()
     noise = "" if scenario.acquisition.type == "perfect" or "acquisition.csi_snr_db" in swept else \
@@ -46,7 +46,7 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     if "channel.speed_kmh" not in swept:
         users += f" at {channel.speed_kmh:g} km/h"
     grid.add_row("channel", (
-        f"{model_name(channel.model)}{los}, "
+        f"{escape(_channels_from(channel))}, "
         f"{channel.carrier_frequency_ghz:g} GHz, {duplex}, "
         f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {users}, "
         f"BS {array.rows}x{array.columns} {array.polarization}, "
@@ -66,6 +66,16 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     grid.add_row("output", escape(folder))
     console.print(grid)
     console.print()
+
+
+def _channels_from(channel: Channel) -> str:
+    """The model that drops are drawn from, or where they are stored."""
+    if channel.source == "files":
+        return Path(channel.files.path).name if channel.files.path else \
+            f"cir_source {block_of(channel.files.generator)[0]}"
+    los = "" if channel.model.startswith("cdl") else \
+        f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
+    return f"{model_name(channel.model)}{los}"
 
 
 class LiveProgress:

@@ -122,7 +122,7 @@ class _Session:
         active = set(range(len(self.totals)))
         while active:
             first = max(self.wanted[c] for c in active)
-            last = max(self.plan.min_units(), first + per_round)
+            last = min(max(self.plan.min_units(), first + per_round), self.plan.max_units())
             units = [(c, k) for k in range(first, last) for c in sorted(active)]
             for c in active:
                 self.wanted[c] = last

@@ -12,7 +12,7 @@ import pyarrow as pa
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.load import load_plugins
-from linksim.scenario.schema import Scenario, axis_column
+from linksim.scenario.schema import Scenario, axis_column, trained_methods
 
 if TYPE_CHECKING:
     from linksim.blocks.prediction.base import Predictor
@@ -54,7 +54,7 @@ class UnitRunner:
         point = self.plan.channel_points[channel_point]
         seed = unit_seed(self.plan.scenario, point, chunk)
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
-            result = simulate_chunk(list(point.points), seed, self.device, self.predictors)
+            result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk)
         chunk_size = self.plan.scenario.run.chunk_size
         first_drop = chunk * chunk_size
         users = point.points[0][1].channel.num_users
@@ -95,7 +95,7 @@ class UnitRunner:
 def _trained(scenario: Scenario, device: str) -> dict[str, Predictor]:
     """Trained predictors of the scenario by key, from their checkpoints."""
     from linksim.link.chain import predictor_key
-    from linksim.training.checkpoint import load_predictor, trained_methods
+    from linksim.training.checkpoint import load_predictor
 
     return {
         predictor_key(method.predictor): load_predictor(scenario, method.predictor, device)

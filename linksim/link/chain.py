@@ -13,7 +13,8 @@ import torch
 
 from linksim import registry
 from linksim.blocks.prediction.base import Predictor
-from linksim.channel.drops import Drops, draw_drops
+from linksim.channel.drops import Drops
+from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
 from linksim.errors import NumericalError
 from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
@@ -52,20 +53,22 @@ class ChunkResult:
     notes: set[str] = field(default_factory=set)
 
 
-def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str,
-                   predictors: dict[str, Predictor]) -> ChunkResult:
+def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, predictors: dict[str, Predictor],
+                   chunk_index: int = 0) -> ChunkResult:
     """Simulate one chunk at one channel point.
 
     :param points: index and scenario of the sweep points that share this channel.
     :param seed: of the chunk.
     :param device: torch device.
     :param predictors: trained predictors by `predictor_key`; the others are built here.
+    :param chunk_index: which drops of channel files; drawn drops follow from the seed.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
     first = points[0][1]
-    drops = draw_drops(first.channel, first.run.chunk_size, seed, device)
+    drops = chunk_of_drops(first.channel, first.run.chunk_size, seed, chunk_index, device)
     _check_finite(drops)
+    result.notes |= source_notes(first.channel)
     true = by_resource(drops.future.h)
     capacities: dict[float, dict[str, torch.Tensor]] = {}
     genies: Estimates = {}
@@ -201,7 +204,7 @@ def _count_deficient(h_hat: torch.Tensor, name: str, scenario: Scenario, result:
 
 
 def _pilot_notes(scenario: Scenario, drops: Drops) -> set[str]:
-    if scenario.acquisition.type != "pilots":
+    if scenario.acquisition.type != "pilots" or drops.uplink_rays is None:
         return set()
     rays = drops.uplink_rays
     power = rays.amplitude.square()

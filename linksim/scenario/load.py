@@ -19,7 +19,7 @@ import yaml
 from linksim.errors import ScenarioError
 from linksim.faults import booleans_as_numbers, describe, suggestion
 from linksim.scenario.dotted import place_of, replaced, value_at
-from linksim.scenario.schema import STAGE_OF_SECTION, Scenario, Section, check
+from linksim.scenario.schema import NOT_DRAWN, STAGE_OF_SECTION, Scenario, Section, check, trained_methods
 from linksim.scenario.source import Place, Source, dotted, parse, read_text
 
 BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
@@ -44,6 +44,7 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
         for extra in plugins or []:
             source = source.overridden(("plugins", len(data["plugins"])), "--plugin")
             data["plugins"].append(str(Path(extra).resolve()))
+    data = _with_paths_from(path.parent, data)
     return scenario_from_dict(data, overrides, source)
 
 
@@ -61,6 +62,7 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
             raise ScenarioError(f"--set {key}: {error.args[0]}") from None
         except ScenarioError as error:
             raise ScenarioError(f"--set {key}: {error}") from None
+    data = _completed(data, source)
     scenario = _validated(data, source)
     for index, plugin in enumerate(scenario.plugins):
         try:
@@ -79,7 +81,35 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
         except ScenarioError as error:
             raise _at_point(scenario, source, point, str(error)) from None
         _checked(resolved, data, source, point)
+    _check_training_drops(scenario, source)
     return scenario
+
+
+def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """Paths of channel files relative to the scenario file's folder."""
+    channel = data.get("channel")
+    files = channel.get("files") if isinstance(channel, dict) else None
+    if not isinstance(files, dict):
+        return data
+    paths = {key: str((folder / files[key]).resolve()) for key in ("path", "training_path")
+             if isinstance(files.get(key), str) and files[key]}
+    return {**data, "channel": {**channel, "files": {**files, **paths}}}
+
+
+def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
+    """What the channel files say, where the scenario takes its channels from files and leaves it out."""
+    channel, sweep = data.get("channel"), data.get("sweep")
+    if not isinstance(channel, dict) or channel.get("source") != "files":
+        return data
+    from linksim.channel.files.agreement import completed
+
+    axes = sweep if isinstance(sweep, dict) else {}
+    swept = {key.removeprefix("channel.") for key in map(str, axes) if key.startswith("channel.")}
+    try:
+        return {**data, "channel": completed(channel, swept)}
+    except ScenarioError as error:
+        key, _, message = str(error).partition(": ")
+        raise ScenarioError(f"{source.cite(('channel', *key.split('.')))}: {message}") from None
 
 
 def load_plugins(paths: list[str]) -> None:
@@ -156,9 +186,11 @@ def scenario_hash(scenario: Scenario) -> str:
 
     A plugin counts by its content: an edited one makes another scenario, a moved one does not.
     """
+    files = {"files": {"path", "training_path"}}  # their digests count, not where they lie
     data = scenario.model_dump(mode="json", exclude={
         "description": True, "plugins": True, "training": {"folder"},
         "run": {"stopping", "units_per_round", "confidence"},
+        "channel": NOT_DRAWN if scenario.channel.source == "model" else files,
     })
     plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
     return hashlib.sha256(json.dumps([data, plugins], sort_keys=True).encode()).hexdigest()
@@ -180,6 +212,9 @@ def parse_value(text: str) -> Any:
 def _check_axis(scenario: Scenario, key: str) -> None:
     if key.partition(".")[0] in Scenario.model_fields and key.partition(".")[0] not in STAGE_OF_SECTION:
         raise ScenarioError("only fields of " + ", ".join(STAGE_OF_SECTION) + " can be swept")
+    if key == "channel.source" or key.startswith("channel.files."):
+        raise ScenarioError("one run takes its channels from one place: run once for each, then `linksim report` "
+                            "overlays the runs")
     try:
         value = value_at(scenario, key)
     except KeyError as error:
@@ -190,6 +225,18 @@ def _check_axis(scenario: Scenario, key: str) -> None:
     texts = [given for given in scenario.sweep[key] if isinstance(given, str)]
     if texts and isinstance(value, int | float):
         raise ScenarioError(f"a number needed (given {texts[0]!r})")
+
+
+def _check_training_drops(scenario: Scenario, source: Source) -> None:
+    """Whether the training file holds as many drops as the blocks are trained on."""
+    if scenario.channel.source == "model" or not scenario.channel.files.training_path or not trained_methods(scenario):
+        return
+    from linksim.training.data import num_chunks
+
+    try:
+        num_chunks(scenario)
+    except ScenarioError as error:
+        raise ScenarioError(f"{source.cite(('channel', 'files', 'training_path'))}: {error}") from None
 
 
 def _validated(data: dict[str, Any], source: Source) -> Scenario:

@@ -65,17 +65,66 @@ class UeArray(Section):
         return self
 
 
+class ChannelFiles(Section):
+    """Where stored channels come from, and what their format cannot say itself (docs/channel_files.md)."""
+
+    path: str = Field("", description="File (llm4cp: folder) of the drops to simulate, relative to the scenario file.")
+    training_path: str = Field("", description="The same for training drops, where a method trains.")
+    format: Literal["auto", "linksim", "llm4cp", "cost2100", "deepmimo", "cir"] = Field(
+        "auto", description="Layout of the file; auto tells it from the names of its arrays."
+    )
+    generator: str | dict[str, Any] | None = Field(
+        None, description="Instead of a path: a plugged-in cir_source that computes impulse responses as they are "
+        "needed, by its name or as {type: name, option: …}."
+    )
+    speeds_kmh: tuple[Annotated[float, Field(ge=0, le=500)], ...] = Field(
+        (), description="llm4cp: speeds of the first axis; those published for sets of 10 and 900 if empty."
+    )
+    antenna_order: tuple[Literal["polarization", "column", "row"], ...] = Field(
+        (), description="Nesting of the file's BS antenna index, slowest first; the format's own if empty."
+    )
+    direction: Literal["downlink", "uplink"] = Field(
+        "downlink", description="cir: whether the transmitters of the file are base stations or terminals."
+    )
+    tones: Literal[125, 1024] = Field(
+        125, description="cost2100: tones that the truncated delay window is transformed to."
+    )
+    spatial_domain: Literal["angle", "antenna"] = Field(
+        "angle", description="cost2100: whether the 32 spatial values are beams (transformed back) or antennas."
+    )
+    sha256: str = Field(
+        "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the file, filled in on loading; given, it must agree."
+    )
+    training_sha256: str = Field(
+        "", pattern=r"^([0-9a-f]{64})?$", description="The same for training_path."
+    )
+
+    def __hash__(self) -> int:  # a generator's options are a dictionary
+        return hash(self.model_dump_json())
+
+    @model_validator(mode="after")
+    def _antenna_order_is_whole(self) -> ChannelFiles:
+        if self.antenna_order and sorted(self.antenna_order) != ["column", "polarization", "row"]:
+            raise ValueError("antenna_order names polarization, column and row once each")
+        return self
+
+
 class Channel(Section):
     """Which channels are drawn. One drop is one set of users around one base station."""
 
+    source: Literal["model", "files"] = Field(
+        "model", description="Draw the drops from `model`, or take them in order from `files`, which then fills in "
+        "the fields of this section that the scenario leaves out."
+    )
+    files: ChannelFiles = ChannelFiles()
     model: Literal["uma", "umi", "rma", "cdl_a", "cdl_b", "cdl_c", "cdl_d", "cdl_e"] = Field(
         "uma", description="TR 38.901 scenario drawn afresh in every drop, or a fixed CDL profile."
     )
     los: Literal["mixed", "los", "nlos"] = Field(
         "mixed", description="Line of sight of outdoor users: by the model's probability, always, never."
     )
-    carrier_frequency_ghz: Annotated[float, Field(ge=0.5, le=100)] = Field(
-        2.4, description="Carrier (the uplink's in FDD), GHz."
+    carrier_frequency_ghz: Annotated[float, Field(gt=0, le=100)] = Field(
+        2.4, description="Carrier (the uplink's in FDD), GHz; the models begin at 0.5."
     )
     duplex: Literal["tdd", "fdd_adjacent", "fdd_gapped_coherent", "fdd_gapped_independent"] = Field(
         "tdd", description="Downlink band: the uplink's own; the adjacent half of one response; duplex_gap_mhz "
@@ -106,6 +155,7 @@ class Channel(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Channel:
+        self._check_source()
         cdl = self.model.startswith("cdl_")
         if cdl and self.los != "mixed":
             raise ValueError(f"los cannot be chosen for {self.model}: a CDL profile has its own (D and E are LOS)")
@@ -114,6 +164,26 @@ class Channel(Section):
         if self.normalization == "none" and cdl and self.path_loss:
             raise ValueError("CDL has no path loss")
         return self
+
+    def _check_source(self) -> None:
+        given = bool(self.files.path) + (self.files.generator is not None)
+        if self.source == "model":
+            if given:
+                raise ValueError("files are given, but source is model: write source: files")
+            if self.carrier_frequency_ghz < 0.5:
+                raise ValueError(f"carrier_frequency_ghz must be at least 0.5 for {self.model} "
+                                 f"(given {self.carrier_frequency_ghz:g})")
+        elif given != 1:
+            raise ValueError("source is files: write files.path or files.generator" + ", not both" * (given == 2))
+
+    @property
+    def num_times(self) -> int:
+        """Samples of history and future together."""
+        return self.num_history + self.num_future
+
+
+NOT_DRAWN = {"source", "files"}
+"""Fields of `Channel` that say where drops come from, not what they are: random streams do not depend on them."""
 
 
 class Acquisition(Section):
@@ -302,6 +372,8 @@ def check(scenario: Scenario) -> None:
                 f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
                 f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
             )
+    if channel.source == "files":
+        _check_files(scenario)
     _check_block("link.precoder", "precoder", link.precoder, channel)
     for index, method in enumerate(scenario.methods):
         if method.precoder is not None:
@@ -336,6 +408,48 @@ def check(scenario: Scenario) -> None:
         )
     if METRICS[scenario.run.stopping.metric].reduction == "percentile":
         raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
+
+
+def trained_methods(scenario: Scenario) -> list[Method]:
+    """The methods whose predictor learns."""
+    return [
+        method for method in scenario.methods
+        if method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
+    ]
+
+
+def _check_files(scenario: Scenario) -> None:
+    """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
+    from linksim.channel.files.agreement import check_against_file, check_training_file, num_drops
+
+    channel, stopping = scenario.channel, scenario.run.stopping
+    if channel.files.generator is None:
+        header = check_against_file(channel)
+        title, has_rays = header.title, header.has_rays
+        held, size = num_drops(channel), scenario.run.chunk_size
+        if held // size * size < stopping.min_drops:
+            whole = held // size * size
+            fix = f"run.stopping.min_drops={whole}" if whole else f"run.chunk_size={held}"
+            raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
+                                f"({held // size} whole chunks of {size}): --set {fix}")
+    else:
+        _check_block("channel.files.generator", "cir_source", channel.files.generator, channel)
+        title, has_rays = f"cir_source {block_of(channel.files.generator)[0]!r}", False
+        if channel.duplex not in ("tdd", "fdd_adjacent"):
+            raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
+                                "fdd_adjacent")
+    if "genie_lmmse" in scenario.bounds and not has_rays:
+        raise ScenarioError(f"bounds: genie_lmmse needs the rays of every drop, which {title} does not hold: write "
+                            "bounds: [sum_capacity], or []")
+    trained = [method.name for method in trained_methods(scenario)]
+    if not trained:
+        return
+    if channel.files.training_path:
+        users = channel.num_users if scenario.acquisition.type == "pilots" else 1
+        check_training_file(channel.model_copy(update={"num_users": users}))
+    elif channel.files.generator is None:
+        raise ScenarioError(f"channel.files.training_path: method {trained[0]!r} is trained, but the scenario names no "
+                            "training drops: write it, or leave the method out")
 
 
 def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: Channel) -> None:

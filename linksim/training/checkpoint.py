@@ -16,16 +16,8 @@ from rich.console import Console
 from linksim import registry
 from linksim.blocks.prediction.trained import ClosedFormPredictor, TrainedPredictor
 from linksim.errors import LinksimError, StoreError
-from linksim.scenario.schema import PERFECT_CSI, Method, Scenario, block_of
+from linksim.scenario.schema import NOT_DRAWN, Scenario, block_of, trained_methods
 from linksim.training.data import CHUNK, num_chunks, problem_shape, training_batches, training_conditions
-
-
-def trained_methods(scenario: Scenario) -> list[Method]:
-    """The methods whose predictor learns."""
-    return [
-        method for method in scenario.methods
-        if method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
-    ]
 
 
 def prepare(scenario: Scenario, device: str, console: Console) -> list[str]:
@@ -94,11 +86,23 @@ def _about(scenario: Scenario, reference: str | dict[str, Any]) -> dict[str, Any
         "version": block.version,
         "options": registry.validate_options(spec, options),
         "shape": vars(problem_shape(scenario)),
-        "conditions": [[channel.model_dump(mode="json"), acquisition.model_dump(mode="json")]
+        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN), acquisition.model_dump(mode="json")]
                        for channel, acquisition in training_conditions(scenario)],
         "num_drops": scenario.training.num_drops,
         "seed": scenario.training.seed,
+        **_training_source(scenario),
     }
+
+
+def _training_source(scenario: Scenario) -> dict[str, Any]:
+    """Where training drops come from, if not from the model."""
+    files = scenario.channel.files
+    if files.training_path:
+        return {"training_file": files.training_sha256}
+    if files.generator is not None:
+        plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
+        return {"generator": files.generator, "plugins": plugins}
+    return {}
 
 
 def _folder(scenario: Scenario, about: dict[str, Any]) -> Path:

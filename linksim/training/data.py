@@ -8,10 +8,11 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
-from linksim.channel.drops import draw_drops
+from linksim.channel.source import training_chunk_of_drops
+from linksim.errors import ScenarioError
 from linksim.link.acquisition import acquire
 from linksim.scenario.load import point_scenario, sweep_points
-from linksim.scenario.schema import Acquisition, Channel, Scenario
+from linksim.scenario.schema import NOT_DRAWN, Acquisition, Channel, Scenario
 from linksim.seeding import generator, stream_seed
 
 CHUNK = 25
@@ -46,8 +47,33 @@ def problem_shape(scenario: Scenario) -> ProblemShape:
 
 
 def num_chunks(scenario: Scenario) -> int:
-    """Chunks of training and validation drops; at least ten for each condition."""
-    return max(-(-scenario.training.num_drops // CHUNK), 10 * len(training_conditions(scenario)))
+    """Chunks of training and validation drops; at least ten for each condition.
+
+    :raises ScenarioError: a training file that holds fewer.
+    """
+    conditions = training_conditions(scenario)
+    chunks = max(-(-scenario.training.num_drops // CHUNK), 10 * len(conditions))
+    if scenario.channel.files.training_path:
+        from linksim.channel.files.agreement import num_training_drops
+
+        held = num_training_drops(conditions[0][0])
+        if held < chunks * CHUNK:
+            raise ScenarioError(f"{scenario.channel.files.training_path} holds {held} drops, but training takes "
+                                f"{chunks * CHUNK} (training.num_drops, at least {10 * CHUNK} for each of "
+                                f"{len(conditions)} channels and acquisitions swept)")
+    return chunks
+
+
+def training_seed(scenario: Scenario, channel: Channel, chunk: int) -> int:
+    """Seed of a chunk of training drops and of its noise; where drops are stored does not enter it."""
+    return stream_seed(scenario.training.seed, "training", channel.model_dump(mode="json", exclude=NOT_DRAWN), chunk)
+
+
+def condition_of(chunk: int, num_conditions: int) -> tuple[int, bool]:
+    """Which condition a chunk is drawn for, and whether it is for validation: every fifth one is."""
+    # these are drawn again over the conditions, so that validation sees all of them
+    validation = chunk % 5 == 4
+    return (chunk // 5 if validation else chunk - chunk // 5) % num_conditions, validation
 
 
 def training_batches(scenario: Scenario, device: str = "cpu") -> Iterator[tuple[TrainingBatch, bool]]:
@@ -57,11 +83,10 @@ def training_batches(scenario: Scenario, device: str = "cpu") -> Iterator[tuple[
     """
     conditions = training_conditions(scenario)
     for chunk in range(num_chunks(scenario)):
-        # a fifth of the chunks is drawn again over the conditions, so that validation sees all of them
-        validation = chunk % 5 == 4
-        channel, acquisition = conditions[(chunk // 5 if validation else chunk - chunk // 5) % len(conditions)]
-        seed = stream_seed(scenario.training.seed, "training", channel.model_dump(mode="json"), chunk)
-        drops = draw_drops(channel, CHUNK, seed, device)
+        index, validation = condition_of(chunk, len(conditions))
+        channel, acquisition = conditions[index]
+        seed = training_seed(scenario, channel, chunk)
+        drops = training_chunk_of_drops(channel, CHUNK, seed, chunk, device)
         with torch.inference_mode():
             history, _ = acquire(drops.history, acquisition, generator(stream_seed(seed, "acquisition")))
             yield TrainingBatch(history, drops.future, drops.response(drops.future.time_s)), validation

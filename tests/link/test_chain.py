@@ -102,14 +102,14 @@ def test_svd_of_one_user_attains_and_never_passes_the_capacity_in_any_drop():
 
 
 def test_a_channel_that_is_not_finite_is_refused_by_name(monkeypatch):
-    original = chain.draw_drops
+    original = chain.chunk_of_drops
 
     def damaged(*arguments):
         drops = original(*arguments)
         drops.future.h[3, 0, 0, 0, 0, 0] = torch.nan
         return drops
 
-    monkeypatch.setattr(chain, "draw_drops", damaged)
+    monkeypatch.setattr(chain, "chunk_of_drops", damaged)
     with pytest.raises(NumericalError, match="future of drop 3"):
         simulate(scenario(methods=["hold"]))
 

@@ -1,0 +1,54 @@
+"""Where the chain and the training get their drops: drawn from a model, read from files, or from a generator."""
+
+from __future__ import annotations
+
+from linksim.channel.drops import Drops, draw_drops
+from linksim.scenario.schema import Channel
+
+
+def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu") -> Drops:
+    """One chunk of test drops.
+
+    :param channel: of one sweep point.
+    :param batch_size: drops per chunk.
+    :param seed: of this chunk; stored drops do not depend on it.
+    :param chunk_index: which chunk; drawn drops do not depend on it.
+    :param device: torch device.
+    :raises LinksimError: the file does not hold them.
+    """
+    if channel.source == "model":
+        return draw_drops(channel, batch_size, seed, device)
+    if channel.files.generator is not None:
+        from linksim.channel.files.generated import generated_drops
+
+        return generated_drops(channel, batch_size, seed, chunk_index, device)
+    from linksim.channel.files.drops import stored_drops
+
+    return stored_drops(channel, batch_size, chunk_index, device)
+
+
+def source_notes(channel: Channel) -> set[str]:
+    """What a run should say of where its drops come from, beyond its header."""
+    if channel.source == "model" or channel.files.generator is not None:
+        return set()
+    from linksim.channel.files.opened import open_channel_files
+
+    return set(open_channel_files(channel.files).header.notes)
+
+
+def training_chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu"
+                            ) -> Drops:
+    """One chunk of training drops: files have theirs in ``channel.files.training_path``.
+
+    :param channel: of one training condition.
+    :raises LinksimError: the file does not hold them.
+    """
+    if channel.source == "model":
+        return draw_drops(channel, batch_size, seed, device)
+    if not channel.files.training_path and channel.files.generator is not None:
+        from linksim.channel.files.generated import generated_drops
+
+        return generated_drops(channel, batch_size, seed, chunk_index, device, training=True)
+    from linksim.channel.files.drops import stored_training_drops
+
+    return stored_training_drops(channel, batch_size, chunk_index, device)

@@ -1,4 +1,4 @@
-"""The command line: ``linksim run | validate | blocks | schema | train | report``."""
+"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report``."""
 
 from __future__ import annotations
 
@@ -92,6 +92,18 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train what a scenario's learned blocks need and keep checkpoints")
     _scenario_arguments(train)
     train.set_defaults(command=_train)
+
+    dataset = commands.add_parser("dataset", help="write a scenario's channels to .h5, .npz or .mat")
+    _scenario_arguments(dataset)
+    dataset.add_argument("--num-drops", type=_positive, required=True, metavar="N", help="of each channel point")
+    dataset.add_argument("--out", type=Path, required=True, metavar="FILE",
+                         help="ends in .h5, .npz or .mat; a folder for the llm4cp layout")
+    dataset.add_argument("--split", choices=["test", "training"], default="test",
+                         help="the drops that a run sees (default), or those that training sees")
+    dataset.add_argument("--layout", choices=["linksim", "llm4cp"], default="linksim")
+    dataset.add_argument("--no-rays", action="store_true", help="leave the rays out: smaller, but no genie bound")
+    dataset.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    dataset.set_defaults(command=_dataset)
 
     report = commands.add_parser("report", help="draw figures and HTML again, or overlay several runs")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="output folder of a run")
@@ -279,6 +291,20 @@ def _train(options: argparse.Namespace) -> int:
         lines = prepare(scenario, _device(options, scenario), Console())
     for line in lines or ["nothing to train"]:
         print(line)
+    return EXIT_DONE
+
+
+def _dataset(options: argparse.Namespace) -> int:
+    scenario = _load(options)
+    device = _device(options, scenario)
+    from rich.console import Console
+
+    from linksim.experiment.dataset import Export, write_dataset
+
+    export = Export(options.num_drops, options.split, options.layout, not options.no_rays)
+    with _terminated_as_interrupted():
+        written = write_dataset(scenario, options.out, export, device, Console(), options.overwrite)
+    print("written:", *written, sep="\n  ")
     return EXIT_DONE
 
 

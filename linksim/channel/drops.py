@@ -53,7 +53,8 @@ class Drops:
         )
 
     def _h(self, rays: Rays, band: Band, time_s: torch.Tensor) -> torch.Tensor:
-        return frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
+        h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
+        return h.to(torch.complex64)
 
 
 def bands(channel: Channel) -> tuple[Band, Band]:
@@ -94,7 +95,7 @@ def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu"
     :param device: torch device.
     """
     with sionna_seed(seed):
-        rays = draw_rays(channel, batch_size, device)
+        rays = draw_rays(channel, batch_size, device, channel.precision)
     downlink_rays = rays
     if channel.duplex == "fdd_gapped_independent":
         downlink_rays = rays.with_fresh_phases(generator(stream_seed(seed, "downlink phases")))
@@ -107,10 +108,11 @@ def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu"
 
     def csi(rays: Rays, band: Band, time_s: torch.Tensor) -> Csi:
         h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - uplink.carrier_hz)
+        h = h.to(torch.complex64)
         return Csi(
             h=h, time_s=time_s.to(h.device), frequency_hz=band.frequency_hz.to(h.device), panel=panel,
             noise_variance=torch.zeros(links, device=h.device),
-            max_doppler_hz=rays.speed_m_s.expand(links) * (band.carrier_hz / SPEED_OF_LIGHT),
+            max_doppler_hz=rays.speed_m_s.float() * (band.carrier_hz / SPEED_OF_LIGHT),
         )
 
     return Drops(

@@ -14,13 +14,13 @@ from collections import deque
 
 import torch
 
-_LARGE_BYTES = 2**25
-"""The C library recycles smaller blocks by itself (glibc's largest mmap threshold)."""
+_LARGE_BYTES = 2**22
+"""The C library mostly recycles smaller blocks by itself."""
 
 _SLACK = 1.25
 """A block may be this many times larger than asked for."""
 
-_free: deque[torch.Tensor] = deque(maxlen=2)
+_free: deque[torch.Tensor] = deque(maxlen=4)
 """Blocks at hand. Its methods are atomic, so threads and finalizers need no lock."""
 
 

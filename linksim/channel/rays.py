@@ -81,7 +81,8 @@ class Rays:
     ``amplitude * field_ue[n]^T M field_bs[m] * array phases * exp(j 2 pi doppler t) * exp(-j 2 pi delay f)``,
     ``M[i, j] = coupling[i, j] * exp(j phase[i, j])``.
 
-    Rays of equal delay are neighbours and make a path: (sub-)clusters, and the line of sight as the last path.
+    Rays of equal delay are neighbours and make a path: (sub-)clusters, and the line of sight as the last path. Paths
+    may be filled up with unused rays.
 
     :param amplitude: ``[*links, ray]``, square root of the ray's power, large-scale gain included.
     :param path_delay_s: ``[*links, path]``.

@@ -20,8 +20,8 @@ from linksim.channel.memory import large_empty
 from linksim.channel.phasor import phasor, phasor_factors
 from linksim.channel.rays import Rays
 
-MEMORY_BUDGET_BYTES = 32 * 2**20
-"""For intermediate results; larger blocks of links were not faster."""
+MEMORY_BUDGET_BYTES = 6 * 2**20
+"""For intermediate results. Larger blocks of links are hardly faster, smaller ones pay for their number."""
 
 
 def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offset_hz: torch.Tensor,

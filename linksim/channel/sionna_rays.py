@@ -123,25 +123,32 @@ def _to_rays(recorder: _Recorder, uplink: bool, gain: torch.Tensor, position_use
 def _ray_order(rays: Any, by_link: Any, split: bool, generator: Any) -> tuple[torch.Tensor, tuple[int, ...]]:
     """Index of each ray among Sionna's ``cluster * ray``, such that the rays of a path are neighbours.
 
-    With sub-clusters, the two strongest clusters go first, as three paths each.
+    With sub-clusters, the two strongest clusters go last, as three paths each (TR 38.901 Table 7.5-5). Those paths and
+    the line of sight are filled up with unused rays (index -1) to one length, so that they make one matrix product.
 
-    :returns: ``[batch, bs, user, ray]``, and the rays of each path; the line of sight is the last path.
+    :returns: ``[batch, bs, user, ray]``, and the rays of each path; the line of sight is the very last ray.
     """
     num_clusters, num_rays = rays.aoa.shape[3:]
     each = torch.arange(num_rays, device=rays.aoa.device)
     powers = by_link(rays.powers)
+    links = powers.shape[:3]
+    line = each.new_full((1,), num_clusters * num_rays)
     if not split:
-        order = torch.arange(num_clusters * num_rays, device=each.device).expand(*powers.shape[:3], -1)
-        return order, (num_rays,) * num_clusters + (1,)
+        order = torch.cat([torch.arange(num_clusters * num_rays, device=each.device), line])
+        return order.expand(*links, -1), (num_rays,) * num_clusters + (1,)
+    members = [generator._sub_cl_1_ind, generator._sub_cl_2_ind, generator._sub_cl_3_ind]
+    longest = max(len(member) for member in members)
     strongest = rays.strongest_cluster_indices
     strongest = powers.topk(2, -1).indices if strongest is None else by_link(strongest)
-    weak = torch.ones_like(powers, dtype=torch.uint8).scatter_(-1, strongest, 0)
-    clusters = num_rays * weak.argsort(dim=-1, stable=True).unsqueeze(-1)
-    # of both strong clusters the first sub-cluster, then the second, then the third: equal lengths together
-    members = [generator._sub_cl_1_ind, generator._sub_cl_2_ind, generator._sub_cl_3_ind]
-    strong = [(clusters[..., :2, :] + member).flatten(-2) for member in members]
-    lengths = tuple(len(member) for member in members for _ in range(2)) + (num_rays,) * (num_clusters - 2) + (1,)
-    return torch.cat([*strong, (clusters[..., 2:, :] + each).flatten(-2)], -1), lengths
+    strong = torch.zeros_like(powers, dtype=torch.uint8).scatter_(-1, strongest, 1)
+    clusters = num_rays * strong.argsort(dim=-1, stable=True).unsqueeze(-1)
+    unused = each.new_full((longest - 1,), -1)
+    parts = [(clusters[..., :-2, :] + each).flatten(-2)]
+    for member in members:
+        sub_cluster = clusters[..., -2:, :] + member
+        parts.append(torch.cat([sub_cluster, unused[len(member) - 1:].expand(*links, 2, -1)], -1).flatten(-2))
+    parts.append(torch.cat([unused, line]).expand(*links, -1))
+    return torch.cat(parts, -1), (num_rays,) * (num_clusters - 2) + (longest,) * (2 * len(members) + 1)
 
 
 def _ray_table(rays: Any, topology: Any, generator: Any, uplink: bool, by_link: Any, order: torch.Tensor
@@ -159,8 +166,9 @@ def _ray_table(rays: Any, topology: Any, generator: Any, uplink: bool, by_link: 
     if rays.blockage_loss_db is not None and not rays.blockage_loss_applied_to_powers:
         power = power * 10 ** (-rays.blockage_loss_db / 10)
     diffuse = torch.stack([by_link(t) for t in (*(getattr(rays, name) for name in angles), power, rays.xpr, *phases)])
-    table = diffuse.new_empty(*diffuse.shape[:4], order.shape[-1] + 1)
-    torch.gather(diffuse.flatten(4), 4, order.expand(len(table), *order.shape), out=table[..., :-1])
+    known = order.clamp(0, diffuse.shape[4] * diffuse.shape[5] - 1)
+    table = diffuse.flatten(4).gather(4, known.expand(len(diffuse), *order.shape))
+    table[4] *= order >= 0
 
     line = by_link(topology.distance_3d)
     power = torch.ones_like(line)
@@ -192,7 +200,7 @@ def _path_delay(rays: Any, by_link: Any, cluster_ds_s: torch.Tensor | None, orde
     delay = delay.gather(-1, order[..., first_rays] // rays.aoa.shape[-1])
     if cluster_ds_s is not None:
         offset = generator._sub_cl_delay_offsets.repeat_interleave(2) * by_link(cluster_ds_s).unsqueeze(-1)
-        delay[..., :offset.shape[-1]] += offset
+        delay[..., -offset.shape[-1]:] += offset
     return torch.cat([delay, line], -1)
 
 

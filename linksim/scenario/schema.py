@@ -117,9 +117,10 @@ class Channel(Section):
         "the fields of this section that the scenario leaves out."
     )
     files: ChannelFiles = ChannelFiles()
-    model: Literal["uma", "umi", "rma", "cdl_a", "cdl_b", "cdl_c", "cdl_d", "cdl_e"] = Field(
-        "uma", description="TR 38.901 scenario drawn afresh in every drop, or a fixed CDL profile."
-    )
+    model: Literal[
+        "uma", "umi", "rma", "inh_open", "inh_mixed", "inf_sl", "inf_dl", "inf_sh", "inf_dh", "inf_hh",
+        "cdl_a", "cdl_b", "cdl_c", "cdl_d", "cdl_e",
+    ] = Field("uma", description="TR 38.901 scenario drawn afresh in every drop, or a fixed CDL profile.")
     los: Literal["mixed", "los", "nlos"] = Field(
         "mixed", description="Line of sight of outdoor users: by the model's probability, always, never."
     )
@@ -150,6 +151,10 @@ class Channel(Section):
         "drop together, or gains as drawn. Never uses fading, past or future."
     )
     delay_spread_ns: PositiveFloat = Field(300.0, description="RMS delay spread of the CDL profiles, ns.")
+    precision: Literal["single", "double"] = Field(
+        "single", description="Floating point numbers that rays are drawn and summed in (other drops for each); "
+        "the chain's CSI is single."
+    )
     bs_array: BsArray = BsArray()
     ue_array: UeArray = UeArray()
 
@@ -161,8 +166,10 @@ class Channel(Section):
             raise ValueError(f"los cannot be chosen for {self.model}: a CDL profile has its own (D and E are LOS)")
         if cdl and (self.indoor_share or self.path_loss or self.shadow_fading):
             raise ValueError(f"{self.model} has no indoor_share, path_loss or shadow_fading")
-        if self.normalization == "none" and cdl and self.path_loss:
-            raise ValueError("CDL has no path loss")
+        if self.model.startswith(("inh_", "inf_")) and self.indoor_share:
+            raise ValueError(f"every user of {self.model} is indoors: leave indoor_share out")
+        if self.model == "inf_hh" and self.los == "nlos":
+            raise ValueError("inf_hh has line of sight always")
         return self
 
     def _check_source(self) -> None:

@@ -73,3 +73,10 @@ def test_hold_ages_as_sionnas_uma_does(speed_kmh, reference_db, similarity):
         error = nmse(held[..., step:step + 1, :], drops.future.h[..., step:step + 1, :])
         assert decibel(error) == pytest.approx(expected, abs=0.6)
     assert float(sgcs(held[..., 3:, :], drops.future.h[..., 3:, :])) == pytest.approx(similarity, abs=0.075)
+
+
+def test_double_precision_is_for_the_rays_and_the_chain_sees_single():
+    drops = draw_drops(Channel(**SMALL, precision="double"), 2, 3)
+    assert drops.uplink_rays.amplitude.dtype == torch.float64
+    assert drops.history.h.dtype == torch.complex64
+    assert drops.response(drops.future.time_s).h.dtype == torch.complex64

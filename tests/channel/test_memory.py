@@ -38,7 +38,7 @@ def test_a_view_keeps_the_memory():
 
 
 def test_few_blocks_are_held_and_small_tensors_are_ordinary():
-    tensors = [fresh() for _ in range(4)]
+    tensors = [fresh() for _ in range(7)]
     del tensors
     gc.collect()
     assert len(_free) <= _free.maxlen

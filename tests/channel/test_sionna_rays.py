@@ -51,14 +51,16 @@ def test_rays_of_a_path_share_its_delay_and_the_line_of_sight_comes_with_the_fir
 
 
 def test_sub_clusters_are_those_of_table_7_5_5():
-    rays = drawn()
-    assert rays.path_lengths[:6] == (10, 10, 6, 6, 4, 4)
-    offset = rays.path_delay_s[..., 2:6] - rays.path_delay_s[..., [0, 1, 0, 1]]
+    rays = drawn(Channel(num_users=2, los="nlos"))
+    assert rays.path_lengths[-7:] == (10,) * 7
+    offset = rays.path_delay_s[..., -5:-1] - rays.path_delay_s[..., [-7, -6, -7, -6]]
     torch.testing.assert_close(offset[..., 2:], 2 * offset[..., :2], rtol=1e-4, atol=1e-12)
     power = rays.amplitude.square()
-    strongest = power[..., :20].sum(-1)  # the first sub-clusters of the two strongest clusters hold half their power
-    others = power[..., 40:-1].unflatten(-1, (-1, 20)).sum(-1).amax(-1)
-    assert (strongest >= others * 0.999).all()
+    strong = power[..., -70:-10].unflatten(-1, (3, 2, 10)).sum(-1)  # sub-cluster, cluster
+    share = (strong / strong.sum(-2, keepdim=True)).mean((0, 1, 3))
+    torch.testing.assert_close(share, torch.tensor([10.0, 6.0, 4.0]) / 20)
+    others = power[..., :-70].unflatten(-1, (-1, 20)).sum(-1).amax(-1)
+    assert (strong.sum(-2).amin(-1) >= others * 0.999).all()
 
 
 def test_angles_doppler_and_positions_are_physical():

@@ -1,4 +1,4 @@
-"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report``."""
+"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report | calibrate``."""
 
 from __future__ import annotations
 
@@ -109,6 +109,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="output folder of a run")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write an overlay; default: report")
     report.set_defaults(command=_report)
+
+    calibrate = commands.add_parser("calibrate", help="check the channels against unmodified Sionna and TR 38.901")
+    calibrate.add_argument("--out", type=Path, default=Path("docs/calibration"), metavar="DIR",
+                           help="for the report, figures and numbers; default: docs/calibration")
+    size = calibrate.add_mutually_exclusive_group()
+    size.add_argument("--drops", type=_positive, metavar="N", help="of 57 terminals for each set-up; default: 16")
+    size.add_argument("--quick", action="store_true", help="two drops: minutes less, wider tolerances")
+    calibrate.add_argument("--seed", type=int, default=1, metavar="N")
+    calibrate.set_defaults(command=_calibrate)
     return parser
 
 
@@ -306,6 +315,20 @@ def _dataset(options: argparse.Namespace) -> int:
         written = write_dataset(scenario, options.out, export, device, Console(), options.overwrite)
     print("written:", *written, sep="\n  ")
     return EXIT_DONE
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from linksim.calibration.run import DEFAULT_DROPS, QUICK_DROPS, calibrate
+
+    drops = QUICK_DROPS if options.quick else options.drops or DEFAULT_DROPS
+    study = calibrate(options.out, drops, options.seed, Console())
+    print(options.out / "README.md")
+    if study.passed:
+        return EXIT_DONE
+    print("error: not all comparisons agree: see the report", file=sys.stderr)
+    return EXIT_BLOCK_FAILED
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ Both sides draw the same drops from the same seeds: topology, large-scale parame
 in both; Sionna's side goes on with its own coefficient step and `cir_to_ofdm_channel`. A row is the median of several
 interleaved repetitions. The limit is the time that the engine's matrix products alone would take at the rate that a
 large matrix product reaches here, or that writing the result would take at the memory's measured bandwidth, whichever
-is longer; Sionna's draws are no part of it. Peak memory is measured in processes of their own, above what the imports
-take.
+is longer; Sionna's draws are no part of it. Peak memory is measured in processes of their own, above what imports and
+a first drop take (which loads the libraries' code).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,12 +122,13 @@ def machine_rates(device: str) -> tuple[float, float]:
 
 
 def peak_memory_mib(side: str, row: Row, device: str) -> float:
-    """Peak of one side above what imports and the model take, in a process of its own."""
+    """Peak of one side above what imports and a first drop take, in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak_memory_mib, (side, row, device))
 
 
 def _peak_memory_mib(side: str, row: Row, device: str) -> float:
+    getattr(Contest(replace(row, batch=1), device), side)(0)
     contest = Contest(row, device)
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()

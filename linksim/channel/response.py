@@ -20,8 +20,8 @@ from linksim.channel.memory import large_empty
 from linksim.channel.phasor import phasor, phasor_factors
 from linksim.channel.rays import Rays
 
-MEMORY_BUDGET_BYTES = 6 * 2**20
-"""For intermediate results. Larger blocks of links are hardly faster, smaller ones pay for their number."""
+MEMORY_BUDGET_BYTES = 2 * 2**20
+"""For intermediate results. Larger blocks of links are hardly faster; smaller ones pay for their number."""
 
 
 def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offset_hz: torch.Tensor,
@@ -47,15 +47,18 @@ def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offs
     per_link = h.element_size() * _elements_at_once(rays, elements, len(time_s))
     link_block = max(1, min(len(h), memory_budget_bytes // per_link))
     time_block = len(time_s) if link_block > 1 else min(len(time_s), memory_budget_bytes * len(time_s) // per_link + 1)
-    for first, start in itertools.product(range(0, len(h), link_block), range(0, len(time_s), time_block)):
-        part, times = slice(first, first + link_block), slice(start, start + time_block)
-        factors = [*(factor[part] for factor in elements), *phasor_factors(doppler_rad_s[part], time_s[times])]
-        paths = _path_coefficients(factors, rays.path_lengths).movedim(0, 2)  # [link, antennas and times, path]
-        out = h[part, :, times]
-        if out.is_contiguous():
-            torch.bmm(paths, delay[part], out=out.flatten(1, 2))
-        else:
-            out.copy_((paths @ delay[part]).view_as(out))
+    for start in range(0, len(time_s), time_block):
+        times = slice(start, start + time_block)
+        factors = [*elements, *phasor_factors(doppler_rad_s, time_s[times])]
+        groups = _by_path_length(factors, rays.path_lengths)
+        for first in range(0, len(h), link_block):
+            part = slice(first, first + link_block)
+            paths = _path_coefficients([[factor[:, part] for factor in group] for group in groups])
+            out = h[part, :, times]
+            if out.is_contiguous():
+                torch.bmm(paths.movedim(0, 2), delay[part], out=out.flatten(1, 2))
+            else:
+                out.copy_((paths.movedim(0, 2) @ delay[part]).view_as(out))
     return _numbered(h, rays).unflatten(0, links)
 
 
@@ -86,25 +89,34 @@ def _port_transfer(rays: Rays) -> torch.Tensor:
     return torch.complex(*parts)
 
 
-def _path_coefficients(factors: list[torch.Tensor], path_lengths: tuple[int, ...]) -> torch.Tensor:
-    """Sum the rays of each path.
+def _by_path_length(factors: list[torch.Tensor], path_lengths: tuple[int, ...]) -> list[list[torch.Tensor]]:
+    """Neighbouring paths of equal length together, as views ``[path, link, index, ray]`` of the factors."""
+    groups = []
+    ray = 0
+    for length, group in itertools.groupby(path_lengths):
+        count = len(list(group))
+        groups.append([factor[:, :, ray:ray + count * length].unflatten(2, (count, length)).permute(2, 0, 1, 3)
+                       for factor in factors])
+        ray += count * length
+    return groups
 
-    :param factors: ``[link, index, ray]``, over antennas and times.
+
+def _path_coefficients(groups: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Sum the rays of each path, one batched matrix product for each group of paths.
+
+    :param groups: factors over antennas and times, as `_by_path_length` returns them.
     :returns: ``[path, link, antennas and times]``.
     """
-    links, sizes = len(factors[0]), [factor.shape[1] for factor in factors]
-    split = _split(sizes)
-    shape = (len(path_lengths) * links, math.prod(sizes[:split]), math.prod(sizes[split:]))
-    paths = torch.empty(shape, dtype=factors[0].dtype, device=factors[0].device)
-    path = ray = 0
-    for length, group in itertools.groupby(path_lengths):  # paths of equal length in one batched product
-        count = len(list(group))
-        grouped = [factor[:, :, ray:ray + count * length].unflatten(2, (count, length)).permute(2, 0, 1, 3)
-                   for factor in factors]
-        left, right = (_outer(half).flatten(0, 1) for half in (grouped[:split], grouped[split:]))
-        torch.bmm(left, right.mT, out=paths[path * links:(path + count) * links])
-        path, ray = path + count, ray + count * length
-    return paths.view(len(path_lengths), links, -1)
+    sizes = [factor.shape[2] for factor in groups[0]]
+    links, split = groups[0][0].shape[1], _split(sizes)
+    num_paths = sum(len(group[0]) for group in groups)
+    paths = groups[0][0].new_empty(num_paths * links, math.prod(sizes[:split]), math.prod(sizes[split:]))
+    first = 0
+    for group in groups:
+        left, right = (_outer(half).flatten(0, 1) for half in (group[:split], group[split:]))
+        torch.bmm(left, right.mT, out=paths[first:first + len(left)])
+        first += len(left)
+    return paths.view(num_paths, links, -1)
 
 
 def _split(sizes: list[int]) -> int:

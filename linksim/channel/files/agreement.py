@@ -28,14 +28,14 @@ def completed(section: dict[str, Any], swept: set[str]) -> dict[str, Any]:
         files = ChannelFiles.model_validate(section.get("files") or {})
     except pydantic.ValidationError:
         return section
-    files = _with_digests(files)
-    section = {**section, "files": files.model_dump(exclude_defaults=True)}
-    if not files.path:
-        return section
+    files = _absolute(files)
     try:
-        header = open_channel_files(files).header
+        header = open_channel_files(files).header if files.path else None
     except ScenarioError as error:
         raise ScenarioError(f"files.path: {error}") from None
+    section = {**section, "files": _with_digests(files).model_dump(exclude_defaults=True)}
+    if header is None:
+        return section
     written = swept | {key for key, _ in _written(section)}
     found = {**header.assumed, **header.facts, **_grid(header)}
     if len(header.points) == 1:
@@ -139,8 +139,13 @@ def value_of(channel: Channel, key: str) -> Any:
 _ARRAY = {"bs_array.rows", "bs_array.columns", "bs_array.polarization"}
 
 
+def _absolute(files: ChannelFiles) -> ChannelFiles:
+    return files.model_copy(update={
+        key: str(Path(getattr(files, key)).resolve()) for key, _, _ in _PATHS if getattr(files, key)})
+
+
 def _with_digests(files: ChannelFiles) -> ChannelFiles:
-    """Paths made absolute, digests filled in.
+    """The same with the digests filled in.
 
     :raises ScenarioError: a digest that was given is another one.
     """
@@ -148,7 +153,7 @@ def _with_digests(files: ChannelFiles) -> ChannelFiles:
     for path_key, digest_key, training in _PATHS:
         if not getattr(files, path_key):
             continue
-        path = Path(getattr(files, path_key)).resolve()
+        path = Path(getattr(files, path_key))
         try:
             found = digest(path, training)
         except ScenarioError as error:
@@ -156,7 +161,7 @@ def _with_digests(files: ChannelFiles) -> ChannelFiles:
         given = getattr(files, digest_key)
         if given and given != found:
             raise ScenarioError(f"files.{digest_key}: {path} has the digest {found}: it is not the file that was meant")
-        changes |= {path_key: str(path), digest_key: found}
+        changes[digest_key] = found
     return files.model_copy(update=changes)
 
 

@@ -116,7 +116,7 @@ class _NumpyArrays:
     def _whole(self, name: str) -> np.ndarray:
         if name not in self._read:
             with _readable(self.path):
-                self._read[name] = self._archive[name]
+                self._read[name] = np.asarray(self._archive[name])  # bytes, where an entry is no array
         return self._read[name]
 
 
@@ -179,7 +179,9 @@ class _Hdf5Arrays:
 
 def _complex(pairs: np.ndarray) -> np.ndarray:
     if pairs.dtype.names and set(pairs.dtype.names) == {"real", "imag"}:
-        return (pairs["real"] + 1j * pairs["imag"]).astype(np.complex64)
+        values = np.empty(pairs.shape, np.complex64)
+        values.real, values.imag = pairs["real"], pairs["imag"]
+        return values
     return pairs
 
 

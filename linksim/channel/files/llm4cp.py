@@ -34,11 +34,14 @@ def open_llm4cp(path: Path, speeds_kmh: tuple[float, ...], training: bool = Fals
     """
     if not path.is_dir():
         raise fault(path, "the llm4cp layout is a folder of H_U_his_test.mat, H_U_pre_test.mat, … : name the folder")
-    return Llm4cpReader(path, speeds_kmh, _split(path, training))
+    split = _split(path, training)
+    if split is None:
+        raise fault(path, f"holds neither {HISTORY}_test.mat nor {HISTORY}_train.mat")
+    return Llm4cpReader(path, speeds_kmh, split)
 
 
 def variable_files(path: Path, training: bool = False) -> list[Path]:
-    """The files of a split that are there."""
+    """The files of a split that are there; none in a folder of something else."""
     split = _split(path, training)
     return [file for name in (HISTORY, UPLINK, DOWNLINK) if (file := path / f"{name}_{split}.mat").is_file()]
 
@@ -104,9 +107,7 @@ class Llm4cpReader:
         return np.moveaxis(part.reshape(*part.shape[:3], -1), 3, 1)[:, None, None]
 
 
-def _split(path: Path, training: bool) -> str:
+def _split(path: Path, training: bool) -> str | None:
     found = {match[1] for file in path.iterdir() if (match := re.fullmatch(rf"{HISTORY}_(train|test)\.mat", file.name))}
-    if not found:
-        raise fault(path, f"holds neither {HISTORY}_test.mat nor {HISTORY}_train.mat")
     wanted = "train" if training else "test"
-    return wanted if wanted in found else found.pop()
+    return wanted if wanted in found else next(iter(found), None)

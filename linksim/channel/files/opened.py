@@ -80,10 +80,13 @@ def _noted_digest(path: Path) -> str | None:
 
 def _state(path: Path, training: bool) -> tuple[object, ...]:
     """What changes when the file does."""
-    if not path.exists():
-        raise fault(path, "no such file or folder")
-    files = variable_files(path, training) if path.is_dir() else [path]
-    return (str(path), *((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    try:
+        files = variable_files(path, training) if path.is_dir() else [path]
+        return (str(path), *((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    except FileNotFoundError:
+        raise fault(path, "no such file or folder") from None
+    except OSError as error:
+        raise fault(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def _open(path: Path, files: ChannelFiles, training: bool) -> Reader:

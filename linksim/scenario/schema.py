@@ -361,6 +361,8 @@ def check(scenario: Scenario) -> None:
     :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
     """
     channel, link = scenario.channel, scenario.link
+    if channel.source == "files":
+        _check_files(scenario)
     streams = channel.num_users * link.num_streams_per_user
     if link.num_streams_per_user > channel.ue_array.num_antennas:
         raise ScenarioError(
@@ -379,8 +381,6 @@ def check(scenario: Scenario) -> None:
                 f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
                 f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
             )
-    if channel.source == "files":
-        _check_files(scenario)
     _check_block("link.precoder", "precoder", link.precoder, channel)
     for index, method in enumerate(scenario.methods):
         if method.precoder is not None:

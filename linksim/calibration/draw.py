@@ -62,9 +62,9 @@ class Metric:
 
 
 METRICS = {
-    "coupling_gain_db": Metric("coupling gain", "dB", 0.001),
-    "sir_db": Metric("wideband SIR", "dB", 0.001),
-    "sinr_db": Metric("SINR with noise", "dB", 0.001),
+    "coupling_gain_db": Metric("coupling gain", "dB", 0.01),
+    "sir_db": Metric("wideband SIR", "dB", 0.01),
+    "sinr_db": Metric("SINR with noise", "dB", 0.01),
     "delay_spread_ns": Metric("delay spread", "ns", 0.01, True, specular_differs=True),
     "asd_deg": Metric("ASD", "degree", 0.001, True),
     "asa_deg": Metric("ASA", "degree", 0.001, True),

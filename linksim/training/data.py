@@ -40,10 +40,18 @@ def problem_shape(scenario: Scenario) -> ProblemShape:
     """Sizes that the scenario's trained blocks are made for."""
     channel = scenario.channel
     cycles = max(
-        c.speed_kmh / 3.6 * c.carrier_frequency_ghz * 1e9 / SPEED_OF_LIGHT * c.csi_period_ms * 1e-3
-        for c, _ in training_conditions(scenario)
+        speed_kmh / 3.6 * c.carrier_frequency_ghz * 1e9 / SPEED_OF_LIGHT * c.csi_period_ms * 1e-3
+        for c, _ in training_conditions(scenario) for speed_kmh in _speeds_kmh(c)
     )
     return ProblemShape(channel.num_history, channel.num_future, channel.num_subcarriers, cycles)
+
+
+def _speeds_kmh(channel: Channel) -> list[float]:
+    if not channel.files.training_path:
+        return [channel.speed_kmh]
+    from linksim.channel.files.agreement import training_speeds_kmh
+
+    return training_speeds_kmh(channel)
 
 
 def num_chunks(scenario: Scenario) -> int:

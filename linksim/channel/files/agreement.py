@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +83,19 @@ def check_against_file(channel: Channel) -> Header:
 
 
 def check_training_file(channel: Channel) -> Header:
-    """The same for the training file, whose swept values may be any.
+    """The same for the training file: sizes, bands and times must agree; speeds and propagation may be others.
 
     :param channel: of a training condition.
     :raises ScenarioError: ``channel.files.training_path: message``.
     """
     try:
         header = open_channel_files(channel.files, training=True).header
-        one = channel.model_copy(update={"files": channel.files.model_copy(
-            update={"path": channel.files.training_path, "training_path": ""})})
-        _check_fields(one, header)
-        _check_times(one, header)
+        facts = {key: fact for key, fact in header.facts.items() if key not in _FREE_IN_TRAINING}
+        _check_fields(channel, replace(header, facts=facts))
+        _check_times(channel, header)
     except ScenarioError as error:
-        raise ScenarioError(f"channel.files.training_path: {str(error).removeprefix('channel.')}") from None
+        message = str(error).removeprefix("channel.").removesuffix(": leave it out")
+        raise ScenarioError(f"channel.files.training_path: {message}") from None
     return header
 
 
@@ -128,6 +129,13 @@ def num_training_drops(channel: Channel) -> int:
     return len(by_drop(np.arange(header.num_items), channel, header))
 
 
+def training_speeds_kmh(channel: Channel) -> list[float]:
+    """Speeds that a training file holds; the channel's own where the file does not say."""
+    header = check_training_file(channel)
+    speeds = [point["speed_kmh"] for point in header.points if "speed_kmh" in point]
+    return speeds or [header.facts.get("speed_kmh", channel.speed_kmh)]
+
+
 def value_of(channel: Channel, key: str) -> Any:
     """A field by its path below ``channel``."""
     value: Any = channel
@@ -136,6 +144,8 @@ def value_of(channel: Channel, key: str) -> Any:
     return value
 
 
+_FREE_IN_TRAINING = {"model", "los", "speed_kmh", "indoor_share", "path_loss", "shadow_fading", "delay_spread_ns",
+                     "precision"}
 _ARRAY = {"bs_array.rows", "bs_array.columns", "bs_array.polarization"}
 
 

@@ -153,7 +153,7 @@ class _Hdf5Arrays:
         import h5py
 
         self.path = path
-        self._file = h5py.File(path, "r")
+        self._file = h5py.File(path, "r", locking="best-effort")  # some cluster file systems have no locks
         self._reversed = path.suffix == ".mat"
         names: list[str] = []
         self._file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)

@@ -29,7 +29,7 @@ def open_cir(path: Path, direction: str) -> CirReader:
 
 
 class CirReader:
-    """One sample is one drop: its receivers (transmitters in the uplink) are the users."""
+    """One sample is one drop: its receivers (transmitters in the uplink) are the users. Single ones can be grouped."""
 
     def __init__(self, arrays: Arrays, direction: str) -> None:
         self._arrays, self._direction = arrays, direction
@@ -40,7 +40,7 @@ class CirReader:
         check_shapes(arrays.path, a, tau, base_stations)
         self.header = Header(
             title=f"cir file {arrays.path}", num_items=a[0], num_bs_antennas=bs_ant,
-            facts={"num_users": users, "ue_array.num_antennas": ue_ant},
+            facts={**({"num_users": users} if users > 1 else {}), "ue_array.num_antennas": ue_ant},
             needed=("carrier_frequency_ghz", *["csi_period_ms"] * (a[6] > 1)),
             num_times=a[6], duplex=("tdd", "fdd_adjacent"),
         )

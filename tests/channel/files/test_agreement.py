@@ -10,9 +10,12 @@ import pytest
 import yaml
 
 from linksim.channel.files import opened
+from linksim.channel.source import chunk_of_drops
 from linksim.experiment.plan import channel_identity, make_plan
 from linksim.experiment.run import run
-from linksim.scenario.load import load_scenario, scenario_hash
+from linksim.scenario.load import load_scenario, scenario_from_dict, scenario_hash
+from linksim.scenario.schema import Scenario
+from linksim.training.data import problem_shape
 
 EXPORTED = {"channel.num_users": 2, "channel.speed_kmh": 60, "channel.carrier_frequency_ghz": 3.5, "channel.los": "los",
             "channel.csi_period_ms": 1, "channel.ue_array": {"num_antennas": 2, "pattern": "38.901"}}
@@ -20,8 +23,6 @@ EXPORTED = {"channel.num_users": 2, "channel.speed_kmh": 60, "channel.carrier_fr
 
 def test_every_channel_field_is_the_one_the_file_was_written_with(exported, reading, tiny):
     scenario = reading(exported(changes=EXPORTED))
-    from linksim.scenario.load import scenario_from_dict
-
     drawn = scenario_from_dict(tiny(EXPORTED)).channel
     assert scenario.channel.model_copy(update={"source": "model", "files": drawn.files}) == drawn
 
@@ -103,6 +104,19 @@ def test_bounds_and_training_say_what_they_need(exported, refused):
     assert "channel.files.training_path: num_subcarriers: 8 here, but linksim file" in line
 
 
+def test_training_may_have_other_speeds_and_propagation_but_not_other_sizes(exported, reading):
+    path = exported(changes={"channel.speed_kmh": 30})
+    training = exported("training.h5", {"channel.speed_kmh": 90, "channel.los": "nlos"}, 250, split="training")
+    scenario = reading(path, files={"training_path": str(training)}, methods=["ridge"], training={"num_drops": 250})
+    cycles = 90 / 3.6 * 2.4e9 / 299792458 * 0.5e-3
+    assert problem_shape(scenario).max_doppler_cycles == pytest.approx(cycles)
+
+
+def test_a_worker_gets_the_scenario_whole(exported, reading):
+    scenario = reading(exported(), {"num_history": 2})
+    assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario
+
+
 def test_paths_are_relative_to_the_scenario_file(exported, scenario_file, tmp_path, monkeypatch):
     exported("deeper.h5")
     monkeypatch.chdir("/")
@@ -165,8 +179,6 @@ def test_a_digest_is_taken_once_and_anew_once_the_file_changes(exported, monkeyp
 
 
 def test_a_file_that_changes_under_a_run_stops_it(exported, reading):
-    from linksim.channel.source import chunk_of_drops
-
     path = exported("drops.npz")
     channel = reading(path).channel
     with np.load(path) as archive:

@@ -65,6 +65,14 @@ def test_every_antenna_may_have_delays_of_its_own(tmp_path, reading):
     torch.testing.assert_close(one.future.h, each.future.h)
 
 
+def test_samples_of_one_user_are_grouped(tmp_path, reading):
+    a, tau = responses()
+    np.savez(tmp_path / "x.npz", a=a[:, :1], tau=tau[:, :1])
+    drops = chunk_of_drops(reading(tmp_path / "x.npz", {**TOLD, "num_users": 3}).channel, 2, 0, 0)
+    assert drops.history.h.shape == (2, 3, UE_ANT, BS_ANT, 4, 6)
+    assert reading(tmp_path / "x.npz", TOLD).channel.num_users == 1
+
+
 def test_what_does_not_fit_is_one_line(tmp_path, refused):
     def line(a, tau, told=TOLD, **files):
         np.savez(tmp_path / "x.npz", **{name: part for name, part in (("a", a), ("tau", tau)) if part is not None})

@@ -8,7 +8,9 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
+from linksim.channel.drops import Drops
 from linksim.channel.source import training_chunk_of_drops
+from linksim.channel.streaming import prefetched
 from linksim.errors import ScenarioError
 from linksim.link.acquisition import acquire
 from linksim.scenario.load import point_scenario, sweep_points
@@ -74,7 +76,10 @@ def num_chunks(scenario: Scenario) -> int:
 
 def training_seed(scenario: Scenario, channel: Channel, chunk: int) -> int:
     """Seed of a chunk of training drops and of its noise; where drops are stored does not enter it."""
-    return stream_seed(scenario.training.seed, "training", channel.model_dump(mode="json", exclude=NOT_DRAWN), chunk)
+    # fields that came later name the stream only where they are used: training drops of older versions stay
+    later = {"precision"} if channel.precision == "single" else set()
+    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later)
+    return stream_seed(scenario.training.seed, "training", drawn, chunk)
 
 
 def condition_of(chunk: int, num_conditions: int) -> tuple[int, bool]:
@@ -90,11 +95,17 @@ def training_batches(scenario: Scenario, device: str = "cpu") -> Iterator[tuple[
     :returns: batch, and whether it is for validation.
     """
     conditions = training_conditions(scenario)
-    for chunk in range(num_chunks(scenario)):
+
+    def draw(chunk: int) -> Drops:
+        channel, _ = conditions[condition_of(chunk, len(conditions))[0]]
+        return training_chunk_of_drops(channel, CHUNK, training_seed(scenario, channel, chunk), chunk, device)
+
+    chunks = range(num_chunks(scenario))
+    for chunk, drops in zip(chunks, prefetched(draw, chunks, device), strict=True):
         index, validation = condition_of(chunk, len(conditions))
         channel, acquisition = conditions[index]
         seed = training_seed(scenario, channel, chunk)
-        drops = training_chunk_of_drops(channel, CHUNK, seed, chunk, device)
         with torch.inference_mode():
             history, _ = acquire(drops.history, acquisition, generator(stream_seed(seed, "acquisition")))
-            yield TrainingBatch(history, drops.future, drops.response(drops.future.time_s)), validation
+            uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
+            yield TrainingBatch(history, drops.future, uplink_future), validation

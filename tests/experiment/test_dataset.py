@@ -161,7 +161,7 @@ def test_a_foreign_file_can_be_converted(written, command, scenario_file, tmp_pa
     channel = {"source": "files", "files": {"path": "cir.npz"}, "carrier_frequency_ghz": 3, "csi_period_ms": 1,
                "duplex": "fdd_adjacent", "num_subcarriers": 8, "num_history": 4, "num_future": 2,
                "bs_array": {"rows": 1, "columns": 2, "polarization": "single"}}
-    outcome = written(changes={"channel": channel, "bounds": []}, drops=6)
+    outcome = written("--set", "run.chunk_size=4", changes={"channel": channel, "bounds": []}, drops=6)
     assert outcome.code == 0, outcome.err
     metrics = {}
     for name, section in {"cir": channel, "h5": {"source": "files", "files": {"path": "out.h5"}}}.items():

@@ -38,26 +38,13 @@ def completed(section: dict[str, Any], swept: set[str]) -> dict[str, Any]:
     if header is None:
         return section
     written = swept | {key for key, _ in _written(section)}
-    found = {**header.assumed, **header.facts, **_grid(header)}
-    if len(header.points) == 1:
-        found |= header.points[0]
-    for key in header.points[0] if len(header.points) > 1 else ():
-        if key not in written:
-            values = ", ".join(str(value) for value in dict.fromkeys(point[key] for point in header.points))
-            raise ScenarioError(f"files.path: {header.title} holds several values of channel.{key} ({values}): write "
-                                f"one of them, or sweep it")
-        if key in swept:  # the base value is replaced at every sweep point; it must be one of the file's all the same
-            found[key] = header.points[0][key]
-    for key in header.needed:
-        if key not in written:
-            raise ScenarioError(f"files.path: {header.title} does not say channel.{key}: write it")
-    if header.num_bs_antennas > 1 and "bs_array.rows" not in found and not written & _ARRAY:
-        raise ScenarioError(f"files.path: {header.title} has {header.num_bs_antennas} BS antennas and does not say how "
-                            "they stand: write channel.bs_array (rows, columns, polarization)")
+    _check_said(header, written)
+    found = {**header.assumed, **header.facts, **_grid(header), **header.points[0]}
     if header.num_bs_antennas == 1:
         found |= {"bs_array.rows": 1, "bs_array.columns": 1, "bs_array.polarization": "single"}
     for key, value in found.items():
-        if key not in written - swept:
+        # the base value of a swept field is replaced at every sweep point; it must be one of the file's all the same
+        if key not in written or key in swept:
             section = _filled(section, key, value)
     return section
 
@@ -173,6 +160,24 @@ def _with_digests(files: ChannelFiles) -> ChannelFiles:
             raise ScenarioError(f"files.{digest_key}: {path} has the digest {found}: it is not the file that was meant")
         changes[digest_key] = found
     return files.model_copy(update=changes)
+
+
+def _check_said(header: Header, written: set[str]) -> None:
+    """Whether the scenario names what its file cannot tell.
+
+    :raises ScenarioError: it does not. ``files.path: message``.
+    """
+    if len(header.points) > 1:
+        for key in header.points[0].keys() - written:
+            values = ", ".join(str(value) for value in dict.fromkeys(point[key] for point in header.points))
+            raise ScenarioError(f"files.path: {header.title} holds several values of channel.{key} ({values}): write "
+                                "one of them, or sweep it")
+    for key in header.needed:
+        if key not in written:
+            raise ScenarioError(f"files.path: {header.title} does not say channel.{key}: write it")
+    if header.num_bs_antennas > 1 and not header.facts.keys() & _ARRAY and not written & _ARRAY:
+        raise ScenarioError(f"files.path: {header.title} has {header.num_bs_antennas} BS antennas and does not say how "
+                            "they stand: write channel.bs_array (rows, columns, polarization)")
 
 
 def _grid(header: Header) -> dict[str, Any]:

@@ -59,9 +59,14 @@ class ArrayEnd:
         """Array phases ``[*links, port, ray]``, ``[*links, column, ray]`` and ``[*links, row, ray]``, complex."""
         to_phase = 2 * torch.pi * carrier_hz / SPEED_OF_LIGHT * self.rotation.mT
         toward = self.direction.mT
-        port, column, row = ((part @ to_phase) @ toward
-                             for part in (self.layout.port_m, self.layout.column_m, self.layout.row_m))
-        return unit(port), unit(column), unit(row)
+
+        def phase(position_m: torch.Tensor) -> torch.Tensor:
+            if not position_m.any():  # the ports of a panel, or the only column: exponentials of nothing
+                one = torch.ones(1, dtype=toward.dtype.to_complex(), device=toward.device)
+                return one.expand(*toward.shape[:-2], len(position_m), toward.shape[-1])
+            return unit((position_m @ to_phase) @ toward)
+
+        return phase(self.layout.port_m), phase(self.layout.column_m), phase(self.layout.row_m)
 
     def steering(self, carrier_hz: float) -> torch.Tensor:
         """Array phase times field pattern of every antenna: ``[*links, ray, antenna, 2]``, complex."""

@@ -19,7 +19,15 @@ import yaml
 from linksim.errors import ScenarioError
 from linksim.faults import booleans_as_numbers, describe, suggestion
 from linksim.scenario.dotted import place_of, replaced, value_at
-from linksim.scenario.schema import NOT_DRAWN, STAGE_OF_SECTION, Scenario, Section, check, trained_methods
+from linksim.scenario.schema import (
+    NOT_DRAWN,
+    STAGE_OF_SECTION,
+    Scenario,
+    Section,
+    check,
+    later_fields,
+    trained_methods,
+)
 from linksim.scenario.source import Place, Source, dotted, parse, read_text
 
 BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
@@ -186,11 +194,16 @@ def scenario_hash(scenario: Scenario) -> str:
 
     A plugin counts by its content: an edited one makes another scenario, a moved one does not.
     """
-    files = {"files": {"path", "training_path"}}  # their digests count, not where they lie
+    channel = scenario.channel
+    left_out: dict[str, Any] = dict.fromkeys(later_fields(channel), True)
+    if channel.source == "model":
+        left_out |= dict.fromkeys(NOT_DRAWN, True)
+    else:
+        left_out["files"] = {"path", "training_path"}  # their digests count, not where they lie
     data = scenario.model_dump(mode="json", exclude={
         "description": True, "plugins": True, "training": {"folder"},
         "run": {"stopping", "units_per_round", "confidence"},
-        "channel": NOT_DRAWN if scenario.channel.source == "model" else files,
+        "channel": left_out,
     })
     plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
     return hashlib.sha256(json.dumps([data, plugins], sort_keys=True).encode()).hexdigest()

@@ -193,6 +193,11 @@ NOT_DRAWN = {"source", "files"}
 """Fields of `Channel` that say where drops come from, not what they are: random streams do not depend on them."""
 
 
+def later_fields(channel: Channel) -> set[str]:
+    """Fields that came after results were released: at their defaults they name no random stream and no result."""
+    return {"precision"} if channel.precision == "single" else set()
+
+
 class Acquisition(Section):
     """How the base station obtains the history."""
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from linksim import registry
 from linksim.blocks.prediction.trained import ClosedFormPredictor, TrainedPredictor
 from linksim.errors import LinksimError, StoreError
-from linksim.scenario.schema import NOT_DRAWN, Scenario, block_of, trained_methods
+from linksim.scenario.schema import NOT_DRAWN, Scenario, block_of, later_fields, trained_methods
 from linksim.training.data import CHUNK, num_chunks, problem_shape, training_batches, training_conditions
 
 
@@ -86,7 +86,8 @@ def _about(scenario: Scenario, reference: str | dict[str, Any]) -> dict[str, Any
         "version": block.version,
         "options": registry.validate_options(spec, options),
         "shape": vars(problem_shape(scenario)),
-        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN), acquisition.model_dump(mode="json")]
+        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)),
+                        acquisition.model_dump(mode="json")]
                        for channel, acquisition in training_conditions(scenario)],
         "num_drops": scenario.training.num_drops,
         "seed": scenario.training.seed,

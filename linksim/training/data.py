@@ -14,7 +14,7 @@ from linksim.channel.streaming import prefetched
 from linksim.errors import ScenarioError
 from linksim.link.acquisition import acquire
 from linksim.scenario.load import point_scenario, sweep_points
-from linksim.scenario.schema import NOT_DRAWN, Acquisition, Channel, Scenario
+from linksim.scenario.schema import NOT_DRAWN, Acquisition, Channel, Scenario, later_fields
 from linksim.seeding import generator, stream_seed
 
 CHUNK = 25
@@ -76,9 +76,7 @@ def num_chunks(scenario: Scenario) -> int:
 
 def training_seed(scenario: Scenario, channel: Channel, chunk: int) -> int:
     """Seed of a chunk of training drops and of its noise; where drops are stored does not enter it."""
-    # fields that came later name the stream only where they are used: training drops of older versions stay
-    later = {"precision"} if channel.precision == "single" else set()
-    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later)
+    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
     return stream_seed(scenario.training.seed, "training", drawn, chunk)
 
 

@@ -1,4 +1,4 @@
-"""TR 38.901 Table 7.5-6 as data of its own, typed from the standard and not taken from Sionna's files."""
+"""TR 38.901 Table 7.5-6 as data of our own, not taken from Sionna's files; `sources` says where from."""
 
 from __future__ import annotations
 

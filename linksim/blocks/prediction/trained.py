@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
+import torch
+
 from linksim.blocks.prediction.base import Predictor
 from linksim.csi import Csi
 
@@ -44,6 +46,32 @@ class TrainedPredictor(Predictor):
     @abstractmethod
     def prepare(self, shape: ProblemShape) -> None:
         """Make parameters and buffers of the right size, untrained."""
+
+
+class LearnedPredictor(TrainedPredictor):
+    """Fitted by gradient descent in the shared trainer, `linksim.training.trainer`; it never writes its own loop.
+
+    `predict` must be differentiable in the parameters and treat every user on its own.
+    """
+
+    def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
+        """What is minimised on a batch: by default the NMSE, mean over users of the per-user ratio."""
+        predicted = self.predict(batch.history, batch.future.time_s, batch.future.frequency_hz)
+        return normalized_error(predicted.h, batch.future.h)
+
+    def saved_state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds: trainable parameters and buffers, not a pretrained backbone."""
+        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        return {name: tensor for name, tensor in self.state_dict().items() if name not in frozen}
+
+
+def normalized_error(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Mean over batch and user of squared error over squared norm, linear and differentiable.
+
+    :param h_hat: complex, ``[batch, user, ...]``; ``h`` likewise.
+    """
+    error, power = (torch.view_as_real(t).square().flatten(2).sum(-1) for t in (h_hat - h, h))
+    return (error / power.clamp_min(torch.finfo(power.dtype).tiny)).mean()
 
 
 class ClosedFormPredictor(TrainedPredictor):

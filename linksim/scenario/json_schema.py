@@ -6,7 +6,10 @@ from typing import Any
 
 from linksim.metrics.catalogue import METRICS
 from linksim.registry import catalogue
-from linksim.scenario.schema import PERFECT_CSI, Scenario
+from linksim.scenario.schema import PERFECT_CSI, Channel, Scenario
+
+_CHECKPOINT = {"type": "string", "description": "Folder of a checkpoint to use, relative to the scenario file; without "
+               "it the one that matches the scenario is found or trained."}
 
 
 def scenario_json_schema() -> dict[str, Any]:
@@ -19,7 +22,8 @@ def scenario_json_schema() -> dict[str, Any]:
             {"enum": [spec.name for spec in catalogue(kind)]},
             *({"type": "object", "description": spec.summary, "required": ["type"],
                "properties": {"type": {"const": spec.name},
-                              **spec.options.model_json_schema().get("properties", {})},
+                              **spec.options.model_json_schema().get("properties", {}),
+                              **({"checkpoint": _CHECKPOINT} if spec.trains else {})},
                "additionalProperties": False} for spec in catalogue(kind)),
         ]}
     reference = {"$ref": "#/$defs/precoder_block"}
@@ -27,6 +31,8 @@ def scenario_json_schema() -> dict[str, Any]:
     method = schema["$defs"]["Method"]["properties"]
     method["precoder"] = {"anyOf": [reference, {"type": "null"}], "default": None}
     method["predictor"] = {"$ref": "#/$defs/predictor_block", "default": "hold"}
+    for training in ("Training", "MethodTraining"):
+        schema["$defs"][training]["properties"]["channel"]["propertyNames"] = {"enum": list(Channel.model_fields)}
     schema["properties"]["methods"]["items"] = {"anyOf": [
         {"enum": [PERFECT_CSI, *(spec.name for spec in catalogue("predictor"))]}, {"$ref": "#/$defs/Method"},
     ]}

@@ -25,10 +25,13 @@ from linksim.scenario.schema import (
     Scenario,
     Section,
     check,
+    checkpoint_of,
     later_fields,
     trained_methods,
+    training_of,
 )
 from linksim.scenario.source import Place, Source, dotted, parse, read_text
+from linksim.scenario.training import later_training_fields
 
 BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
 
@@ -52,7 +55,7 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
         for extra in plugins or []:
             source = source.overridden(("plugins", len(data["plugins"])), "--plugin")
             data["plugins"].append(str(Path(extra).resolve()))
-    data = _with_paths_from(path.parent, data)
+    data = _with_checkpoints_from(path.parent, _with_paths_from(path.parent, data))
     return scenario_from_dict(data, overrides, source)
 
 
@@ -102,6 +105,21 @@ def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
     paths = {key: str((folder / files[key]).resolve()) for key in ("path", "training_path")
              if isinstance(files.get(key), str) and files[key]}
     return {**data, "channel": {**channel, "files": {**files, **paths}}}
+
+
+def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoints that methods name relative to the scenario file's folder."""
+    methods = data.get("methods")
+    if not isinstance(methods, list):
+        return data
+
+    def resolved(method: Any) -> Any:
+        predictor = method.get("predictor") if isinstance(method, dict) else None
+        if not isinstance(predictor, dict) or not isinstance(predictor.get("checkpoint"), str):
+            return method
+        return {**method, "predictor": {**predictor, "checkpoint": str((folder / predictor["checkpoint"]).resolve())}}
+
+    return {**data, "methods": [resolved(method) for method in methods]}
 
 
 def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -192,7 +210,8 @@ def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenari
 def scenario_hash(scenario: Scenario) -> str:
     """Identity of the drops a scenario produces: all but its texts, stopping rule and where checkpoints are kept.
 
-    A plugin counts by its content: an edited one makes another scenario, a moved one does not.
+    A plugin and a checkpoint that is named count by their content: an edited one makes another scenario, a moved one
+    does not.
     """
     channel = scenario.channel
     left_out: dict[str, Any] = dict.fromkeys(later_fields(channel), True)
@@ -201,12 +220,26 @@ def scenario_hash(scenario: Scenario) -> str:
     else:
         left_out["files"] = {"path", "training_path"}  # their digests count, not where they lie
     data = scenario.model_dump(mode="json", exclude={
-        "description": True, "plugins": True, "training": {"folder"},
+        "description": True, "plugins": True,
+        "training": {"folder", "devices", "num_nodes", "cache_gb"} | later_training_fields(scenario.training),
         "run": {"stopping", "units_per_round", "confidence"},
         "channel": left_out,
     })
+    for method in data["methods"]:
+        training = {key: value for key, value in (method.pop("training") or {}).items() if value is not None}
+        method |= {"training": training} if training else {}
+        if folder := checkpoint_of(method["predictor"]):
+            method["predictor"]["checkpoint"] = _weights_digest(folder)
     plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
     return hashlib.sha256(json.dumps([data, plugins], sort_keys=True).encode()).hexdigest()
+
+
+def _weights_digest(folder: str) -> str:
+    """Digest of the weights in a checkpoint's folder; the folder's name where there are none."""
+    try:
+        return hashlib.sha256((Path(folder) / "weights.safetensors").read_bytes()).hexdigest()
+    except OSError:
+        return folder
 
 
 def parse_value(text: str) -> Any:
@@ -242,14 +275,17 @@ def _check_axis(scenario: Scenario, key: str) -> None:
 
 def _check_training_drops(scenario: Scenario, source: Source) -> None:
     """Whether the training file holds as many drops as the blocks are trained on."""
-    if scenario.channel.source == "model" or not scenario.channel.files.training_path or not trained_methods(scenario):
+    if scenario.channel.source == "model" or not scenario.channel.files.training_path:
         return
-    from linksim.training.data import num_chunks
+    for method in trained_methods(scenario):
+        if checkpoint_of(method.predictor) is not None:
+            continue
+        from linksim.training.conditions import num_chunks
 
-    try:
-        num_chunks(scenario)
-    except ScenarioError as error:
-        raise ScenarioError(f"{source.cite(('channel', 'files', 'training_path'))}: {error}") from None
+        try:
+            num_chunks(scenario, training_of(scenario, method))
+        except ScenarioError as error:
+            raise ScenarioError(f"{source.cite(('channel', 'files', 'training_path'))}: {error}") from None
 
 
 def _validated(data: dict[str, Any], source: Source) -> Scenario:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import pydantic
+from pydantic import Field, model_validator
 
 from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.faults import describe, suggestion
 from linksim.metrics.catalogue import METRICS, metric
+from linksim.scenario.section import Section
+from linksim.scenario.training import MethodTraining, Training, merged
 from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
 
 STAGES = ("channel", "acquisition", "prediction", "precoding")
@@ -26,10 +30,6 @@ BOUNDS = {
 }
 GENIE_CSI = "genie LMMSE CSI"
 """The link that uses the genie's estimate: a reference, since the least error does not mean the highest rate."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class BsArray(Section):
@@ -233,8 +233,15 @@ class Method(Section):
     """One curve: which CSI the base station has, which predictor, which precoder."""
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
-    predictor: str | dict[str, Any] = Field("hold", description="A predictor's name, or {type: name, option: …}.")
+    predictor: str | dict[str, Any] = Field(
+        "hold", description="A predictor's name, or {type: name, option: …}; a trained one may name its checkpoint's "
+        "folder, {type: name, checkpoint: folder}."
+    )
     precoder: str | dict[str, Any] | None = Field(None, description="Instead of link.precoder.")
+    training: MethodTraining | None = Field(
+        None, description="What is otherwise in this method's training than in `training`: a paper's own epochs, other "
+        "channels, fewer drops."
+    )
 
 
 class Stopping(Section):
@@ -264,18 +271,6 @@ class Run(Section):
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$", description="cpu, cuda, cuda:<n> or auto.")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Level of every interval.")
     stopping: Stopping = Stopping()
-
-
-class Training(Section):
-    """What learned blocks (the ridge predictor here) are trained on, when no matching checkpoint exists."""
-
-    num_drops: PositiveInt = Field(400, description="Training drops, from streams of their own; "
-                                      "at least 250 for each channel and acquisition swept.")
-    seed: int = Field(0, ge=0, description="Training data seed; never overlaps with test drops.")
-    speeds_kmh: list[Annotated[float, Field(ge=0, le=500)]] = Field(
-        [], description="Training speeds; empty: the speeds of the scenario."
-    )
-    folder: str = Field("checkpoints", description="Where checkpoints are kept, relative to the working folder.")
 
 
 class Scenario(Section):
@@ -348,7 +343,7 @@ def axis_column(key: str) -> str:
 
 
 def block_of(reference: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Split ``name`` or ``{type: name, option: …}`` into name and options.
+    """Split ``name`` or ``{type: name, option: …}`` into name and options, `checkpoint_of` left out.
 
     :raises ScenarioError: a mapping without ``type``.
     """
@@ -357,7 +352,13 @@ def block_of(reference: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     options = dict(reference)
     if not isinstance(options.get("type"), str):
         raise ScenarioError("a block is written as its name or as {type: name, option: value}")
+    options.pop("checkpoint", None)
     return options.pop("type"), options
+
+
+def checkpoint_of(reference: str | dict[str, Any]) -> str | None:
+    """The folder of the checkpoint that a block's entry names."""
+    return None if isinstance(reference, str) else reference.get("checkpoint")
 
 
 def check(scenario: Scenario) -> None:
@@ -395,6 +396,7 @@ def check(scenario: Scenario) -> None:
                 raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
         else:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
+    _check_training(scenario)
     if "perfect_csi_zf" in scenario.bounds:
         for index, method in enumerate(scenario.methods):
             if block_of(method.precoder or link.precoder)[0] != "zf":
@@ -424,10 +426,80 @@ def check(scenario: Scenario) -> None:
 
 def trained_methods(scenario: Scenario) -> list[Method]:
     """The methods whose predictor learns."""
-    return [
-        method for method in scenario.methods
-        if method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
-    ]
+    return [method for method in scenario.methods if _is_trained(method)]
+
+
+def _is_trained(method: Method) -> bool:
+    return method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
+
+
+def training_of(scenario: Scenario, method: Method) -> Training:
+    """How a method is trained, no field left empty.
+
+    :raises ScenarioError: its fields and those of the scenario contradict each other.
+    """
+    try:
+        return merged(scenario.training, method.training)
+    except pydantic.ValidationError as error:
+        raise ScenarioError(f"training: {describe(error.errors()[0])}") from None
+
+
+_SAME_SIZES = ("num_history", "num_future", "num_subcarriers", "num_users")
+
+
+def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
+    """A channel with the changes that ``training.channel`` makes.
+
+    :raises ScenarioError: a change that cannot be made. ``key: message``.
+    """
+    for key in (*_SAME_SIZES, "files"):
+        if key in changes:
+            raise ScenarioError(f"{key}: cannot be another one in training" + (
+                "; training files are named in channel.files.training_path" if key == "files" else ""))
+    data = _deeper(channel.model_dump(), changes)
+    if changes.get("source") == "model":
+        data["files"] = {}
+    try:
+        return Channel.model_validate(data)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ScenarioError(f"{place}: unknown key: {suggestion(str(first['loc'][-1]), Channel.model_fields)}"
+                                ) from None
+        raise ScenarioError(f"{place or 'source'}: {describe(first)}") from None
+
+
+def _deeper(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {**data, **{key: _deeper(data[key], value) if isinstance(value, dict) and isinstance(data.get(key), dict)
+                       else value for key, value in changes.items()}}
+
+
+def _check_training(scenario: Scenario) -> None:
+    """How trained methods are trained, and that the others say nothing of it."""
+    for index, method in enumerate(scenario.methods):
+        if not _is_trained(method):
+            if method.training is not None:
+                raise ScenarioError(f"methods.{index}.training: {method.name!r} is not trained")
+            continue
+        own = set() if method.training is None else method.training.model_dump(exclude_none=True).keys()
+
+        def place(field: str, own: set[str] = own, index: int = index) -> str:
+            return f"methods.{index}.training.{field}" if field in own else f"training.{field}"
+
+        try:
+            training = training_of(scenario, method)
+        except ScenarioError as error:
+            key, _, message = str(error).partition(": ")
+            raise ScenarioError(f"{f'methods.{index}.' if own else ''}{key}: {message}") from None
+        try:
+            channel = training_channel(scenario.channel, training.channel)
+        except ScenarioError as error:
+            raise ScenarioError(f"{place('channel')}.{error}") from None
+        if training.csi_snr_db is not None and scenario.acquisition.type == "perfect":
+            raise ScenarioError(f"{place('csi_snr_db')}: acquisition.type is perfect: there is no noise to vary")
+        if training.fresh_drops and channel.source == "files" and channel.files.generator is None:
+            raise ScenarioError(f"{place('fresh_drops')}: a training file has no other drops in the next epoch")
 
 
 def _check_files(scenario: Scenario) -> None:
@@ -453,7 +525,8 @@ def _check_files(scenario: Scenario) -> None:
     if "genie_lmmse" in scenario.bounds and not has_rays:
         raise ScenarioError(f"bounds: genie_lmmse needs the rays of every drop, which {title} does not hold: write "
                             "bounds: [sum_capacity], or []")
-    trained = [method.name for method in trained_methods(scenario)]
+    trained = [method.name for method in trained_methods(scenario) if checkpoint_of(method.predictor) is None
+               and training_of(scenario, method).channel.get("source") != "model"]
     if not trained:
         return
     if channel.files.training_path:
@@ -471,6 +544,11 @@ def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: 
         values = registry.validate_options(spec, options)
     except ScenarioError as error:
         raise ScenarioError(f"{key}: {error}") from None
+    checkpoint = checkpoint_of(reference)
+    if checkpoint is not None and not spec.trains:
+        raise ScenarioError(f"{key}: {kind} {name!r} is not trained: leave its checkpoint out")
+    if not isinstance(checkpoint, str | None):
+        raise ScenarioError(f"{key}: checkpoint names a folder (given {checkpoint!r})")
     needed = spec.required_history(values)
     if needed > channel.num_history:
         raise ScenarioError(

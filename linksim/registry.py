@@ -22,7 +22,9 @@ from linksim import types as option_types
 from linksim.errors import ScenarioError
 from linksim.faults import booleans_as_numbers, describe, nearest, suggestion
 
-__all__ = ["KINDS", "BlockSpec", "catalogue", "create", "find", "nearest", "register", "validate_options"]
+__all__ = [
+    "KINDS", "BlockSpec", "block_class", "catalogue", "create", "find", "nearest", "register", "validate_options",
+]
 
 KINDS = ("predictor", "precoder", "cir_source")
 """What a scenario can name: blocks of the chain, and sources of channel impulse responses (plugins alone)."""
@@ -159,12 +161,20 @@ def create(kind: str, name: str, options: dict[str, Any] | None = None) -> Any:
 
     :raises ScenarioError: unknown block or option.
     """
+    values = validate_options(find(kind, name), options or {})
+    return block_class(kind, name)(**values)
+
+
+def block_class(kind: str, name: str) -> Any:
+    """The class that `create` makes a block of (a function where a ``cir_source`` is one).
+
+    :raises ScenarioError: unknown block.
+    """
     spec = find(kind, name)
-    values = validate_options(spec, options or {})
     if (kind, name) in _plugins:
-        return _plugins[kind, name][1](**values)
+        return _plugins[kind, name][1]
     module, _, cls = spec.source.partition(":")
-    return getattr(import_module(module), cls)(**values)
+    return getattr(import_module(module), cls)
 
 
 def _source_of(cls: type) -> str:

@@ -27,7 +27,8 @@ class Observation:
     noise_variance: torch.Tensor
 
 
-def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator) -> tuple[Csi, Observation]:
+def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi_snr_db: torch.Tensor | None = None
+            ) -> tuple[Csi, Observation]:
     """Estimate the history.
 
     Noise is drawn on the CPU as unit normal values and scaled, so that two SNRs see the same noise.
@@ -35,17 +36,20 @@ def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator) -> 
     :param true: the true uplink channel at the history's times.
     :param acquisition: how it is observed.
     :param generator: CPU generator of the noise.
+    :param csi_snr_db: ``[batch]``, dB, instead of the acquisition's own: one for each drop.
     :returns: the estimate, with the variance of its error per complex entry; and what it was made from.
     """
     everywhere = torch.ones(*true.h.shape[1:3], true.h.shape[-1], dtype=torch.bool, device=true.h.device)
     if acquisition.type == "perfect":
         return true, Observation(true.h, everywhere, true.noise_variance)
+    # a number or [batch, 1]
+    snr_db = acquisition.csi_snr_db if csi_snr_db is None else csi_snr_db.to(true.h.device)[:, None]
     if acquisition.type == "awgn":
-        variance = user_power(true) * 10 ** (-acquisition.csi_snr_db / 10)
+        variance = user_power(true) * 10 ** (-snr_db / 10)
         noise = complex_normal(true.h.shape, generator).to(true.h)
         h = true.h + noise * variance.sqrt()[..., None, None, None, None]
         return replace(true, h=h, noise_variance=variance), Observation(h, everywhere, variance)
-    return _pilot_estimate(true, acquisition, generator)
+    return _pilot_estimate(true, acquisition, generator, snr_db)
 
 
 def user_power(csi: Csi) -> torch.Tensor:
@@ -71,7 +75,7 @@ def pilot_spacing_hz(num_ports: int, subcarrier_spacing_hz: float) -> float:
     return num_ports * subcarrier_spacing_hz
 
 
-def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Generator
+def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Generator, snr_db: float | torch.Tensor
                     ) -> tuple[Csi, Observation]:
     """One OFDM symbol of orthogonal comb pilots per CSI period, through Sionna's estimators.
 
@@ -89,7 +93,7 @@ def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Genera
     with sionna_seed(PILOT_SEED):  # the same pilot symbols in every run and on every worker
         grid.pilot_pattern = KroneckerPilotPattern(grid, [0], normalize=False, device=device)
     pilots = grid.pilot_pattern.pilots.to(true.h)  # [user, ue_ant, subcarrier], zero off the port's comb
-    variance = user_power(true).mean(1) * 10 ** (-acquisition.csi_snr_db / 10)  # one receiver, one noise
+    variance = (user_power(true).mean(1, keepdim=True) * 10 ** (-snr_db / 10))[:, 0]  # one receiver, one noise
     noise = complex_normal((batch, bs_ant, time, subcarrier), generator).to(true.h)
     received = torch.einsum("buamtk,uak->bmtk", true.h, pilots) + noise * variance.sqrt()[:, None, None, None]
     # [batch * time, 1 receiver, bs_ant, 1 symbol, subcarrier]

@@ -59,6 +59,11 @@ class LearnedPredictor(TrainedPredictor):
         predicted = self.predict(batch.history, batch.future.time_s, batch.future.frequency_hz)
         return normalized_error(predicted.h, batch.future.h)
 
+    def validation_errors(self, batch: TrainingBatch) -> torch.Tensor:
+        """What chooses the best epoch: by default the NMSE of each drop, linear, users averaged: ``[batch]``."""
+        predicted = self.predict(batch.history, batch.future.time_s, batch.future.frequency_hz)
+        return normalized_errors(predicted.h, batch.future.h).mean(-1)
+
     def saved_state(self) -> dict[str, torch.Tensor]:
         """What a checkpoint holds: trainable parameters and buffers, not a pretrained backbone."""
         frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
@@ -70,8 +75,16 @@ def normalized_error(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
 
     :param h_hat: complex, ``[batch, user, ...]``; ``h`` likewise.
     """
+    return normalized_errors(h_hat, h).mean()
+
+
+def normalized_errors(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Squared error over squared norm of each user, ``[batch, user]``, linear and differentiable.
+
+    :param h_hat: complex, ``[batch, user, ...]``; ``h`` likewise.
+    """
     error, power = (torch.view_as_real(t).square().flatten(2).sum(-1) for t in (h_hat - h, h))
-    return (error / power.clamp_min(torch.finfo(power.dtype).tiny)).mean()
+    return error / power.clamp_min(torch.finfo(power.dtype).tiny)
 
 
 class ClosedFormPredictor(TrainedPredictor):

@@ -75,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=_positive, default=1, metavar="N", help="work units in parallel (needs Ray)")
     run.add_argument("--ray", metavar="ADDRESS", help="run on this Ray cluster (auto: the one of this machine)")
     run.add_argument("--fresh", action="store_true", help="replace earlier results instead of resuming")
+    run.add_argument("--checkpoint", action="append", default=[], metavar="[METHOD=]DIR",
+                     help="use this checkpoint for a trained method, whatever it was trained on")
     run.set_defaults(command=_run)
 
     validate = commands.add_parser("validate", help="check a scenario file and write nothing")
@@ -91,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train what a scenario's learned blocks need and keep checkpoints")
     _scenario_arguments(train)
+    train.add_argument("--method", metavar="NAME", help="only this method")
     train.set_defaults(command=_train)
 
     dataset = commands.add_parser("dataset", help="write a scenario's channels to .h5, .npz or .mat")
@@ -153,7 +156,27 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
 def _load(options: argparse.Namespace) -> Any:
     from linksim.scenario.load import load_scenario
 
-    return load_scenario(options.scenario, _overrides(options.overrides), options.plugin)
+    overrides = _overrides(options.overrides)
+    for given in getattr(options, "checkpoint", []):
+        # as an override it is cited, checked and hashed like one
+        method, _, folder = given.rpartition("=")
+        overrides |= _checkpoint(options, overrides, method, folder)
+    return load_scenario(options.scenario, overrides, options.plugin)
+
+
+def _checkpoint(options: argparse.Namespace, overrides: dict[str, Any], method: str, folder: str) -> dict[str, Any]:
+    """``--checkpoint`` as an override."""
+    from linksim.scenario.load import load_scenario
+    from linksim.scenario.schema import trained_methods
+
+    if not method:
+        names = [found.name for found in trained_methods(load_scenario(options.scenario, overrides, options.plugin))]
+        if len(names) != 1:
+            has = f"{len(names)} methods are" if names else "no method is"
+            raise ScenarioError(f"--checkpoint {folder}: {has} trained" + (
+                f": write METHOD={folder}, METHOD one of {', '.join(names)}" if names else ""))
+        method = names[0]
+    return {f"methods.{method}.predictor.checkpoint": str(Path(folder).resolve())}
 
 
 def _device(options: argparse.Namespace, scenario: Any) -> str:
@@ -290,14 +313,22 @@ def _schema(_: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    # a thread draws drops while another trains: idle ones sleep instead of spinning, before torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     scenario = _load(options)
+    device = _device(options, scenario)
     from rich.console import Console
 
     from linksim.experiment.failure import named_blocks
-    from linksim.training.checkpoint import prepare
+    from linksim.training.checkpoint import check_trained, prepare
 
-    with named_blocks(scenario, "in training"):
-        lines = prepare(scenario, _device(options, scenario), Console())
+    check_trained(scenario, device, options.method)
+    try:
+        with _terminated_as_interrupted(), named_blocks(scenario, "in training"):
+            lines = prepare(scenario, device, Console(), options.method)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
     for line in lines or ["nothing to train"]:
         print(line)
     return EXIT_DONE

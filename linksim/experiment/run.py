@@ -28,7 +28,7 @@ from linksim.experiment.statistics import Interval, RunningTotal, interval_of, p
 from linksim.experiment.store import Store
 from linksim.metrics.catalogue import metric
 from linksim.scenario.load import load_scenario, scenario_hash
-from linksim.scenario.schema import Scenario
+from linksim.scenario.schema import Scenario, trained_methods
 
 _RESUMED = "resumed: some units are from an earlier run with "
 
@@ -65,6 +65,10 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     console = console or Console(quiet=True)
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
+    if trained_methods(scenario):
+        from linksim.training.checkpoint import check_trained
+
+        check_trained(scenario, device)
     with Store(folder, scenario_hash(scenario), fresh) as store:
         return _Session(scenario, store, device, console, scenario_text, report).go(workers, ray_address)
 
@@ -88,6 +92,7 @@ class _Session:
         self.wanted = [0] * len(self.totals)
         self.counters: Counter[str] = Counter()
         self.notes: set[str] = set()
+        self.trained: list[str] = []
         self.marked = False
 
     def go(self, workers: int, ray_address: str | None) -> Results:
@@ -96,7 +101,7 @@ class _Session:
         executor = make_executor(self.scenario, self.device, workers, ray_address)
         try:
             with named_blocks(self.scenario, "in training"):
-                blocks = prepare(self.scenario, self.device, self.console)
+                blocks = self.trained = prepare(self.scenario, self.device, self.console)
             print_header(self.console, self.plan, versions(), self.device, str(self.store.folder),
                          executor.description, blocks)
         except BaseException:
@@ -259,6 +264,7 @@ class _Session:
             "wall_time_s": round(float(self.earlier.get("wall_time_s", 0.0)) + time.monotonic() - self.began, 3),
             "axes": [vars(axis) | {"values": list(axis.values)} for axis in self.plan.axes],
             "methods": self.plan.method_records(),
+            "trained": self.trained,
             "metrics": self.plan.shown_metrics(),
             "horizon_s": [period_s * (step + 1) for step in range(self.scenario.channel.num_future)],
             "notes": [*sorted(self.notes), *self._resumed_elsewhere(),

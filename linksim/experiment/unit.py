@@ -12,7 +12,7 @@ import pyarrow as pa
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.load import load_plugins
-from linksim.scenario.schema import Scenario, axis_column, trained_methods
+from linksim.scenario.schema import Scenario, axis_column
 
 if TYPE_CHECKING:
     from linksim.blocks.prediction.base import Predictor
@@ -96,8 +96,6 @@ def _trained(scenario: Scenario, device: str) -> dict[str, Predictor]:
     """Trained predictors of the scenario by key, from their checkpoints."""
     from linksim.link.chain import predictor_key
     from linksim.training.checkpoint import load_predictor
+    from linksim.training.conditions import methods_to_train
 
-    return {
-        predictor_key(method.predictor): load_predictor(scenario, method.predictor, device)
-        for method in trained_methods(scenario)
-    }
+    return {predictor_key(method): load_predictor(scenario, method, device) for method in methods_to_train(scenario)}

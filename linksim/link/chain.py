@@ -24,7 +24,7 @@ from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, block_of
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Method, Scenario, block_of, checkpoint_of
 from linksim.seeding import generator, stream_seed
 
 CAPACITY_SAMPLES = 8
@@ -80,7 +80,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         estimates: Estimates = {}
         for index, scenario in group:
             for method in scenario.methods:
-                key = predictor_key(method.predictor)
+                key = predictor_key(method)
                 if method.name != PERFECT_CSI and key not in estimates:
                     predictor = predictors.get(key) or build_predictor(method.predictor)
                     with torch.inference_mode():
@@ -100,11 +100,14 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     return result
 
 
-def predictor_key(reference: str | dict) -> str:
+def predictor_key(method: Method) -> str:
     """Two methods with the same key share one prediction."""
-    name, options = block_of(reference)
-    return repr((name, sorted(registry.validate_options(registry.find("predictor", name), options).items()))) \
-        if name != "none" else "none"
+    name, options = block_of(method.predictor)
+    if name == "none":
+        return name
+    values = registry.validate_options(registry.find("predictor", name), options)
+    training = {} if method.training is None else method.training.model_dump(exclude_none=True)
+    return repr((name, sorted(values.items()), sorted(training.items()), checkpoint_of(method.predictor)))
 
 
 def build_predictor(reference: str | dict) -> Predictor:
@@ -131,7 +134,7 @@ def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: Chunk
 def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates
           ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
-    entries = [(m.name, None if m.name == PERFECT_CSI else predictor_key(m.predictor), m.precoder)
+    entries = [(m.name, None if m.name == PERFECT_CSI else predictor_key(m), m.precoder)
                for m in scenario.methods]
     if "genie" in estimates and estimates["genie"][0].any():
         entries.append((GENIE_CSI, "genie", None))

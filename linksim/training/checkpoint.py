@@ -2,122 +2,208 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from rich.console import Console
 
+import linksim
 from linksim import registry
-from linksim.blocks.prediction.trained import ClosedFormPredictor, TrainedPredictor
-from linksim.errors import LinksimError, StoreError
-from linksim.scenario.schema import NOT_DRAWN, Scenario, block_of, later_fields, trained_methods
-from linksim.training.data import CHUNK, num_chunks, problem_shape, training_batches, training_conditions
+from linksim.blocks.prediction.trained import (
+    ClosedFormPredictor,
+    LearnedPredictor,
+    ProblemShape,
+    TrainedPredictor,
+)
+from linksim.errors import LinksimError, ScenarioError
+from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
+from linksim.scenario.training import Training
+from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks
+from linksim.training.data import problem_shape, training_batches
+from linksim.training.folder import written_whole
+from linksim.training.identity import contradictions, differences, digest, identity, is_learned
+
+RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
+"""Checkpoints that come with the repository; never written to."""
+
+_WEIGHTS, _ABOUT = "weights.safetensors", "about.json"
 
 
-def prepare(scenario: Scenario, device: str, console: Console) -> list[str]:
+def prepare(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
     """Train what has no matching checkpoint, saying so first.
 
+    :param only: the name of a method; the others are left as they are.
     :returns: a line for the header about each trained method.
-    :raises StoreError: the checkpoint folder cannot be written.
+    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises LinksimError: a checkpoint that is named does not fit; training failed.
     """
     lines = []
-    for method in trained_methods(scenario):
-        about = _about(scenario, method.predictor)
-        folder = _folder(scenario, about)
-        if (folder / "weights.safetensors").is_file():
+    for method in _picked(scenario, only):
+        if given := checkpoint_of(method.predictor):
+            lines.append(f"{method.name}: {_as_given(scenario, method, Path(given))}")
+            continue
+        about = identity(scenario, method)
+        folder = _found(scenario, about)
+        if folder is not None:
             lines.append(f"{method.name}: loaded from {folder}")
             continue
-        console.print(f"training {method.name} on {num_chunks(scenario) * CHUNK} drops: no matching checkpoint in "
-                      f"{scenario.training.folder}; about {_estimate_s(scenario):.0f} s", highlight=False)
+        folder = _folder(scenario, about)
         began = time.monotonic()
-        block, score = _fit(scenario, method.predictor, device)
-        _save(folder, block, {**about, "validation_nmse": score})
+        if is_learned(method):
+            from linksim.training.launch import train
+
+            train(scenario, method, folder, device, console)
+        else:
+            _solve(scenario, method, folder, device, console)
         lines.append(f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}")
     return lines
 
 
-def load_predictor(scenario: Scenario, reference: str | dict[str, Any], device: str) -> TrainedPredictor:
+def check_trained(scenario: Scenario, device: str, only: str | None = None) -> None:
+    """Whether `prepare` can begin, as far as can be told before anything is drawn or written.
+
+    :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
+    """
+    for method in _picked(scenario, only):
+        if given := checkpoint_of(method.predictor):
+            _as_given(scenario, method, Path(given))
+        elif is_learned(method) and _found(scenario, identity(scenario, method)) is None:
+            from linksim.training.trainer import check_task
+
+            check_task(scenario, method.name, training_of(scenario, method), device)
+
+
+def load_predictor(scenario: Scenario, method: Method | str | dict[str, Any], device: str) -> TrainedPredictor:
     """A trained predictor from its checkpoint.
 
-    :raises LinksimError: no matching checkpoint (a worker on a machine that does not share the folder).
+    :param method: or its predictor alone, trained as the scenario says.
+    :raises LinksimError: no matching checkpoint (a worker on a machine that does not share the folder), or a damaged
+        one.
     """
-    about = _about(scenario, reference)
-    folder = _folder(scenario, about)
-    block = registry.create("predictor", *block_of(reference))
-    block.prepare(problem_shape(scenario))
+    if not isinstance(method, Method):
+        method = Method(name="predictor", predictor=method)
+    if given := checkpoint_of(method.predictor):
+        folder = Path(given)
+        shape = _read_about(folder)["shape"]
+    else:
+        about = identity(scenario, method)
+        folder, shape = _found(scenario, about) or _folder(scenario, about), about["shape"]
     try:
-        state = safetensors.torch.load_file(folder / "weights.safetensors")
+        state = safetensors.torch.load_file(folder / _WEIGHTS)
     except FileNotFoundError:
         raise LinksimError(f"{folder}: no checkpoint here; run `linksim train` where this folder is shared") from None
-    block.load_state_dict(state)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise LinksimError(f"{folder / _WEIGHTS}: damaged ({error}); delete the folder and train again") from None
+    with torch.random.fork_rng([]):  # initial weights, replaced at once
+        block = registry.create("predictor", *block_of(method.predictor))
+        block.prepare(ProblemShape(**shape))
+    _fill(block, state, folder)
     return block.to(device).eval()
 
 
-def _fit(scenario: Scenario, reference: str | dict[str, Any], device: str) -> tuple[TrainedPredictor, float]:
-    block = registry.create("predictor", *block_of(reference))
-    block.prepare(problem_shape(scenario))
-    if not isinstance(block, ClosedFormPredictor):
-        raise LinksimError(f"predictor {block.block_name!r} does not say how it is trained")
-    for batch, validation in training_batches(scenario, device):
-        block.observe(batch, validation)
-    return block, block.solve()
+def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
+    """Write a checkpoint; it counts once its weights are there, whole.
+
+    :raises StoreError: the folder cannot be written.
+    """
+    with written_whole(folder / _ABOUT) as waiting:
+        waiting.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    with written_whole(folder / _WEIGHTS) as waiting:
+        safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, waiting)
 
 
-def _estimate_s(scenario: Scenario) -> float:
-    """Rough time to draw the training drops: 5 ms for each 32 antennas x 20 times x 48 tones of a user."""
-    channel = scenario.channel
-    samples = channel.bs_array.num_antennas * channel.num_subcarriers * (channel.num_history + channel.num_future)
-    return 1 + num_chunks(scenario) * CHUNK * samples / 30_000 * 0.01
+def _picked(scenario: Scenario, only: str | None) -> list[Method]:
+    methods = methods_to_train(scenario)
+    if only is None:
+        return methods
+    # a method that is swept has its value in the name
+    found = [method for method in methods if method.name == only or method.name.startswith(f"{only} (")]
+    if not found:
+        names = [method.name for method in scenario.methods]
+        if only in names:
+            raise ScenarioError(f"--method {only}: this method is not trained")
+        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
+    return found
 
 
-def _about(scenario: Scenario, reference: str | dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint depends on."""
-    name, options = block_of(reference)
-    spec = registry.find("predictor", name)
-    block = registry.create("predictor", name, options)
-    return {
-        "block": name,
-        "version": block.version,
-        "options": registry.validate_options(spec, options),
-        "shape": vars(problem_shape(scenario)),
-        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)),
-                        acquisition.model_dump(mode="json")]
-                       for channel, acquisition in training_conditions(scenario)],
-        "num_drops": scenario.training.num_drops,
-        "seed": scenario.training.seed,
-        **_training_source(scenario),
-    }
-
-
-def _training_source(scenario: Scenario) -> dict[str, Any]:
-    """Where training drops come from, if not from the model."""
-    files = scenario.channel.files
-    if files.training_path:
-        return {"training_file": files.training_sha256}
-    if files.generator is not None:
-        plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
-        return {"generator": files.generator, "plugins": plugins}
-    return {}
+def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:
+    """The folder of a matching checkpoint: one's own, else a released one."""
+    for folder in (_folder(scenario, about), RELEASED / _name(about)):
+        if (folder / _WEIGHTS).is_file():
+            return folder
+    return None
 
 
 def _folder(scenario: Scenario, about: dict[str, Any]) -> Path:
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
-    return Path(scenario.training.folder) / f"{about['block']}-{digest}"
+    return Path(scenario.training.folder) / _name(about)
 
 
-def _save(folder: Path, block: TrainedPredictor, about: dict[str, Any]) -> None:
-    temporary = folder / "weights.tmp"
+def _name(about: dict[str, Any]) -> str:
+    return f"{about['block']}-{digest(about)}"
+
+
+def _as_given(scenario: Scenario, method: Method, folder: Path) -> str:
+    """What to say of a checkpoint that the scenario names, which may have been trained on something else.
+
+    :raises ScenarioError: it is none, or of another block, or was made for other options or sizes.
+    """
+    if not (folder / _WEIGHTS).is_file():
+        raise ScenarioError(f"method {method.name!r}: no checkpoint in {folder}: there is no {_WEIGHTS}")
+    there, here = _read_about(folder), identity(scenario, method)
+    if faults := contradictions(there, here):
+        raise ScenarioError(f"method {method.name!r}: the checkpoint {folder} does not fit: {'; '.join(faults)}")
+    others = differences(there, here)
+    return f"loaded from {folder} as given" + (f", which was trained otherwise: {'; '.join(others)}" if others else "")
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        safetensors.torch.save_file(
-            {name: tensor.contiguous() for name, tensor in block.state_dict().items()}, temporary)
-        os.replace(temporary, folder / "weights.safetensors")
-    except (OSError, safetensors.SafetensorError) as error:
-        raise StoreError(f"{folder}: cannot keep the checkpoint: {error}; set training.folder") from None
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        return {**about, "shape": dict(about["shape"])}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ScenarioError(f"{folder / _ABOUT}: not what a checkpoint says of itself ({type(error).__name__}: {error})"
+                            ) from None
+
+
+def _fill(block: TrainedPredictor, state: dict[str, torch.Tensor], folder: Path) -> None:
+    """Put a checkpoint's tensors into a block; only a frozen backbone has its own already.
+
+    :raises LinksimError: names or sizes are not the block's.
+    """
+    expected = block.saved_state() if isinstance(block, LearnedPredictor) else block.state_dict()
+    faults = [f"missing {name}" for name in expected if name not in state]
+    faults += [f"unknown {name}" for name in state if name not in expected]
+    faults += [f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}" for name, tensor in expected.items()
+               if name in state and state[name].shape != tensor.shape]
+    if faults:
+        raise LinksimError(f"{folder}: does not fit {block.block_name}: {', '.join(faults[:4])}"
+                           + f" and {len(faults) - 4} more" * (len(faults) > 4))
+    block.load_state_dict(state, strict=False)
+
+
+def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
+    """Fit a block in closed form."""
+    training = training_of(scenario, method)
+    drops = sum(chunk.num_drops for chunk in training_chunks(scenario, training))
+    console.print(f"training {method.name} on {drops} drops: no matching checkpoint in "
+                  f"{scenario.training.folder}; about {_estimate_s(scenario, training):.0f} s", highlight=False)
+    block = registry.create("predictor", *block_of(method.predictor))
+    block.prepare(problem_shape(scenario, training))
+    if not isinstance(block, ClosedFormPredictor):
+        raise LinksimError(f"predictor {block.block_name!r} does not say how it is trained")
+    for batch, validation in training_batches(scenario, device, training):
+        block.observe(batch, validation)
+    score = block.solve()
+    write_checkpoint(folder, block.state_dict(), {**identity(scenario, method), "validation_nmse": score})
+
+
+def _estimate_s(scenario: Scenario, training: Training) -> float:
+    """Rough time to draw the training drops: 5 ms for each 32 antennas x 20 times x 48 tones of a user."""
+    channel = scenario.channel
+    samples = channel.bs_array.num_antennas * channel.num_subcarriers * (channel.num_history + channel.num_future)
+    return 1 + num_chunks(scenario, training) * CHUNK * samples / 30_000 * 0.01

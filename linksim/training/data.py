@@ -3,107 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
-from linksim.channel.drops import Drops
 from linksim.channel.source import training_chunk_of_drops
 from linksim.channel.streaming import prefetched
-from linksim.errors import ScenarioError
 from linksim.link.acquisition import acquire
-from linksim.scenario.load import point_scenario, sweep_points
-from linksim.scenario.schema import NOT_DRAWN, Acquisition, Channel, Scenario, later_fields
+from linksim.scenario.schema import Channel, Scenario
+from linksim.scenario.training import Training
 from linksim.seeding import generator, stream_seed
+from linksim.training.batches import selected
+from linksim.training.conditions import (
+    CHUNK,
+    Chunk,
+    condition_of,
+    num_chunks,
+    training_chunks,
+    training_conditions,
+    training_seed,
+)
 
-CHUNK = 25
-"""Training drops per chunk; part of the stream's identity."""
-
-
-def training_conditions(scenario: Scenario) -> list[tuple[Channel, Acquisition]]:
-    """What a scenario's blocks are trained on: every channel and acquisition it sweeps, one user per drop.
-
-    ``training.speeds_kmh`` replaces the scenario's speeds where given.
-    """
-    points = [point_scenario(scenario, point) for point in sweep_points(scenario)]
-    speeds = scenario.training.speeds_kmh
-    found: dict[tuple[Channel, Acquisition], None] = {}
-    for point in points:
-        for speed in speeds or [point.channel.speed_kmh]:
-            channel = point.channel.model_copy(update={"num_users": 1, "speed_kmh": speed})
-            # pilots of one user alone would be denser than in the test
-            users = point.channel.num_users if point.acquisition.type == "pilots" else 1
-            found[channel.model_copy(update={"num_users": users}), point.acquisition] = None
-    return list(found)
+__all__ = ["CHUNK", "TrainingDrops", "condition_of", "num_chunks", "problem_shape", "training_batches",
+           "training_conditions", "training_seed"]
 
 
-def problem_shape(scenario: Scenario) -> ProblemShape:
+def problem_shape(scenario: Scenario, training: Training | None = None) -> ProblemShape:
     """Sizes that the scenario's trained blocks are made for."""
     channel = scenario.channel
     cycles = max(
         speed_kmh / 3.6 * c.carrier_frequency_ghz * 1e9 / SPEED_OF_LIGHT * c.csi_period_ms * 1e-3
-        for c, _ in training_conditions(scenario) for speed_kmh in _speeds_kmh(c)
+        for c, _ in training_conditions(scenario, training) for speed_kmh in _speeds_kmh(c)
     )
     return ProblemShape(channel.num_history, channel.num_future, channel.num_subcarriers, cycles)
 
 
 def _speeds_kmh(channel: Channel) -> list[float]:
-    if not channel.files.training_path:
+    if channel.source == "model" or not channel.files.training_path:
         return [channel.speed_kmh]
     from linksim.channel.files.agreement import training_speeds_kmh
 
     return training_speeds_kmh(channel)
 
 
-def num_chunks(scenario: Scenario) -> int:
-    """Chunks of training and validation drops; at least ten for each condition.
+class TrainingDrops:
+    """The training and validation drops of one training, chunk by chunk; a chunk is the same whenever it is asked for.
 
+    :param training: of a method; the scenario's by default.
+    :param device: torch device.
     :raises ScenarioError: a training file that holds fewer.
     """
-    conditions = training_conditions(scenario)
-    chunks = max(-(-scenario.training.num_drops // CHUNK), 10 * len(conditions))
-    if scenario.channel.files.training_path:
-        from linksim.channel.files.agreement import num_training_drops
 
-        held = num_training_drops(conditions[0][0])
-        if held < chunks * CHUNK:
-            raise ScenarioError(f"{scenario.channel.files.training_path} holds {held} drops, but training takes "
-                                f"{chunks * CHUNK} (training.num_drops, at least {10 * CHUNK} for each of "
-                                f"{len(conditions)} channels and acquisitions swept)")
-    return chunks
+    def __init__(self, scenario: Scenario, training: Training | None = None, device: str = "cpu") -> None:
+        self.scenario = scenario
+        self.training = training or scenario.training
+        self.device = device
+        self.conditions = training_conditions(scenario, self.training)
+        self.chunks = training_chunks(scenario, self.training)
+
+    def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
+        """The true channels of a chunk, its history noiseless.
+
+        :param epoch: another one has other drops.
+        """
+        channel, _ = self.conditions[chunk.condition]
+        index = chunk.index + epoch * num_chunks(self.scenario, self.training)
+        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device)
+        uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
+        batch = TrainingBatch(drops.history, drops.future, uplink_future)
+        return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))
+
+    def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str) -> TrainingBatch:
+        """The same with the history as it is acquired.
+
+        :param noise: names the noise, so that another name is another noise.
+        """
+        _, acquisition = self.conditions[chunk.condition]
+        stream = generator(stream_seed(self._seed(chunk), "acquisition", *noise))
+        snr_db = None
+        if self.training.csi_snr_db is not None:
+            low, high = self.training.csi_snr_db
+            snr_db = low + (high - low) * torch.rand(len(true.history.h), generator=stream)
+        history, _ = acquire(true.history, acquisition, stream, snr_db)
+        return replace(true, history=history)
+
+    def _seed(self, chunk: Chunk, epoch: int = 0) -> int:
+        return training_seed(self.scenario, self.conditions[chunk.condition][0], chunk.index, self.training, epoch)
 
 
-def training_seed(scenario: Scenario, channel: Channel, chunk: int) -> int:
-    """Seed of a chunk of training drops and of its noise; where drops are stored does not enter it."""
-    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
-    return stream_seed(scenario.training.seed, "training", drawn, chunk)
-
-
-def condition_of(chunk: int, num_conditions: int) -> tuple[int, bool]:
-    """Which condition a chunk is drawn for, and whether it is for validation: every fifth one is."""
-    # these are drawn again over the conditions, so that validation sees all of them
-    validation = chunk % 5 == 4
-    return (chunk // 5 if validation else chunk - chunk // 5) % num_conditions, validation
-
-
-def training_batches(scenario: Scenario, device: str = "cpu") -> Iterator[tuple[TrainingBatch, bool]]:
+def training_batches(scenario: Scenario, device: str = "cpu", training: Training | None = None
+                     ) -> Iterator[tuple[TrainingBatch, bool]]:
     """Chunks of training drops in turn over all conditions; every fifth chunk is for validation.
 
+    :param training: of a method; the scenario's by default.
     :returns: batch, and whether it is for validation.
     """
-    conditions = training_conditions(scenario)
-
-    def draw(chunk: int) -> Drops:
-        channel, _ = conditions[condition_of(chunk, len(conditions))[0]]
-        return training_chunk_of_drops(channel, CHUNK, training_seed(scenario, channel, chunk), chunk, device)
-
-    chunks = range(num_chunks(scenario))
-    for chunk, drops in zip(chunks, prefetched(draw, chunks, device), strict=True):
-        index, validation = condition_of(chunk, len(conditions))
-        channel, acquisition = conditions[index]
-        seed = training_seed(scenario, channel, chunk)
+    source = TrainingDrops(scenario, training, device)
+    for chunk, true in zip(source.chunks, prefetched(source.draw, source.chunks, device), strict=True):
         with torch.inference_mode():
-            history, _ = acquire(drops.history, acquisition, generator(stream_seed(seed, "acquisition")))
-            uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
-            yield TrainingBatch(history, drops.future, uplink_future), validation
+            batch = source.observed(chunk, true)
+        yield batch, chunk.validation

@@ -1,0 +1,171 @@
+"""Which drops blocks are trained on: conditions, chunks and their seeds. Nothing is drawn here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from linksim.errors import ScenarioError
+from linksim.scenario.load import point_scenario, sweep_points
+from linksim.scenario.schema import (
+    NOT_DRAWN,
+    Acquisition,
+    Channel,
+    Method,
+    Scenario,
+    block_of,
+    checkpoint_of,
+    later_fields,
+    trained_methods,
+    training_channel,
+)
+from linksim.scenario.training import Training
+from linksim.seeding import stream_seed
+
+CHUNK = 25
+"""Training drops per chunk; part of the stream's identity."""
+
+Condition = tuple[Channel, Acquisition]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some training drops of one condition.
+
+    :param index: of the chunk, which names its stream.
+    :param condition: number of its condition.
+    :param validation: not trained on, but validated.
+    :param num_drops: the first of its `CHUNK` drops that are used.
+    """
+
+    index: int
+    condition: int
+    validation: bool
+    num_drops: int = CHUNK
+
+
+def methods_to_train(scenario: Scenario) -> list[Method]:
+    """Methods that learn, each training once: where a sweep changes a method, one for each of its values.
+
+    The name of such a method says the values.
+    """
+    found: dict[tuple, Method] = {}
+    for point in sweep_points(scenario):
+        values = {key: value for key, value in point.items() if key.startswith("methods.")}
+        for method in trained_methods(point_scenario(scenario, values)):
+            # another value of one method leaves the others as they are
+            own = [f"{key.rpartition('.')[2]} {value}" for key, value in values.items()
+                   if key.startswith((f"methods.{method.name}.", f"methods.{_index(scenario, method)}."))]
+            name = f"{method.name} ({', '.join(own)})" if own else method.name
+            found.setdefault(training_key(method), method.model_copy(update={"name": name}))
+    return list(found.values())
+
+
+def _index(scenario: Scenario, method: Method) -> int:
+    return [other.name for other in scenario.methods].index(method.name)
+
+
+def training_key(method: Method) -> tuple:
+    """Methods with the same key are the same block, trained the same way."""
+    name, options = block_of(method.predictor)
+    training = {} if method.training is None else method.training.model_dump(exclude_none=True)
+    return name, repr(sorted(options.items())), repr(sorted(training.items())), checkpoint_of(method.predictor)
+
+
+def training_conditions(scenario: Scenario, training: Training | None = None) -> list[Condition]:
+    """What a scenario's blocks are trained on: every channel and acquisition it sweeps, one user per drop.
+
+    ``training.speeds_kmh`` replaces the scenario's speeds where given, ``training.channel`` other fields; with
+    ``training.csi_snr_db`` the acquisition's own SNR says nothing.
+
+    :param training: of a method; the scenario's by default.
+    """
+    training = training or scenario.training
+    found: dict[Condition, None] = {}
+    for point in (point_scenario(scenario, point) for point in sweep_points(scenario)):
+        base = training_channel(point.channel, training.channel)
+        acquisition = point.acquisition
+        if training.csi_snr_db is not None:
+            default = Acquisition.model_fields["csi_snr_db"].default
+            acquisition = acquisition.model_copy(update={"csi_snr_db": default})
+        for speed in training.speeds_kmh or [base.speed_kmh]:
+            # pilots of one user alone would be denser than in the test
+            users = base.num_users if acquisition.type == "pilots" else 1
+            found[base.model_copy(update={"num_users": users, "speed_kmh": speed}), acquisition] = None
+    return list(found)
+
+
+def num_chunks(scenario: Scenario, training: Training | None = None) -> int:
+    """Chunks of training and validation drops; at least ten for each condition.
+
+    :raises ScenarioError: a training file that holds fewer.
+    """
+    training = training or scenario.training
+    conditions = training_conditions(scenario, training)
+    chunks = max(-(-training.num_drops // CHUNK), 10 * len(conditions))
+    channel = conditions[0][0]
+    if channel.source == "files" and channel.files.training_path:
+        from linksim.channel.files.agreement import num_training_drops
+
+        held = num_training_drops(channel)
+        if held < chunks * CHUNK:
+            raise ScenarioError(f"{channel.files.training_path} holds {held} drops, but training takes "
+                                f"{chunks * CHUNK} (training.num_drops, at least {10 * CHUNK} for each of "
+                                f"{len(conditions)} channels and acquisitions swept)")
+    return chunks
+
+
+def training_chunks(scenario: Scenario, training: Training | None = None) -> list[Chunk]:
+    """All chunks in order, cut to ``training.fraction`` of the training drops of every condition.
+
+    :raises ScenarioError: a training file that holds fewer.
+    """
+    training = training or scenario.training
+    count = len(training_conditions(scenario, training))
+    chunks = [Chunk(index, *condition_of(index, count)) for index in range(num_chunks(scenario, training))]
+    if training.fraction == 1:
+        return chunks
+    left = [0] * count
+    for chunk in chunks:
+        left[chunk.condition] += 0 if chunk.validation else CHUNK
+    left = [max(1, round(training.fraction * drops)) for drops in left]
+    kept = []
+    for chunk in chunks:
+        if not chunk.validation:
+            chunk = Chunk(chunk.index, chunk.condition, False, min(CHUNK, left[chunk.condition]))
+            left[chunk.condition] -= chunk.num_drops
+        if chunk.num_drops:
+            kept.append(chunk)
+    return kept
+
+
+def condition_of(chunk: int, num_conditions: int) -> tuple[int, bool]:
+    """Which condition a chunk is drawn for, and whether it is for validation: every fifth one is."""
+    # these are drawn again over the conditions, so that validation sees all of them
+    validation = chunk % 5 == 4
+    return (chunk // 5 if validation else chunk - chunk // 5) % num_conditions, validation
+
+
+def training_seed(scenario: Scenario, channel: Channel, chunk: int, training: Training | None = None,
+                  epoch: int = 0) -> int:
+    """Seed of a chunk of training drops and of its noise; where drops are stored does not enter it.
+
+    :param epoch: another one has other drops, for ``training.fresh_drops``.
+    """
+    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
+    fresh = (epoch,) if epoch else ()
+    return stream_seed((training or scenario.training).seed, "training", drawn, chunk, *fresh)
+
+
+def condition_names(conditions: list[Condition]) -> list[str]:
+    """A short name for each condition: the values that are not the same for all."""
+    flat = [_flat({"channel": channel.model_dump(mode="json"), "acquisition": acquisition.model_dump(mode="json")})
+            for channel, acquisition in conditions]
+    differing = [key for key in flat[0] if len({repr(values[key]) for values in flat}) > 1]
+    return [", ".join(f"{key.rpartition('.')[2]} {values[key]}" for key in differing) or "all" for values in flat]
+
+
+def _flat(section: dict, at: str = "") -> dict:
+    found = {}
+    for key, value in section.items():
+        found |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
+    return found

@@ -1,0 +1,116 @@
+"""What a checkpoint depends on: its name is made of this, and this tells two checkpoints apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from linksim import registry
+from linksim.blocks.prediction.trained import LearnedPredictor
+from linksim.scenario.schema import NOT_DRAWN, Channel, Method, Scenario, block_of, later_fields, training_of
+from linksim.scenario.training import NOT_LEARNED, Training, later_training_fields
+from linksim.training.conditions import training_conditions
+from linksim.training.data import problem_shape
+
+_KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "seed", "training_file", "generator",
+         "plugins", "fraction", "csi_snr_db", "training")
+"""What names a checkpoint; all else in its ``about.json`` is for people."""
+
+_BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel"}
+"""Training fields that have a key of their own, or are told by the conditions."""
+
+
+def is_learned(method: Method) -> bool:
+    """Whether a method's block is trained by gradient descent."""
+    made_by = registry.block_class("predictor", block_of(method.predictor)[0])
+    return isinstance(made_by, type) and issubclass(made_by, LearnedPredictor)
+
+
+def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
+    """What a method's checkpoint depends on, as JSON can hold it."""
+    name, options = block_of(method.predictor)
+    training = training_of(scenario, method)
+    later = later_training_fields(training)
+    about = {
+        "block": name,
+        "version": registry.block_class("predictor", name).version,
+        "options": registry.validate_options(registry.find("predictor", name), options),
+        "shape": vars(problem_shape(scenario, training)),
+        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)),
+                        acquisition.model_dump(mode="json")]
+                       for channel, acquisition in training_conditions(scenario, training)],
+        "num_drops": training.num_drops,
+        "seed": training.seed,
+        **_source(scenario, training),
+        **{key: getattr(training, key) for key in ("fraction", "csi_snr_db") if key not in later},
+    }
+    if is_learned(method):
+        # a field that comes later is not in the dump of earlier ones: at its default it must stay out
+        about["training"] = training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF)
+    return json.loads(json.dumps(about))
+
+
+def digest(about: dict[str, Any]) -> str:
+    """The name of an identity."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def contradictions(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Why a checkpoint cannot be used for a scenario's method: another block, other options or sizes."""
+    return [text for key, text in _differences(there, here).items()
+            if key.partition(".")[0] in ("block", "version", "options", "shape") and key != "shape.max_doppler_cycles"]
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What a checkpoint was trained on otherwise than a scenario says."""
+    return [text for key, text in _differences(there, here).items() if key != "shape.max_doppler_cycles"]
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
+    before, now = _described(there), _described(here)
+    return {key: f"{key} {_text(before.get(key))} there, {_text(now.get(key))} here"
+            for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)}
+
+
+def _described(about: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted path; those of the conditions as the set of values that they have."""
+    flat: dict[str, Any] = {}
+    for key in _KEYS:
+        value = about.get(key)
+        if key == "conditions":
+            for channel, acquisition in value or []:
+                for at, item in _flat({"channel": channel, "acquisition": acquisition}).items():
+                    flat.setdefault(at, [])
+                    if item not in flat[at]:
+                        flat[at].append(item)
+        elif value is not None:
+            flat |= _flat({key: value})
+    return flat
+
+
+def _flat(section: dict[str, Any], at: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        found |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
+    return found
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not said"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _source(scenario: Scenario, training: Training) -> dict[str, Any]:
+    """Where training drops come from, if not from the model."""
+    channel: Channel = training_conditions(scenario, training)[0][0]
+    if channel.source == "model":
+        return {}
+    if channel.files.training_path:
+        return {"training_file": channel.files.training_sha256}
+    if channel.files.generator is not None:
+        plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
+        return {"generator": channel.files.generator, "plugins": plugins}
+    return {}

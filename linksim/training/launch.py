@@ -1,0 +1,125 @@
+"""Where a training runs: in this process, or in several that share every step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from linksim import registry
+from linksim.errors import LinksimError
+from linksim.scenario.schema import Method, Scenario, block_of, training_of
+from linksim.seeding import stream_seed
+from linksim.training.checkpoint import write_checkpoint
+from linksim.training.data import problem_shape
+from linksim.training.folder import held
+from linksim.training.identity import identity
+from linksim.training.trainer import Task, check_task, fit
+
+_RANKS = ("RANK", "SLURM_PROCID")
+"""Set by torchrun and by srun in every process."""
+
+
+def train(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
+    """Train a method's block and keep its checkpoint in ``folder``.
+
+    Several devices of this machine get a process each, started here; with ``training.num_nodes`` above one, torchrun or
+    srun has started a process for each device of each machine, and this is one of them.
+
+    :raises StoreError: the folder cannot be written, or another process trains there.
+    :raises LinksimError: training failed; with several processes, what the first to fail said.
+    """
+    training = training_of(scenario, method)
+    check_task(scenario, method.name, training, device)
+    rank = _rank_from_outside(training.devices * training.num_nodes)
+    if rank is None and training.num_nodes > 1:
+        raise LinksimError(f"method {method.name!r}: training.num_nodes is {training.num_nodes}: start `linksim train` "
+                           f"on each machine, {training.devices} processes each, e.g. torchrun --nnodes "
+                           f"{training.num_nodes} --nproc-per-node {training.devices} -m linksim.cli train …")
+    if rank:
+        train_here(scenario, method, folder, device, Console(quiet=True), rank)
+        return
+    with held(folder):
+        if rank is None and training.devices > 1:
+            _train_there(scenario, method, folder, device, console)
+        else:
+            train_here(scenario, method, folder, device, console, 0)
+        shutil.rmtree(folder / "resume", ignore_errors=True)
+
+
+def train_here(scenario: Scenario, method: Method, folder: Path, device: str, console: Console, rank: int) -> None:
+    """This process's part; the first one writes the checkpoint."""
+    training = training_of(scenario, method)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(stream_seed(training.weights_seed, "weights"))
+        block = registry.create("predictor", *block_of(method.predictor))
+        block.prepare(problem_shape(scenario, training))
+    about = identity(scenario, method)
+    trained = fit(Task(scenario, method.name, training, about, folder, device), block, console, rank)
+    if rank == 0:
+        write_checkpoint(folder, block.saved_state(),
+                         {**about, "validation_nmse": trained.nmse, "record": trained.record})
+
+
+def _train_there(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
+    """One process for each device of this machine. Nothing but text is sent to them."""
+    request = json.dumps({"scenario": scenario.model_dump(mode="json"), "method": method.model_dump(mode="json"),
+                          "folder": str(folder), "device": device, "terminal": console.is_terminal,
+                          "quiet": console.quiet, "width": console.width})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ranks: list[subprocess.Popen] = []
+    with contextlib.ExitStack() as files:
+        said = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(training_of(scenario, method).devices)]
+        try:
+            for rank, errors in enumerate(said):
+                environment = {**os.environ, "LOCAL_RANK": str(rank), "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1",
+                               "MASTER_PORT": str(port)}
+                ranks.append(subprocess.Popen([sys.executable, "-m", "linksim.training.rank", str(rank)], text=True,
+                                              stdin=subprocess.PIPE, stderr=errors, env=environment))
+            for process in ranks:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(request)
+                    process.stdin.close()
+            while any(process.poll() is None for process in ranks) and not any(process.poll() for process in ranks):
+                time.sleep(0.1)
+        finally:
+            for process in ranks:  # one that failed leaves the others waiting for it
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+        for process, errors in zip(ranks, said):
+            if process.returncode > 0:  # not one killed above
+                errors.seek(0)
+                raise LinksimError(_last_words(errors.read(), method))
+        if any(process.returncode for process in ranks):
+            raise LinksimError(f"method {method.name!r}: a training process was killed; the same command goes on")
+
+
+def _last_words(text: str, method: Method) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if line.startswith("error: "):
+            return line.removeprefix("error: ")
+    return f"method {method.name!r}: a training process failed: {lines[-1] if lines else 'it said nothing'}"
+
+
+def _rank_from_outside(num_ranks: int) -> int | None:
+    """This process's rank, where torchrun or srun has started as many as share a training."""
+    if num_ranks == 1:
+        return None
+    for name, size in zip(_RANKS, ("WORLD_SIZE", "SLURM_NTASKS")):
+        if name in os.environ and int(os.environ.get(size, "1")) == num_ranks:
+            return int(os.environ[name])
+    return None

@@ -1,0 +1,38 @@
+"""One of several processes that share a training: ``python -m linksim.training.rank N``, started by `launch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from linksim.errors import LinksimError
+from linksim.scenario.load import load_plugins
+from linksim.scenario.schema import Method, Scenario
+
+
+def main() -> int:
+    """Read the request from standard input and take part.
+
+    :returns: exit code; the reason of a failure is the last line on standard error.
+    """
+    rank = int(sys.argv[1])
+    request = json.load(sys.stdin)
+    try:
+        load_plugins(request["scenario"]["plugins"])
+        from rich.console import Console
+
+        from linksim.training.launch import train_here
+
+        console = Console(quiet=request["quiet"] or rank > 0, force_terminal=request["terminal"],
+                          width=request["width"])
+        train_here(Scenario.model_validate(request["scenario"]), Method.model_validate(request["method"]),
+                   Path(request["folder"]), request["device"], console, rank)
+    except LinksimError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

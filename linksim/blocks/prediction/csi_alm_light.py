@@ -1,0 +1,122 @@
+"""CSI-ALM-Light: a small transformer that may be taught by CSI-ALM.
+
+| | parameters | published (Table I) | published latency (RTX A6000) |
+|---|---|---|---|
+| csi_alm_light | 349,060 | 0.349 M | 2.41 ms |
+
+Source: Li et al., "Bridging the Modality Gap ..." (see `csi_alm`), Section IV and eq. (32). Width 128, 3 layers and a
+soft prompt of 4 are the paper's; a feed-forward width of 160 makes its number of parameters. Open, and chosen here: 4
+attention heads, 16 relation heads, normalisation before each part of a layer, attention to all tokens, the
+projection's map of times (as in `csi_alm`), lambda_2 = 0.1.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.blocks.prediction.attention_relations import relation_loss
+from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
+from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, to_sequences
+from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
+from linksim.registry import register
+from linksim.types import NonNegativeFloat, PositiveInt
+
+Attended = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Queries, keys and values of a layer, ``[sequence, token, width]`` each, all heads side by side."""
+
+
+class Layer(torch.nn.Module):
+    """A transformer layer that shows what its attention works on."""
+
+    def __init__(self, width: int, feedforward_width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attention_norm, self.feedforward_norm = torch.nn.LayerNorm(width), torch.nn.LayerNorm(width)
+        self.attended = torch.nn.Linear(width, 3 * width)
+        self.joined = torch.nn.Linear(width, width)
+        self.feedforward = torch.nn.Sequential(torch.nn.Linear(width, feedforward_width), torch.nn.GELU(),
+                                               torch.nn.Linear(feedforward_width, width))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Attended]:
+        """``[sequence, token, width]`` to the same shape."""
+        attended = self.attended(self.attention_norm(x)).chunk(3, -1)
+        heads = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in attended)
+        mixed = torch.nn.functional.scaled_dot_product_attention(*heads)
+        x = x + self.joined(mixed.transpose(1, 2).flatten(2))
+        return x + self.feedforward(self.feedforward_norm(x)), attended
+
+
+class CsiAlmLightNetwork(torch.nn.Module):
+    """Fig. 6: embedding (26), soft prompts and layers (27), projection (28)."""
+
+    def __init__(self, shape: ProblemShape, width: int, feedforward_width: int, num_layers: int, num_heads: int,
+                 num_prompts: int) -> None:
+        super().__init__()
+        features = 2 * shape.num_subcarriers
+        self.embedding = torch.nn.Linear(features, width)
+        self.prompts = torch.nn.Parameter(0.02 * torch.randn(num_prompts, width))
+        self.layers = torch.nn.ModuleList(Layer(width, feedforward_width, num_heads) for _ in range(num_layers))
+        self.norm = torch.nn.LayerNorm(width)
+        self.output_features = torch.nn.Linear(width, features)
+        self.output_times = torch.nn.Linear(shape.num_history, shape.num_future)
+
+    def with_attention(self, x: torch.Tensor) -> tuple[torch.Tensor, Attended]:
+        """The prediction, and what the last layer's attention works on."""
+        tokens = torch.cat([self.prompts.expand(len(x), -1, -1), self.embedding(x)], 1)
+        for layer in self.layers:
+            tokens, attended = layer(tokens)
+        hidden = self.norm(tokens)[:, len(self.prompts):]
+        return self.output_times(self.output_features(hidden).mT).mT, attended
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[sequence, num_history, 2 * subcarrier]`` to ``[sequence, num_future, 2 * subcarrier]``."""
+        return self.with_attention(x)[0]
+
+
+@register("predictor", "csi_alm_light", trains=True)
+class CsiAlmLightPredictor(SequencePredictor):
+    """CSI-ALM-Light: three small transformer layers with soft prompts, 0.35 M parameters, alone or taught by CSI-ALM.
+
+    :param width: of the tokens.
+    :param feedforward_width: inside a layer.
+    :param num_layers: transformer layers.
+    :param num_heads: attention heads.
+    :param num_prompts: soft prompts.
+    :param num_relation_heads: heads of the relations (22), (23) that a teacher passes on.
+    :param distillation_weight: lambda_2 of the loss (32).
+    """
+
+    def __init__(self, width: PositiveInt = 128, feedforward_width: PositiveInt = 160, num_layers: PositiveInt = 3,
+                 num_heads: PositiveInt = 4, num_prompts: PositiveInt = 4, num_relation_heads: PositiveInt = 16,
+                 distillation_weight: NonNegativeFloat = 0.1) -> None:
+        super().__init__()
+        self.sizes = {"width": width, "feedforward_width": feedforward_width, "num_layers": num_layers,
+                      "num_heads": num_heads, "num_prompts": num_prompts}
+        self.num_relation_heads = num_relation_heads
+        self.distillation_weight = distillation_weight
+        self._teacher: list[CsiAlmPredictor] = []  # a list hides it from the parameters that are trained and saved
+
+    def make_network(self, shape: ProblemShape) -> CsiAlmLightNetwork:
+        return CsiAlmLightNetwork(shape, **self.sizes)
+
+    def learn_from(self, teacher: CsiAlmPredictor) -> None:
+        """Train towards a trained teacher's attention relations as well; it is frozen.
+
+        :raises ValueError: teacher and student read different numbers of tokens.
+        """
+        if teacher.network.num_prompts != self.sizes["num_prompts"]:
+            raise ValueError(f"csi_alm_light: {self.sizes['num_prompts']} prompts, but its teacher has "
+                             f"{teacher.network.num_prompts}; attention relations need as many tokens")
+        self._teacher = [teacher.eval().requires_grad_(False)]
+
+    def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
+        x, scale = to_sequences(batch.history)
+        y, attended = self.network.with_attention(x)
+        predicted = from_sequences(y, scale, batch.history, batch.future.time_s, batch.future.frequency_hz)
+        loss = normalized_error(predicted.h, batch.future.h)
+        if self._teacher:
+            network = self._teacher[0].network
+            with torch.no_grad():
+                taught = network.backbone.forward_with_attention(network.tokens(x)[0])[1]
+            loss = loss + self.distillation_weight * relation_loss(taught, attended, self.num_relation_heads)  # (32)
+        return loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 
@@ -82,6 +83,15 @@ def clarke_fading(max_doppler_hz: float, batch: int = 8, seed: int = 0, num_subc
 def nmse(estimate: torch.Tensor, truth: torch.Tensor) -> float:
     """Ratio of sums: all users have the same statistics here."""
     return float((estimate - truth).abs().square().sum() / truth.abs().square().sum())
+
+
+@pytest.fixture(scope="session")
+def tiny_language_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that a block can name as its backbone, for random weights: GPT-2, 16 wide, of two layers."""
+    folder = tmp_path_factory.mktemp("tiny_gpt2")
+    sizes = {"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 11, "n_positions": 32}
+    (folder / "config.json").write_text(json.dumps(sizes), encoding="utf-8")
+    return str(folder)
 
 
 @pytest.fixture(scope="session", name="few_paths")

@@ -21,18 +21,31 @@ SMALL = {
     "cnn": {"num_layers": 3},
     "transformer": {"width": 32, "feedforward_width": 32, "num_heads": 4, "num_encoder_layers": 2,
                     "num_decoder_layers": 1, "num_start": 3, "dropout": 0.0},
+    "llm4cp": {"weights": "random", "num_layers": 1, "adaptation": "full", "num_channels": 8,
+               "num_blocks": 1, "dropout": 0.0},
 }
 """Options that make each predictor small enough to be trained here."""
 
 PUBLISHED = {"rnn": 0.51e6, "gru": 1.49e6, "lstm": 1.96e6, "transformer": 6.78e6, "cnn": 3.14e6}
-"""Parameters in Table I of CSI-ALM."""
+"""Parameters in Table I of CSI-ALM; LLM4CP's stand in test_llm4cp.py."""
 
 
-def prepared(name, shape, options=None, seed=0):
+def make(name, shape, options, seed=0):
     torch.manual_seed(seed)
-    predictor = create("predictor", name, SMALL[name] if options is None else options)
+    predictor = create("predictor", name, options)
     predictor.prepare(shape)
     return predictor.eval()
+
+
+@pytest.fixture(scope="module")
+def prepared(tiny_language_model):
+    """Makes a small predictor for a shape."""
+
+    def prepare(name, shape, seed=0):
+        backbone = {"backbone": tiny_language_model} if name == "llm4cp" else {}
+        return make(name, shape, SMALL[name] | backbone, seed)
+
+    return prepare
 
 
 @pytest.fixture(scope="module", params=[(16, 4, 12), (7, 3, 5), (2, 1, 3)], ids=str)
@@ -48,13 +61,13 @@ def problem(request, few_paths, split):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_numbers_of_parameters(name):
     with torch.device("meta"):
-        predictor = prepared(name, DEFAULT_SHAPE, {})
+        predictor = make(name, DEFAULT_SHAPE, {})
     assert sum(p.numel() for p in predictor.parameters()) == pytest.approx(PUBLISHED[name], rel=0.02)
 
 
 @pytest.mark.parametrize("offset_hz", [0.0, 12 * 180e3])
 @pytest.mark.parametrize("name", SMALL)
-def test_the_prediction_lies_on_the_target_grid(name, offset_hz, problem):
+def test_the_prediction_lies_on_the_target_grid(name, offset_hz, problem, prepared):
     history, future, shape = problem
     target_hz = history.frequency_hz + offset_hz
     with torch.inference_mode():
@@ -66,7 +79,7 @@ def test_the_prediction_lies_on_the_target_grid(name, offset_hz, problem):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_no_antenna_or_user_depends_on_its_batch_neighbours(name, problem):
+def test_no_antenna_or_user_depends_on_its_batch_neighbours(name, problem, prepared):
     history, future, shape = problem
     predictor = prepared(name, shape)
 
@@ -87,7 +100,7 @@ def test_no_antenna_or_user_depends_on_its_batch_neighbours(name, problem):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_prediction_scales_with_the_channel_and_of_nothing_is_nothing(name, problem):
+def test_prediction_scales_with_the_channel_and_of_nothing_is_nothing(name, problem, prepared):
     history, future, shape = problem
     predictor = prepared(name, shape)
     predicted = predictor.predict(history, future.time_s, history.frequency_hz).h
@@ -98,7 +111,7 @@ def test_prediction_scales_with_the_channel_and_of_nothing_is_nothing(name, prob
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_gradients_reach_every_trainable_parameter(name, problem):
+def test_gradients_reach_every_trainable_parameter(name, problem, prepared):
     history, future, shape = problem
     predictor = prepared(name, shape).train()
     predictor.training_loss(TrainingBatch(history, future, future)).backward()
@@ -108,7 +121,7 @@ def test_gradients_reach_every_trainable_parameter(name, problem):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_few_drops_are_fitted(name, few_paths, split):
+def test_a_few_drops_are_fitted(name, few_paths, split, prepared):
     history, future = split(few_paths(num_subcarriers=4, batch=1), 1e-4, seed=1)
     batch = TrainingBatch(history, future, future)
     predictor = prepared(name, ProblemShape(16, 4, 4, 0.1)).train()
@@ -121,11 +134,11 @@ def test_a_few_drops_are_fitted(name, few_paths, split):
         optimizer.step()
         losses.append(float(loss.detach()))
     fitted = predictor.eval().predict(history, future.time_s, future.frequency_hz)
-    assert float(normalized_error(fitted.h, future.h)) < losses[0] / 10
+    assert float(normalized_error(fitted.h, future.h).detach()) < losses[0] / 10
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_other_sizes_than_prepared_for_are_refused_in_one_line(name, problem):
+def test_other_sizes_than_prepared_for_are_refused_in_one_line(name, problem, prepared):
     history, future, shape = problem
     predictor = prepared(name, shape)
     with pytest.raises(ValueError, match=rf"made for {shape.num_future} steps of .* but {shape.num_future + 1} steps"):
@@ -142,13 +155,13 @@ def test_options_are_checked_by_name_and_range(name):
     assert validate_options(spec, {}) == spec.options().model_dump()
     with pytest.raises(ScenarioError, match="has no option"):
         validate_options(spec, {"hiden_size": 3})
-    option = "width" if name == "transformer" else "num_layers"
+    option = "num_blocks" if name == "llm4cp" else "width" if name == "transformer" else "num_layers"
     with pytest.raises(ScenarioError, match=option):
         validate_options(spec, {option: 0})
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_saved_state_restores_the_prediction(name, problem):
+def test_a_saved_state_restores_the_prediction(name, problem, prepared):
     history, future, shape = problem
     first, second = prepared(name, shape, seed=0), prepared(name, shape, seed=1)
     state = first.saved_state()

@@ -329,8 +329,8 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
-    for line in lines or ["nothing to train"]:
-        print(line)
+    if int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0:  # one of several processes speaks
+        print(*(lines or ["nothing to train"]), sep="\n")
     return EXIT_DONE
 
 

@@ -31,11 +31,11 @@ def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi
             ) -> tuple[Csi, Observation]:
     """Estimate the history.
 
-    Noise is drawn on the CPU as unit normal values and scaled, so that two SNRs see the same noise.
+    Noise is drawn as unit normal values and scaled, so that two SNRs see the same noise.
 
     :param true: the true uplink channel at the history's times.
     :param acquisition: how it is observed.
-    :param generator: CPU generator of the noise.
+    :param generator: of the noise; one on the CPU gives the same noise for every device.
     :param csi_snr_db: ``[batch]``, dB, instead of the acquisition's own: one for each drop.
     :returns: the estimate, with the variance of its error per complex entry; and what it was made from.
     """
@@ -58,8 +58,8 @@ def user_power(csi: Csi) -> torch.Tensor:
 
 
 def complex_normal(shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Circular complex normal values of unit variance, on the CPU."""
-    return torch.view_as_complex(torch.randn(*shape, 2, generator=generator)) * 0.5**0.5
+    """Circular complex normal values of unit variance, where the generator is."""
+    return torch.view_as_complex(torch.randn(*shape, 2, generator=generator, device=generator.device)) * 0.5**0.5
 
 
 def coherence_bandwidth_hz(delay_spread_s: float) -> float:

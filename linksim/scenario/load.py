@@ -229,12 +229,12 @@ def scenario_hash(scenario: Scenario) -> str:
         training = {key: value for key, value in (method.pop("training") or {}).items() if value is not None}
         method |= {"training": training} if training else {}
         if folder := checkpoint_of(method["predictor"]):
-            method["predictor"]["checkpoint"] = _weights_digest(folder)
+            method["predictor"]["checkpoint"] = weights_digest(folder)
     plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
     return hashlib.sha256(json.dumps([data, plugins], sort_keys=True).encode()).hexdigest()
 
 
-def _weights_digest(folder: str) -> str:
+def weights_digest(folder: str) -> str:
     """Digest of the weights in a checkpoint's folder; the folder's name where there are none."""
     try:
         return hashlib.sha256((Path(folder) / "weights.safetensors").read_bytes()).hexdigest()

@@ -450,11 +450,11 @@ _SAME_SIZES = ("num_history", "num_future", "num_subcarriers", "num_users")
 def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
     """A channel with the changes that ``training.channel`` makes.
 
-    :raises ScenarioError: a change that cannot be made. ``key: message``.
+    :raises ScenarioError: a change that cannot be made, ``.key: message``.
     """
     for key in (*_SAME_SIZES, "files"):
         if key in changes:
-            raise ScenarioError(f"{key}: cannot be another one in training" + (
+            raise ScenarioError(f".{key}: cannot be another one in training" + (
                 "; training files are named in channel.files.training_path" if key == "files" else ""))
     data = _deeper(channel.model_dump(), changes)
     if changes.get("source") == "model":
@@ -463,11 +463,10 @@ def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
         return Channel.model_validate(data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ScenarioError(f"{place}: unknown key: {suggestion(str(first['loc'][-1]), Channel.model_fields)}"
-                                ) from None
-        raise ScenarioError(f"{place or 'source'}: {describe(first)}") from None
+        place = "".join(f".{part}" for part in first["loc"])
+        fault = f"unknown key: {suggestion(str(first['loc'][-1]), Channel.model_fields)}" \
+            if first["type"] == "extra_forbidden" else describe(first)
+        raise ScenarioError(f"{place}: {fault}") from None
 
 
 def _deeper(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -495,11 +494,23 @@ def _check_training(scenario: Scenario) -> None:
         try:
             channel = training_channel(scenario.channel, training.channel)
         except ScenarioError as error:
-            raise ScenarioError(f"{place('channel')}.{error}") from None
+            raise ScenarioError(f"{place('channel')}{error}") from None
         if training.csi_snr_db is not None and scenario.acquisition.type == "perfect":
             raise ScenarioError(f"{place('csi_snr_db')}: acquisition.type is perfect: there is no noise to vary")
+        if training.teacher:
+            _check_teacher(scenario, method, training.teacher, place("teacher"))
         if training.fresh_drops and channel.source == "files" and channel.files.generator is None:
             raise ScenarioError(f"{place('fresh_drops')}: a training file has no other drops in the next epoch")
+
+
+def _check_teacher(scenario: Scenario, method: Method, teacher: str, place: str) -> None:
+    names = [other.name for other in trained_methods(scenario) if other.name != method.name]
+    if teacher not in names:
+        known = suggestion(teacher, names) if names else "no other method is trained"
+        raise ScenarioError(f"{place}: no trained method {teacher!r} to teach {method.name!r}: {known}")
+    teaching = next(other for other in scenario.methods if other.name == teacher)
+    if training_of(scenario, teaching).teacher:
+        raise ScenarioError(f"{place}: {teacher!r} has a teacher itself; one that has none can teach")
 
 
 def _check_files(scenario: Scenario) -> None:

@@ -33,7 +33,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 class Training(Section):
     """What trained blocks learn from and how, when no matching checkpoint exists.
 
-    Fields below ``preset`` matter to blocks trained by gradient descent alone; empty ones are the preset's.
+    Fields below ``preset`` matter to blocks trained by gradient descent alone; empty ones are the preset's, which is
+    given in brackets for cpu and gpu.
     """
 
     num_drops: PositiveInt = Field(400, description="Training drops, from streams of their own; at least 250 for each "
@@ -60,6 +61,10 @@ class Training(Section):
     )
     weights_seed: NonNegativeInt = Field(
         0, description="Seed of initial weights, order, dropout and the noise of histories; data stay as they are."
+    )
+    teacher: str = Field(
+        "", description="Name of a trained method of this scenario whose block teaches this one (distillation); it is "
+        "trained before. Report what the teacher has seen, too."
     )
     preset: Literal["cpu", "gpu"] = Field("cpu", description="Fills the fields below that are left out.")
     num_epochs: PositiveInt | None = Field(None, description="Passes over the training drops at the most (40; 200).")

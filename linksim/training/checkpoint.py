@@ -23,10 +23,10 @@ from linksim.blocks.prediction.trained import (
 from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import Training
-from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks
+from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks, training_key
 from linksim.training.data import problem_shape, training_batches
 from linksim.training.folder import written_whole
-from linksim.training.identity import contradictions, differences, digest, identity, is_learned
+from linksim.training.identity import contradictions, differences, digest, identity, is_learned, method_named
 
 RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
 """Checkpoints that come with the repository; never written to."""
@@ -43,7 +43,7 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
     :raises LinksimError: a checkpoint that is named does not fit; training failed.
     """
     lines = []
-    for method in _picked(scenario, only):
+    for method in _with_teachers(scenario, _picked(scenario, only)):
         if given := checkpoint_of(method.predictor):
             lines.append(f"{method.name}: {_as_given(scenario, method, Path(given))}")
             continue
@@ -69,9 +69,14 @@ def check_trained(scenario: Scenario, device: str, only: str | None = None) -> N
 
     :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
     """
-    for method in _picked(scenario, only):
+    for method in _with_teachers(scenario, _picked(scenario, only)):
+        block, _ = block_of(method.predictor)
         if given := checkpoint_of(method.predictor):
             _as_given(scenario, method, Path(given))
+        elif training_of(scenario, method).teacher and not hasattr(registry.block_class("predictor", block),
+                                                                   "learn_from"):
+            raise ScenarioError(f"method {method.name!r}: predictor {block!r} cannot be taught: leave training.teacher "
+                                "out")
         elif is_learned(method) and _found(scenario, identity(scenario, method)) is None:
             from linksim.training.trainer import check_task
 
@@ -129,6 +134,13 @@ def _picked(scenario: Scenario, only: str | None) -> list[Method]:
             raise ScenarioError(f"--method {only}: this method is not trained")
         raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
     return found
+
+
+def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:
+    """Each method once, the teachers first."""
+    names = [training_of(scenario, method).teacher for method in methods]
+    taught_by = [method_named(scenario, name) for name in names if name]
+    return list({training_key(method): method for method in [*taught_by, *methods]}.values())
 
 
 def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:

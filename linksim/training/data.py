@@ -78,14 +78,15 @@ class TrainingDrops:
     def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str) -> TrainingBatch:
         """The same with the history as it is acquired.
 
-        :param noise: names the noise, so that another name is another noise.
+        :param noise: names the noise, so that another name is another noise. Without one it is the same on every
+            device; with one it is drawn where it is needed, which is many times faster on a GPU.
         """
         _, acquisition = self.conditions[chunk.condition]
-        stream = generator(stream_seed(self._seed(chunk), "acquisition", *noise))
+        stream = generator(stream_seed(self._seed(chunk), "acquisition", *noise), self.device if noise else "cpu")
         snr_db = None
         if self.training.csi_snr_db is not None:
             low, high = self.training.csi_snr_db
-            snr_db = low + (high - low) * torch.rand(len(true.history.h), generator=stream)
+            snr_db = low + (high - low) * torch.rand(len(true.history.h), generator=stream, device=stream.device)
         history, _ = acquire(true.history, acquisition, stream, snr_db)
         return replace(true, history=history)
 

@@ -9,16 +9,26 @@ from typing import Any
 
 from linksim import registry
 from linksim.blocks.prediction.trained import LearnedPredictor
-from linksim.scenario.schema import NOT_DRAWN, Channel, Method, Scenario, block_of, later_fields, training_of
+from linksim.scenario.load import weights_digest
+from linksim.scenario.schema import (
+    NOT_DRAWN,
+    Channel,
+    Method,
+    Scenario,
+    block_of,
+    checkpoint_of,
+    later_fields,
+    training_of,
+)
 from linksim.scenario.training import NOT_LEARNED, Training, later_training_fields
 from linksim.training.conditions import training_conditions
 from linksim.training.data import problem_shape
 
 _KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "seed", "training_file", "generator",
-         "plugins", "fraction", "csi_snr_db", "training")
+         "plugins", "fraction", "csi_snr_db", "teacher", "training")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
-_BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel"}
+_BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher"}
 """Training fields that have a key of their own, or are told by the conditions."""
 
 
@@ -47,9 +57,24 @@ def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
         **{key: getattr(training, key) for key in ("fraction", "csi_snr_db") if key not in later},
     }
     if is_learned(method):
-        # a field that comes later is not in the dump of earlier ones: at its default it must stay out
+        # a field that is added to the section must stay out while it is at its default, or all checkpoints are lost
         about["training"] = training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF)
+    if training.teacher:
+        about["teacher"] = _teacher(scenario, training.teacher)
     return json.loads(json.dumps(about))
+
+
+def _teacher(scenario: Scenario, name: str) -> dict[str, str]:
+    """What is known of a teacher: its block, and its checkpoint by what it depends on or, where named, by content."""
+    method = method_named(scenario, name)
+    given = checkpoint_of(method.predictor)
+    return {"block": block_of(method.predictor)[0],
+            "checkpoint": weights_digest(given) if given else digest(identity(scenario, method))}
+
+
+def method_named(scenario: Scenario, name: str) -> Method:
+    """The method of that name."""
+    return next(method for method in scenario.methods if method.name == name)
 
 
 def digest(about: dict[str, Any]) -> str:

@@ -20,14 +20,11 @@ from linksim import registry
 from linksim.errors import LinksimError
 from linksim.scenario.schema import Method, Scenario, block_of, training_of
 from linksim.seeding import stream_seed
-from linksim.training.checkpoint import write_checkpoint
+from linksim.training.checkpoint import load_predictor, write_checkpoint
 from linksim.training.data import problem_shape
 from linksim.training.folder import held
-from linksim.training.identity import identity
-from linksim.training.trainer import Task, check_task, fit
-
-_RANKS = ("RANK", "SLURM_PROCID")
-"""Set by torchrun and by srun in every process."""
+from linksim.training.identity import identity, method_named
+from linksim.training.trainer import Task, check_task, fit, own_device, rank_from_outside
 
 
 def train(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
@@ -41,11 +38,7 @@ def train(scenario: Scenario, method: Method, folder: Path, device: str, console
     """
     training = training_of(scenario, method)
     check_task(scenario, method.name, training, device)
-    rank = _rank_from_outside(training.devices * training.num_nodes)
-    if rank is None and training.num_nodes > 1:
-        raise LinksimError(f"method {method.name!r}: training.num_nodes is {training.num_nodes}: start `linksim train` "
-                           f"on each machine, {training.devices} processes each, e.g. torchrun --nnodes "
-                           f"{training.num_nodes} --nproc-per-node {training.devices} -m linksim.cli train …")
+    rank = rank_from_outside(training)
     if rank:
         train_here(scenario, method, folder, device, Console(quiet=True), rank)
         return
@@ -64,6 +57,9 @@ def train_here(scenario: Scenario, method: Method, folder: Path, device: str, co
         torch.manual_seed(stream_seed(training.weights_seed, "weights"))
         block = registry.create("predictor", *block_of(method.predictor))
         block.prepare(problem_shape(scenario, training))
+    if training.teacher:
+        teacher = method_named(scenario, training.teacher)
+        block.learn_from(load_predictor(scenario, teacher, own_device(device, training)))
     about = identity(scenario, method)
     trained = fit(Task(scenario, method.name, training, about, folder, device), block, console, rank)
     if rank == 0:
@@ -113,13 +109,3 @@ def _last_words(text: str, method: Method) -> str:
         if line.startswith("error: "):
             return line.removeprefix("error: ")
     return f"method {method.name!r}: a training process failed: {lines[-1] if lines else 'it said nothing'}"
-
-
-def _rank_from_outside(num_ranks: int) -> int | None:
-    """This process's rank, where torchrun or srun has started as many as share a training."""
-    if num_ranks == 1:
-        return None
-    for name, size in zip(_RANKS, ("WORLD_SIZE", "SLURM_NTASKS")):
-        if name in os.environ and int(os.environ.get(size, "1")) == num_ranks:
-            return int(os.environ[name])
-    return None

@@ -78,11 +78,24 @@ def check_task(scenario: Scenario, name: str, training: Training, device: str) -
         _plans(TrainingDrops(scenario, training, device), training.devices * training.num_nodes)
     except ScenarioError as error:
         raise ScenarioError(f"method {name!r}: {error}") from None
+    if training.num_nodes > 1 and rank_from_outside(training) is None:
+        raise ScenarioError(f"method {name!r}: training.num_nodes is {training.num_nodes}: start `linksim train` on "
+                            f"each machine, {training.devices} processes each, e.g. torchrun --nnodes "
+                            f"{training.num_nodes} --nproc-per-node {training.devices} -m linksim.cli train …")
     if device == "cpu" and training.precision == "16-mixed":
         raise ScenarioError(f"method {name!r}: training.precision: 16-mixed needs a GPU; use 32 or bf16-mixed on a CPU")
     if device != "cpu" and training.devices > torch.cuda.device_count():
         raise ScenarioError(f"method {name!r}: training.devices: {training.devices} asked for, but torch sees "
                             f"{torch.cuda.device_count()} GPUs")
+
+
+def rank_from_outside(training: Training) -> int | None:
+    """This process's rank, where torchrun or srun has started as many processes as share a training."""
+    processes = training.devices * training.num_nodes
+    for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if processes > 1 and os.environ.get(size) == str(processes) and rank in os.environ:
+            return int(os.environ[rank])
+    return None
 
 
 def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
@@ -95,7 +108,7 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
     :raises LinksimError: the GPU's memory is too small.
     """
     training, num_ranks = task.training, task.training.devices * task.training.num_nodes
-    device = _own_device(task.device, training)
+    device = own_device(task.device, training)
     drops = TrainingDrops(task.scenario, training, device)
     plan = _plans(drops, num_ranks)[rank]
     minibatches = Minibatches(drops, plan, rank, num_ranks)
@@ -117,7 +130,7 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
     return Trained(selection.nmse, {
         "epochs": trainer.current_epoch, "epochs_planned": num_epochs, "best_epoch": selection.epoch + 1,
         "steps": trainer.global_step, "seconds": round(budget.used_s, 1), "device": _device_name(device),
-        "devices": training.devices, "num_nodes": training.num_nodes, "threads": torch.get_num_threads(),
+        "devices": training.devices, "num_nodes": training.num_nodes, "threads": task.scenario.run.threads_per_worker,
     })
 
 
@@ -299,7 +312,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _own_device(device: str, training: Training) -> str:
+def own_device(device: str, training: Training) -> str:
     """The device of this process: with several, each has the GPU of its local rank."""
     if device == "cpu":
         return "cpu"

@@ -51,7 +51,9 @@ class TrainedPredictor(Predictor):
 class LearnedPredictor(TrainedPredictor):
     """Fitted by gradient descent in the shared trainer, `linksim.training.trainer`; it never writes its own loop.
 
-    `predict` must be differentiable in the parameters and treat every user on its own.
+    `predict` must be differentiable in the parameters and treat every user on its own. A block that another one can
+    teach has a method ``learn_from(teacher)``; the teacher is trained by then, in evaluation mode and on the training's
+    device.
     """
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:

@@ -1,0 +1,243 @@
+"""The shared trainer: it learns, in the same way every time, and every way to fail is one line."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+
+import filelock
+import pytest
+import torch
+from rich.console import Console
+
+from linksim.blocks.prediction.trained import normalized_error
+from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
+from linksim.experiment.run import run
+from linksim.training.checkpoint import load_predictor, prepare
+from linksim.training.data import training_batches
+from linksim.training.module import rate_at
+
+
+def weights(folder):
+    return (folder / "weights.safetensors").read_bytes()
+
+
+def test_it_learns_what_ridge_regression_finds(toy, train):
+    # the same function: one filter over time for every bin, whatever its SNR and the speed
+    methods = [{"name": "ridge", "predictor": {"type": "ridge", "num_snr_classes": 1, "speed_order": 0}},
+               {"name": "line", "predictor": "line"}]
+    scenario = toy({"methods": methods, "training.num_epochs": 30})
+    train(scenario)
+    ridge_db, line_db = (10 * math.log10(validation_nmse(scenario, method)) for method in scenario.methods)
+    assert line_db < -6
+    assert abs(line_db - ridge_db) < 0.5
+
+
+def validation_nmse(scenario, method):
+    block = load_predictor(scenario, method, "cpu")
+    with torch.inference_mode():
+        return float(torch.stack([
+            normalized_error(block.predict(batch.history, batch.future.time_s, batch.future.frequency_hz).h,
+                             batch.future.h)
+            for batch, validation in training_batches(scenario) if validation]).mean())
+
+
+def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, train):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    threads = torch.get_num_threads()
+    first = train(toy({"methods.line.predictor.dropout": 0.1}))
+    assert torch.equal(torch.rand(2), expected)
+    assert torch.get_num_threads() == threads
+    assert weights(train(toy({"methods.line.predictor.dropout": 0.1}, "again"))) == weights(first)
+    for field in ("seed", "weights_seed"):
+        assert weights(train(toy({"methods.line.predictor.dropout": 0.1, f"training.{field}": 1}))) != weights(first)
+
+
+def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about):
+    scenario = toy()
+    folder = train(scenario)
+    assert prepare(scenario, "cpu", Console(quiet=True)) == [f"line: loaded from {folder}"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "about.json", "logs", "weights.safetensors"]
+    assert validation_nmse(scenario, scenario.methods[0]) == pytest.approx(about(folder)["validation_nmse"], rel=1e-5)
+
+
+def test_permuting_and_splitting_a_batch_changes_nothing_in_evaluation(toy, train):
+    from linksim.training.batches import selected
+
+    scenario = toy({"methods.line.predictor.dropout": 0.5})
+    train(scenario)
+    block = load_predictor(scenario, scenario.methods[0], "cpu")
+    batch, _ = next(training_batches(scenario))
+    order = torch.randperm(25)
+    errors = block.validation_errors(batch)
+    torch.testing.assert_close(block.validation_errors(selected(batch, order)), errors[order])
+    torch.testing.assert_close(block.validation_errors(selected(batch, slice(3, 4))), errors[3:4])
+
+
+def test_training_stops_when_validation_gets_no_better(toy, train, about):
+    # steps so large that the first epochs are the best
+    folder = train(toy({"training.num_epochs": 40, "training.patience": 2, "training.learning_rate": 2.0,
+                        "training.schedule": "constant"}))
+    record = about(folder)["record"]
+    assert record["epochs"] == record["best_epoch"] + 2 < 40
+
+
+def test_the_budget_shortens_the_schedule_and_ends_the_training(toy, train, about):
+    began = time.monotonic()
+    folder = train(toy({"methods.line.predictor.trouble": "slow", "training.num_epochs": 1000,
+                        "training.max_minutes": 0.03}))
+    record = about(folder)["record"]
+    assert record["epochs_planned"] < 100
+    assert 0 < record["seconds"] < 4
+    assert time.monotonic() - began < 20
+
+
+def test_validation_of_each_condition_is_logged(toy, train):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train(toy({"sweep": {"channel.speed_kmh": [10, 60]}, "training.num_epochs": 3}))
+    events = EventAccumulator(str(folder / "logs")).Reload()
+    for tag in ("training_loss", "validation_nmse_db", "validation_nmse_db/speed_kmh 10.0",
+                "validation_nmse_db/speed_kmh 60.0"):
+        assert events.Scalars(tag)
+    assert len(events.Scalars("validation_nmse_db")) == 3
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_best_weights(toy, train, about, tmp_path):
+    scenario = toy({"methods.line.predictor.trouble": "nan", "methods.line.training.learning_rate": 1e-3})
+    with pytest.raises(NumericalError, match=r"method 'line': the training loss is not finite in epoch 3, step \d+ "
+                                             r"of 10; the best so far \(epoch 2, .* dB\) is kept in ") as error:
+        train(scenario)
+    kept = str(error.value).partition("kept in ")[2].partition(";")[0]
+    assert about(tmp_path / kept)["validation_nmse"] < 1
+    by_hand = toy({"methods.line.predictor": {"type": "line", "trouble": "nan", "checkpoint": kept}})
+    assert load_predictor(by_hand, by_hand.methods[0], "cpu").over_time.weight.isfinite().all()
+
+
+def test_too_little_memory_says_which_batch_to_try(toy, train):
+    with pytest.raises(LinksimError, match=r"method 'line': 20 drops per step do not fit the memory of cpu: try "
+                                           r"training\.batch_drops=10"):
+        train(toy({"methods.line.predictor.trouble": "memory"}))
+
+
+def test_fewer_drops_than_a_step_takes_are_refused_before_anything_is_written(toy, tmp_path):
+    scenario = toy({"training.fraction": 0.05})
+    with pytest.raises(ScenarioError, match=r"method 'line': training\.batch_drops: 20 drops per step, but there are "
+                                            r"10 training drops, of which training\.fraction 0\.05 .* use at most 10"):
+        run(scenario, output=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_trains_a_checkpoint_at_a_time(toy, train):
+    folder = train(toy())
+    (folder / "weights.safetensors").unlink()
+    with filelock.FileLock(folder / ".lock"), pytest.raises(StoreError, match="another process is training this"):
+        train(toy())
+
+
+def test_a_damaged_state_is_named(toy, train):
+    folder = train(toy())
+    (folder / "weights.safetensors").unlink()
+    (folder / "resume").mkdir()
+    (folder / "resume" / "state.ckpt").write_bytes(b"not a state")
+    with pytest.raises(StoreError, match=r"resume/state\.ckpt: damaged or of another version .* to train anew"):
+        train(toy())
+
+
+def test_the_rate_rises_and_falls():
+    rates = [rate_at(step, 100, "cosine", 0.1) for step in range(101)]
+    assert rates[0] == 0.1
+    assert rates[9] == rates[10] == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == 0
+    assert rate_at(7, 100, "constant", 0.1) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_share_every_step(toy, train, about):
+    one, two = (train(toy({"training.devices": devices, "training.num_epochs": 30}, f"{devices}"))
+                for devices in (1, 2))
+    assert one.name == two.name
+    assert weights(one) != weights(two)
+    assert about(two)["record"]["steps"] == about(one)["record"]["steps"]
+    assert about(two)["validation_nmse"] == pytest.approx(about(one)["validation_nmse"], rel=0.1)
+    with pytest.raises(LinksimError, match=r"method 'line': 20 drops per step do not fit the memory"):
+        train(toy({"methods.line.predictor.trouble": "memory", "training.devices": 2}))
+
+
+# --- killed and resumed -----------------------------------------------------------------------------------------
+
+KEEPING = """
+import sys
+from linksim.training import callbacks
+callbacks.SAVE_EPOCHS_EVERY_S, callbacks.SAVE_STEPS_EVERY_S = 0, float(sys.argv.pop(1))
+from linksim.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+DISTURBED = {"methods.line.predictor": {"type": "line", "trouble": "slow", "dropout": 0.1},
+             "sweep": {"channel.speed_kmh": [10, 60]}, "training.num_drops": 500, "training.num_epochs": 4}
+
+
+@pytest.fixture
+def started(toy, tmp_path):
+    """`linksim train` of the disturbed scenario in a process of its own, which keeps its state at every epoch's end and
+    after so many seconds; and the state's path, written twice at least."""
+    def started(every_s, name):
+        scenario = tmp_path / "killed.yaml"
+        scenario.write_text(toy(DISTURBED, "killed").model_dump_json(exclude_none=True, exclude_defaults=True))
+        process = subprocess.Popen(
+            [sys.executable, "-c", KEEPING, str(every_s), "train", str(scenario)], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        state = tmp_path / "killed" / name / "resume" / "state.ckpt"
+        wait_for(process, state.is_file)
+        first = state.stat().st_mtime_ns
+        wait_for(process, lambda: state.stat().st_mtime_ns > first)
+        return process, state
+
+    return started
+
+
+def wait_for(process, ready):
+    for _ in range(2400):
+        if ready():
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError("nothing was kept")
+
+
+def goes_on_to_the_same(expected, state, toy, capsys):
+    """Resume in this process, and compare."""
+    done = torch.load(state, weights_only=True)["global_step"]
+    assert 0 < done < 80
+    prepare(toy(DISTURBED, "killed"), "cpu", Console(width=200))
+    assert "training line goes on from" in capsys.readouterr().out
+    assert weights(state.parents[1]) == expected
+    assert not state.parent.exists()
+    return done
+
+
+def test_a_killed_training_goes_on_to_the_very_weights_it_would_have_had(toy, train, started, capsys):
+    folder = train(toy(DISTURBED, "whole"))
+    process, state = started(0, folder.name)
+    while torch.load(state, weights_only=True)["global_step"] % 20 < 2:  # not at the end of an epoch
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert goes_on_to_the_same(weights(folder), state, toy, capsys) % 20
+
+
+@pytest.mark.slow
+def test_so_does_one_that_was_interrupted_within_an_epoch(toy, train, started, capsys):
+    folder = train(toy(DISTURBED, "whole"))
+    process, state = started(1000, folder.name)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "interrupted: run the same command to go on\n")
+    assert goes_on_to_the_same(weights(folder), state, toy, capsys) % 20 == 0

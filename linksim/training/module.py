@@ -37,8 +37,12 @@ class BlockModule(LightningModule):
         self.num_steps = num_steps
         self.condition_names = conditions
         self.nmse: float | None = None
-        self.register_buffer("_sums", torch.zeros(len(conditions), 2, dtype=torch.float64), persistent=False)
-        self.register_buffer("_first_bad_step", torch.tensor(-1), persistent=False)
+        # no buffers: processes that share a training would be given the first one's
+        self._sums = torch.zeros(len(conditions), 2, dtype=torch.float64)
+        self._first_bad_step = torch.tensor(-1)
+
+    def on_fit_start(self) -> None:
+        self._sums, self._first_bad_step = (tensor.to(self.device) for tensor in (self._sums, self._first_bad_step))
 
     def training_step(self, minibatch: Minibatch) -> torch.Tensor:
         self._seed_step()
@@ -72,6 +76,9 @@ class BlockModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._sums.zero_()
+        if self.trainer.world_size > 1:  # what is validated is what will be kept: the first process's
+            for buffer in self.block.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def validation_step(self, item: ValidationBatch) -> None:
         errors = self.block.validation_errors(item.batch).double()

@@ -177,8 +177,9 @@ def _trainer(task: Task, num_epochs: int, num_steps: int, callbacks: list[Any]) 
         accelerator="cpu" if kind == "cpu" else "gpu",
         devices=training.devices if kind == "cpu" or several else [int(number or 0)],
         num_nodes=training.num_nodes,
-        # a block may have parameters that a loss does not reach, such as a language model's last layers
-        strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
+        # A block may have parameters that a loss does not reach, such as a language model's last layers. Buffers would
+        # be exchanged in validation, too, of which processes may have different shares.
+        strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if several else "auto",
         precision="32-true" if training.precision == 32 else training.precision,
         max_epochs=num_epochs, gradient_clip_val=training.gradient_clip or None,
         callbacks=callbacks, logger=TensorBoardLogger(task.folder, name="", version="logs", default_hp_metric=False),

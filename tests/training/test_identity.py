@@ -51,6 +51,28 @@ def test_a_method_is_trained_on_the_channels_it_names_and_tested_on_the_scenario
     assert len({predictor_key(method) for method in scenario.methods}) == 2
 
 
+def test_files_of_the_training_drops_train_the_same_and_the_model_may_train_what_files_test(toy, train, tmp_path):
+    from linksim.experiment.dataset import Export, write_dataset
+
+    model = toy(QUICK)
+    for file, export in (("test.h5", Export(200)), ("training.h5", Export(250, "training"))):
+        write_dataset(model, tmp_path / file, export, "cpu", Console(quiet=True))
+    folder = train(model)
+
+    def from_files(changes=None, **paths):
+        files = {key: str(tmp_path / path) for key, path in paths.items()}
+        return toy({**QUICK, "channel": {"source": "files", "files": files}, **(changes or {})})
+
+    both = train(from_files(path="test.h5", training_path="training.h5"))
+    assert both != folder
+    assert (both / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+    assert train(from_files({"training.channel": {"source": "model"}}, path="test.h5")) == folder
+    with pytest.raises(ScenarioError, match="names no training drops"):
+        from_files(path="test.h5")
+    with pytest.raises(ScenarioError, match=r"training\.fresh_drops: a training file has no other drops"):
+        from_files({"training.fresh_drops": True}, path="test.h5", training_path="training.h5")
+
+
 def test_a_swept_training_trains_each_value(toy, tmp_path):
     from linksim.experiment.run import run
 

@@ -226,3 +226,18 @@ def test_run_takes_a_checkpoint_by_hand(command, file, tmp_path):
     assert "did you mean 'line'?" in outcome.line
     assert command("run", file(TWO), "--checkpoint", folder).line.endswith(
         f"2 methods are trained: write METHOD={folder}, METHOD one of ridge, line")
+
+
+def test_the_scenario_of_the_manual_is_valid():
+    import re
+
+    import yaml
+
+    from linksim.scenario.load import scenario_from_dict
+    from linksim.training.conditions import methods_to_train
+
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    scenario = scenario_from_dict(yaml.safe_load(example))
+    assert [method.name for method in methods_to_train(scenario)] == ["GRU", "GRU zero-shot", "GRU few-shot"]
+    assert len({name(scenario, place) for place in (2, 3, 4)}) == 3

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from linksim.blocks.backbone.architectures import ARCHITECTURES, SIZES, empty_body
 from linksim.blocks.backbone.choice import BackboneChoice
 from linksim.blocks.backbone.files import read_configuration, read_model
-from linksim.blocks.backbone.packaged import packaged_layers, packaged_words
+from linksim.blocks.backbone.packaged import packaged_model
 from linksim.blocks.backbone.random_weights import random_words, randomize
 from linksim.errors import ScenarioError
 
@@ -26,8 +26,9 @@ def load(choice: BackboneChoice) -> tuple[torch.Tensor, PreTrainedModel]:
         words, body = random_words(config, choice.seed), empty_body(config)
         randomize(body, choice.seed)
     elif choice.name == "smollm2":
-        words, body = packaged_words(), empty_body(config)
-        body.load_state_dict(packaged_layers(config.num_hidden_layers), assign=True)
+        words, state = packaged_model(config.num_hidden_layers)
+        body = empty_body(config)
+        body.load_state_dict(state, assign=True)
     else:
         body = read_model(choice.name, config)
         words = body.get_input_embeddings().weight.detach()

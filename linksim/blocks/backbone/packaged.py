@@ -33,28 +33,23 @@ _LAYER = {
 _NUM_HEADS = {"attn_q": 9, "attn_k": 3}
 
 
-def packaged_words() -> torch.Tensor:
-    """Word embeddings, ``[49152, 576]``, float32.
+def packaged_model(num_layers: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Word embeddings, ``[49152, 576]``, and parameters of the first layers and of the final normalisation.
 
+    :returns: all float32; parameters by transformers' names.
     :raises LinksimError: the wheel is missing or another one.
     """
-    return cached_tensors(f"{_FOLDER}/words.safetensors",
-                          lambda: {"words": _dequantized(open_packaged(), "token_embd")})["words"]
+    reader = functools.cache(open_packaged)  # takes 4 s: once, and only if something is not kept yet
 
+    def kept(part: str, names: dict[str, str]) -> dict[str, torch.Tensor]:
+        return cached_tensors(f"{_FOLDER}/{part}.safetensors", lambda: {
+            ours: _dequantized(reader(), theirs) for theirs, ours in names.items()})
 
-def packaged_layers(num_layers: int) -> dict[str, torch.Tensor]:
-    """Parameters of the first layers and of the final normalisation by transformers' names, float32.
-
-    :raises LinksimError: the wheel is missing or another one.
-    """
-    reader = functools.cache(open_packaged)  # 4 s, so only if something is not kept yet, and once
-    state = dict(cached_tensors(f"{_FOLDER}/final_norm.safetensors",
-                                lambda: {"norm.weight": _dequantized(reader(), "output_norm")}))
+    state = dict(kept("final_norm", {"output_norm": "norm.weight"}))
     for index in range(num_layers):
-        state |= cached_tensors(f"{_FOLDER}/layer_{index:02}.safetensors", lambda i=index: {
-            f"layers.{i}.{ours}.weight": _dequantized(reader(), f"blk.{i}.{theirs}")
-            for theirs, ours in _LAYER.items()})
-    return state
+        state |= kept(f"layer_{index:02}", {f"blk.{index}.{theirs}": f"layers.{index}.{ours}.weight"
+                                            for theirs, ours in _LAYER.items()})
+    return kept("words", {"token_embd": "words"})["words"], state
 
 
 def open_packaged() -> GGUFReader:

@@ -19,12 +19,13 @@ from linksim.types import (
 
 PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {
-        "num_epochs": 40, "batch_drops": 16, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "cosine",
-        "warmup": 0.05, "gradient_clip": 1.0, "patience": 10, "precision": 32, "max_minutes": 0.0,
+        "num_epochs": 40, "batch_drops": 16, "antenna_pairs": 2, "learning_rate": 1e-3, "weight_decay": 0.0,
+        "schedule": "cosine", "warmup": 0.05, "gradient_clip": 1.0, "patience": 10, "precision": 32, "max_minutes": 0.0,
     },
     "gpu": {
-        "num_epochs": 200, "batch_drops": 64, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "cosine",
-        "warmup": 0.05, "gradient_clip": 1.0, "patience": 20, "precision": "bf16-mixed", "max_minutes": 0.0,
+        "num_epochs": 200, "batch_drops": 64, "antenna_pairs": 0, "learning_rate": 1e-3, "weight_decay": 0.0,
+        "schedule": "cosine", "warmup": 0.05, "gradient_clip": 1.0, "patience": 20, "precision": "bf16-mixed",
+        "max_minutes": 0.0,
     },
 }
 """What a preset fills in where the file says nothing. Checkpoints are named by the values, not by the preset."""
@@ -71,6 +72,10 @@ class Training(Section):
     batch_drops: PositiveInt | None = Field(
         None, description="Drops per optimiser step over all devices together, at the most (16; 64). The antennas of a "
         "drop stay together: 16 drops of 32 antenna pairs are 512 sequences."
+    )
+    antenna_pairs: NonNegativeInt | None = Field(
+        None, description="Antenna pairs of each user, drawn at random in every step, that blocks which see each pair "
+        "by itself learn from, 0: all (2; 0). Validation takes as many, the same ones always."
     )
     learning_rate: PositiveFloat | None = Field(None, description="Largest learning rate of AdamW (0.001).")
     weight_decay: NonNegativeFloat | None = Field(None, description="Weight decay of AdamW (0).")

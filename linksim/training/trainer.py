@@ -115,6 +115,7 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
     state = task.folder / "resume" / "state.ckpt"
     with _quiet(), _own_random_numbers(device), _threads(task.scenario, device), _memory(task):
         block.to(device).train()
+        block.antenna_pairs = training.antenna_pairs
         num_epochs = _num_epochs(task, block, minibatches, console, rank)
         module = BlockModule(block, task.name, training, num_epochs * plan.num_steps,
                              condition_names(drops.conditions))

@@ -24,8 +24,8 @@ from typing import Literal
 import torch
 
 from linksim.blocks.backbone import Backbone, BackboneChoice, build_backbone
-from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, to_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
+from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
+from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.registry import register
 from linksim.types import NonNegativeFloat, PositiveInt
 
@@ -163,8 +163,7 @@ class CsiAlmPredictor(SequencePredictor):
         return CsiAlmNetwork(shape, build_backbone(self.choice), **self.sizes)
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        x, scale = to_sequences(batch.history)
-        parts = [self.network.with_alignment(part) for part in x.split(self.sequences_at_once)]
+        taken = taken_sequences(batch, self.antenna_pairs)
+        parts = [self.network.with_alignment(part) for part in taken.x.split(self.sequences_at_once)]
         y, cosine = (torch.cat(values) for values in zip(*parts, strict=True))
-        predicted = from_sequences(y, scale, batch.history, batch.future.time_s, batch.future.frequency_hz)
-        return normalized_error(predicted.h, batch.future.h) - self.alignment_weight * cosine.mean()  # (29)
+        return taken.errors(y).mean() - self.alignment_weight * cosine.mean()  # (29)

@@ -16,8 +16,8 @@ import torch
 
 from linksim.blocks.prediction.attention_relations import relation_loss
 from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
-from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, to_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
+from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
+from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.registry import register
 from linksim.types import NonNegativeFloat, PositiveInt
 
@@ -110,13 +110,12 @@ class CsiAlmLightPredictor(SequencePredictor):
         self._teacher = [teacher.eval().requires_grad_(False)]
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        x, scale = to_sequences(batch.history)
-        y, attended = self.network.with_attention(x)
-        predicted = from_sequences(y, scale, batch.history, batch.future.time_s, batch.future.frequency_hz)
-        loss = normalized_error(predicted.h, batch.future.h)
+        taken = taken_sequences(batch, self.antenna_pairs)
+        y, attended = self.network.with_attention(taken.x)
+        loss = taken.errors(y).mean()
         if self._teacher:
             network = self._teacher[0].network
             with torch.no_grad():
-                taught = network.backbone.forward_with_attention(network.tokens(x)[0])[1]
+                taught = network.backbone.forward_with_attention(network.tokens(taken.x)[0])[1]
             loss = loss + self.distillation_weight * relation_loss(taught, attended, self.num_relation_heads)  # (32)
         return loss

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 
-from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape
+from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch
 from linksim.csi import Csi
 
 
@@ -41,8 +42,64 @@ class SequencePredictor(LearnedPredictor):
                              f"{self._trained_for[1]} subcarriers, but is given {history.h.shape[4]} of "
                              f"{history.h.shape[5]}")
         x, scale = to_sequences(history)
-        y = torch.cat([self.network(part) for part in x.split(self.sequences_at_once)])
-        return from_sequences(y, scale, history, time_s, frequency_hz)
+        return from_sequences(self._through(x), scale, history, time_s, frequency_hz)
+
+    def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
+        """The NMSE; of ``antenna_pairs`` of each user drawn at random from torch's generator, if not of all."""
+        taken = taken_sequences(batch, self.antenna_pairs)
+        return taken.errors(self._through(taken.x)).mean()
+
+    def validation_errors(self, batch: TrainingBatch) -> torch.Tensor:
+        """As every learned predictor; of ``antenna_pairs`` of each user, evenly spaced, if not of all."""
+        taken = taken_sequences(batch, self.antenna_pairs, at_random=False)
+        return taken.errors(self._through(taken.x)).mean(-1)
+
+    def _through(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.network(part) for part in x.split(self.sequences_at_once)])
+
+
+@dataclass(frozen=True)
+class TakenSequences:
+    """Sequences of some antenna pairs of every user, and what measures the error of predicting them.
+
+    :param x: ``[batch * user * pair, num_history, 2 * subcarrier]``, normalised.
+    :param future: ``[batch, user, pair, num_future, 2 * target subcarrier]``, real parts first, as it is.
+    :param scale: ``[batch, user, 1, 1, 1]``, which takes predictions back to the size of ``future``.
+    :param power: ``[batch, user]``, squared norm of the future of all pairs, times the share of pairs taken.
+    """
+
+    x: torch.Tensor
+    future: torch.Tensor
+    scale: torch.Tensor
+    power: torch.Tensor
+
+    def errors(self, y: torch.Tensor) -> torch.Tensor:
+        """NMSE of predicted sequences, ``[batch, user]``; its mean over draws of the pairs is that of all pairs."""
+        error = y.float().view_as(self.future) * self.scale - self.future
+        return error.square().sum((2, 3, 4)) / self.power.clamp_min(torch.finfo(self.power.dtype).tiny)
+
+
+def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = True) -> TakenSequences:
+    """Sequences of ``antenna_pairs`` of every user, drawn anew for each without repetition; of all pairs if zero.
+
+    The scale is that of `to_sequences`, from all antenna pairs of the user's history.
+
+    :param at_random: with torch's generator of the CPU; else evenly spaced.
+    """
+    history, future = batch.history.h, batch.future.h
+    x, scale = to_sequences(batch.history)
+    x = x.unflatten(0, (*history.shape[:2], -1))
+    target = torch.cat([future.real, future.imag], -1).flatten(2, 3)
+    power = target.square().sum((2, 3, 4))
+    pairs = x.shape[2]
+    if 0 < antenna_pairs < pairs:
+        if at_random:
+            index = torch.rand(x.shape[:3]).argsort(-1)[..., :antenna_pairs].to(x.device)
+        else:
+            index = (torch.arange(antenna_pairs, device=x.device) * pairs // antenna_pairs).expand(*x.shape[:2], -1)
+        x, target = (values.take_along_dim(index[..., None, None], 2) for values in (x, target))
+        power = power * (antenna_pairs / pairs)
+    return TakenSequences(x.flatten(0, 2), target, scale[:, :, 0], power)
 
 
 def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:

@@ -56,6 +56,9 @@ class LearnedPredictor(TrainedPredictor):
     device.
     """
 
+    antenna_pairs: int = 0
+    """``training.antenna_pairs``, set by the trainer: for blocks that see each antenna pair by itself."""
+
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
         """What is minimised on a batch: by default the NMSE, mean over users of the per-user ratio."""
         predicted = self.predict(batch.history, batch.future.time_s, batch.future.frequency_hz)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from linksim.blocks.prediction.sequences import from_sequences, to_sequences
+from linksim.blocks.prediction.sequences import from_sequences, taken_sequences, to_sequences
+from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_errors
+from linksim.registry import create
 
 
 def test_there_and_back_is_the_channel(few_paths, split):
@@ -29,3 +31,64 @@ def test_sequences_of_another_horizon_are_refused(few_paths, split):
     x, scale = to_sequences(history)
     with pytest.raises(ValueError, match="made for 16 steps of 12 subcarriers, but 4 steps of 12 are asked for"):
         from_sequences(x, scale, history, future.time_s, future.frequency_hz)
+
+
+def test_all_pairs_taken_have_the_errors_of_whole_users(few_paths, split):
+    history, future = split(few_paths(), 0.016, seed=1)
+    taken = taken_sequences(TrainingBatch(history, future, future), 0)
+    x, scale = to_sequences(history)
+    assert torch.equal(taken.x, x)
+    y = torch.randn(len(x), 4, 24, generator=torch.Generator().manual_seed(0))
+    predicted = from_sequences(y, scale, history, future.time_s, future.frequency_hz)
+    torch.testing.assert_close(taken.errors(y), normalized_errors(predicted.h, future.h))
+
+
+def test_some_pairs_are_drawn_anew_for_every_user_and_their_error_is_right_on_average(few_paths, split):
+    history, future = split(few_paths(), 0.016, seed=1)
+    batch = TrainingBatch(history, future, future)
+    x = to_sequences(history)[0].unflatten(0, (3, 2, 8))
+    torch.manual_seed(0)
+    errors = torch.zeros(3, 2)
+    seen = set()
+    for _ in range(400):
+        taken = taken_sequences(batch, 2)
+        places = (taken.x.view(3, 2, 2, 1, 16, 24) == x[:, :, None]).all((-2, -1)).nonzero()[:, 3].view(3, 2, 2)
+        assert (places[..., 0] != places[..., 1]).all()
+        seen |= set(places.flatten().tolist())
+        errors += taken.errors(torch.zeros(12, 4, 24)) / 400
+    assert seen == set(range(8))
+    torch.testing.assert_close(errors, torch.ones(3, 2), atol=0.05, rtol=0)
+
+
+def test_the_seed_decides_which_pairs_train_and_validation_has_the_same_ones_always(few_paths, split):
+    history, future = split(few_paths(), 0.016, seed=1)
+    batch = TrainingBatch(history, future, future)
+
+    def drawn(at_random):
+        torch.manual_seed(5)
+        found = [taken_sequences(batch, 2, at_random).x for _ in range(2)]
+        torch.manual_seed(5)
+        assert torch.equal(taken_sequences(batch, 2, at_random).x, found[0])
+        return torch.equal(*found)
+
+    assert not drawn(at_random=True)
+    assert drawn(at_random=False)
+
+
+@pytest.mark.parametrize("name", ["gru", "csi_alm_light"])
+def test_a_block_learns_from_as_many_pairs_as_the_trainer_says(name, few_paths, split):
+    history, future = split(few_paths(batch=2), 0.016, seed=1)
+    batch = TrainingBatch(history, future, future)
+    predictor = create("predictor", name)
+    predictor.prepare(ProblemShape(16, 4, 12, 0.1))
+    sizes = []
+    embedding = predictor.network.encoder if name == "gru" else predictor.network.embedding
+    embedding.register_forward_hook(lambda layer, inputs, output: sizes.append(len(inputs[0])))
+    for pairs, expected in ((0, 32), (3, 12)):
+        predictor.antenna_pairs = pairs
+        sizes.clear()
+        assert predictor.training_loss(batch).isfinite()
+        assert sizes[0] == expected
+        sizes.clear()
+        assert predictor.validation_errors(batch).shape == (2,)
+        assert sizes[0] == expected

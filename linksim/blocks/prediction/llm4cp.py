@@ -112,7 +112,8 @@ class Llm4cpNetwork(torch.nn.Module):
         by_delay = torch.view_as_real(delays).movedim(-1, 1)
         picture = self.frequency_branch(by_frequency) + self.delay_branch(by_delay)
         tokens = self.embedding(picture.transpose(1, 2).flatten(-2))
-        hidden = self.backbone(self.mix_times(tokens.mT).mT)
+        # contiguous, as all after it then is: matrix products of transposed tokens take several times as long
+        hidden = self.backbone(self.mix_times(tokens.mT).mT.contiguous())
         return self.output_times(self.output_features(hidden).mT).mT
 
 

@@ -12,7 +12,7 @@ from linksim.scenario.load import load_scenario, scenario_from_dict
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))
 
 
 def blocks(language):
@@ -69,7 +69,7 @@ def test_every_shipped_scenario_is_valid_and_says_what_it_shows(path):
     head = path.read_text(encoding="utf-8").partition("description:")[0]
     for word in ("# Shows", "# Time", "# Expect"):
         assert word in head, word
-    assert path.stem in README
+    assert (path.stem if path.parent.name == "scenarios" else f"scenarios/{path.parent.name}") in README
 
 
 def test_the_example_plugin_fits_on_a_page():

@@ -162,7 +162,7 @@ def test_a_name_from_a_file_name_is_fit_for_a_folder(scenario_file):
 
 
 def test_every_shipped_scenario_is_valid(command):
-    for path in sorted(Path(__file__).parents[2].glob("scenarios/*.yaml")):
+    for path in sorted(Path(__file__).parents[2].glob("scenarios/**/*.yaml")):
         outcome = command("validate", path)
         assert outcome.code == 0, outcome.err
         assert yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -105,8 +105,7 @@ class BlockModule(LightningModule):
         if not parameters:
             raise LinksimError(f"method {self.method_name!r}: its block has no parameter to train")
         training = self.training_choice
-        optimizer = torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay,
-                                      fused=True if self.device.type == "cpu" else None)  # None: as torch chooses
+        optimizer = torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, self.num_steps, training.schedule, training.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

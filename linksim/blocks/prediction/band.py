@@ -64,7 +64,7 @@ def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tenso
         size, dtype=covariance.dtype, device=covariance.device)
     for _ in range(_NUM_ITERATIONS):
         model = (profile.to(phases.dtype) @ phases.mT)[:, lag_index] + noise
-        inverse = torch.linalg.inv(model)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(model))
         observed = quadratic_form(inverse @ covariance @ inverse).clamp_min(0)
         expected = quadratic_form(inverse).clamp_min(torch.finfo(torch.float64).tiny)
         profile = profile * (observed / expected).sqrt()

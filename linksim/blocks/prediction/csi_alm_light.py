@@ -6,8 +6,9 @@
 
 Source: Li et al., "Bridging the Modality Gap ..." (see `csi_alm`), Section IV and eq. (32). Width 128, 3 layers and a
 soft prompt of 4 are the paper's; a feed-forward width of 160 makes its number of parameters. Open, and chosen here: 4
-attention heads, 16 relation heads, normalisation before each part of a layer, attention to all tokens, the
-projection's map of times (as in `csi_alm`), lambda_2 = 0.1.
+attention heads, 16 relation heads, normalisation before each part of a layer, attention to all tokens, sinusoidal
+positions in the embedding (without any, layers cannot tell the order of samples), the projection's map of times (as in
+`csi_alm`), lambda_2 = 0.1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from linksim.blocks.prediction.attention_relations import relation_loss
 from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
+from linksim.blocks.prediction.transformer import sinusoidal_positions
 from linksim.registry import register
 from linksim.types import NonNegativeFloat, PositiveInt
 
@@ -54,6 +56,7 @@ class CsiAlmLightNetwork(torch.nn.Module):
         super().__init__()
         features = 2 * shape.num_subcarriers
         self.embedding = torch.nn.Linear(features, width)
+        self.register_buffer("positions", sinusoidal_positions(shape.num_history, width), persistent=False)
         self.prompts = torch.nn.Parameter(0.02 * torch.randn(num_prompts, width))
         self.layers = torch.nn.ModuleList(Layer(width, feedforward_width, num_heads) for _ in range(num_layers))
         self.norm = torch.nn.LayerNorm(width)
@@ -62,7 +65,7 @@ class CsiAlmLightNetwork(torch.nn.Module):
 
     def with_attention(self, x: torch.Tensor) -> tuple[torch.Tensor, Attended]:
         """The prediction, and what the last layer's attention works on."""
-        tokens = torch.cat([self.prompts.expand(len(x), -1, -1), self.embedding(x)], 1)
+        tokens = torch.cat([self.prompts.expand(len(x), -1, -1), self.embedding(x) + self.positions], 1)
         for layer in self.layers:
             tokens, attended = layer(tokens)
         hidden = self.norm(tokens)[:, len(self.prompts):]
@@ -85,6 +88,8 @@ class CsiAlmLightPredictor(SequencePredictor):
     :param num_relation_heads: heads of the relations (22), (23) that a teacher passes on.
     :param distillation_weight: lambda_2 of the loss (32).
     """
+
+    version = 2  # 1 had no positions
 
     def __init__(self, width: PositiveInt = 128, feedforward_width: PositiveInt = 160, num_layers: PositiveInt = 3,
                  num_heads: PositiveInt = 4, num_prompts: PositiveInt = 4, num_relation_heads: PositiveInt = 16,

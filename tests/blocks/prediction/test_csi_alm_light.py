@@ -28,6 +28,16 @@ def test_no_batch_neighbours_and_every_parameter_learns():
     assert all(parameter.grad is not None for parameter in predictor.parameters())
 
 
+def test_layers_tell_the_order_of_samples():
+    """Of layers without positions a reversed history would be the reversed tokens."""
+    torch.manual_seed(0)
+    predictor = create("predictor", "csi_alm_light", {"width": 16, "num_relation_heads": 4})
+    predictor.prepare(ProblemShape(5, 2, 3, 0.1))
+    x = torch.randn(4, 5, 6)
+    forward, backward = (predictor.network.with_attention(history)[1][0] for history in (x, x.flip(1)))
+    assert not torch.allclose(forward[:, 4:], backward[:, 4:].flip(1), atol=0.01)
+
+
 def test_relations_are_distributions_and_equal_ones_cost_nothing():
     vectors = torch.randn(2, 5, 12)
     relations = log_relations(vectors, 3).exp()

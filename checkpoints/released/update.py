@@ -1,0 +1,67 @@
+"""Release what was learned by gradient descent for the shipped scenarios; drop what none of them uses any more.
+
+    uv run python checkpoints/released/update.py
+
+Weights are kept in half precision, which moves predictions by -60 dB or so; the blocks they are loaded into compute in
+single precision as always. Ridge is fitted anew in a minute and stays out.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from linksim.scenario.load import load_scenario
+from linksim.training.conditions import methods_to_train
+from linksim.training.identity import digest, identity, is_learned
+
+RELEASED = Path(__file__).parent
+ROOT = RELEASED.parents[1]
+LIMIT_MB = 60
+
+
+def used() -> list[str]:
+    """Names of the checkpoints that shipped scenarios use."""
+    found = {}
+    for path in sorted((ROOT / "scenarios").rglob("*.yaml")):
+        scenario = load_scenario(path)
+        for method in filter(is_learned, methods_to_train(scenario)):
+            about = identity(scenario, method)
+            found[f"{about['block']}-{digest(about)}"] = None
+    return list(found)
+
+
+def release(source: Path, target: Path) -> None:
+    """A checkpoint's weights and what it says of itself; neither logs nor the state of a training."""
+    state = safetensors.torch.load_file(source / "weights.safetensors")
+    state = {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in state.items()}
+    faults = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    if faults:
+        raise SystemExit(f"{source}: too large for half precision: {', '.join(faults)}")
+    target.mkdir(exist_ok=True)
+    shutil.copy(source / "about.json", target)
+    safetensors.torch.save_file(state, target / "weights.safetensors")
+
+
+def main() -> None:
+    names = used()
+    for name in names:
+        source, target = ROOT / "checkpoints" / name, RELEASED / name
+        if (source / "weights.safetensors").is_file() and not target.is_dir():
+            release(source, target)
+            print(f"released {name}")
+    for target in (path for path in RELEASED.iterdir() if path.is_dir() and path.name not in names):
+        shutil.rmtree(target)
+        print(f"dropped {target.name}: no scenario uses it")
+    held = [path for path in RELEASED.iterdir() if path.is_dir()]
+    size_mb = sum(file.stat().st_size for path in held for file in path.iterdir()) / 1e6
+    print(f"{len(held)} of {len(names)} checkpoints, {size_mb:.1f} of at most {LIMIT_MB} MB")
+    if size_mb > LIMIT_MB:
+        raise SystemExit("too large: release fewer")
+
+
+if __name__ == "__main__":
+    main()

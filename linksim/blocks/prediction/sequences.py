@@ -86,20 +86,19 @@ def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = 
 
     :param at_random: with torch's generator of the CPU; else evenly spaced.
     """
-    history, future = batch.history.h, batch.future.h
-    x, scale = to_sequences(batch.history)
-    x = x.unflatten(0, (*history.shape[:2], -1))
-    target = torch.cat([future.real, future.imag], -1).flatten(2, 3)
-    power = target.square().sum((2, 3, 4))
-    pairs = x.shape[2]
+    scale, history = history_scale(batch.history.h)[:, :, 0], batch.history.h.flatten(2, 3)
+    future = batch.future.h.flatten(2, 3)
+    power = torch.view_as_real(future).square().sum((2, 3, 4, 5))
+    pairs = history.shape[2]
     if 0 < antenna_pairs < pairs:
         if at_random:
-            index = torch.rand(x.shape[:3]).argsort(-1)[..., :antenna_pairs].to(x.device)
+            index = torch.rand(history.shape[:3]).argsort(-1)[..., :antenna_pairs].to(history.device)
         else:
-            index = (torch.arange(antenna_pairs, device=x.device) * pairs // antenna_pairs).expand(*x.shape[:2], -1)
-        x, target = (values.take_along_dim(index[..., None, None], 2) for values in (x, target))
+            index = (torch.arange(antenna_pairs, device=history.device) * pairs // antenna_pairs
+                     ).expand(*history.shape[:2], -1)
+        history, future = (h.take_along_dim(index[..., None, None], 2) for h in (history, future))
         power = power * (antenna_pairs / pairs)
-    return TakenSequences(x.flatten(0, 2), target, scale[:, :, 0], power)
+    return TakenSequences(_scaled(history, scale).flatten(0, 2), torch.cat([future.real, future.imag], -1), scale, power)
 
 
 def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,9 +112,19 @@ def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:
     :returns: ``[batch * user * ue_ant * bs_ant, time, 2 * subcarrier]``, real parts first; and the scale that
         `from_sequences` takes, ``[batch, user, 1, 1, 1, 1]``, zero for an empty history.
     """
-    scale = torch.view_as_real(history.h).square().sum(-1).mean((-4, -3, -2, -1), keepdim=True).sqrt()
-    x = history.h / torch.where(scale > 0, scale, 1.0)
-    return torch.cat([x.real, x.imag], -1).flatten(0, 3), scale
+    scale = history_scale(history.h)
+    return _scaled(history.h, scale).flatten(0, 3), scale
+
+
+def history_scale(h: torch.Tensor) -> torch.Tensor:
+    """Root mean square of each user's history: ``[batch, user, …]`` to ``[batch, user, 1, 1, 1, 1]``."""
+    return torch.view_as_real(h).square().sum(-1).mean((-4, -3, -2, -1), keepdim=True).sqrt()
+
+
+def _scaled(h: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Divided by the scale where there is one; real parts, then imaginary ones, along the subcarriers."""
+    x = h / torch.where(scale > 0, scale, 1.0)
+    return torch.cat([x.real, x.imag], -1)
 
 
 def from_sequences(y: torch.Tensor, scale: torch.Tensor, history: Csi, time_s: torch.Tensor,

@@ -98,7 +98,8 @@ def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = 
                      ).expand(*history.shape[:2], -1)
         history, future = (h.take_along_dim(index[..., None, None], 2) for h in (history, future))
         power = power * (antenna_pairs / pairs)
-    return TakenSequences(_scaled(history, scale).flatten(0, 2), torch.cat([future.real, future.imag], -1), scale, power)
+    target = torch.cat([future.real, future.imag], -1)
+    return TakenSequences(_scaled(history, scale).flatten(0, 2), target, scale, power)
 
 
 def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:

@@ -322,9 +322,9 @@ def _train(options: argparse.Namespace) -> int:
     from linksim.experiment.failure import named_blocks
     from linksim.training.checkpoint import check_trained, prepare
 
-    check_trained(scenario, device, options.method)
     try:
         with _terminated_as_interrupted(), named_blocks(scenario, "in training"):
+            check_trained(scenario, device, options.method)
             lines = prepare(scenario, device, Console(), options.method)
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on", file=sys.stderr)

@@ -68,7 +68,8 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     if trained_methods(scenario):
         from linksim.training.checkpoint import check_trained
 
-        check_trained(scenario, device)
+        with named_blocks(scenario, "in training"):
+            check_trained(scenario, device)
     with Store(folder, scenario_hash(scenario), fresh) as store:
         return _Session(scenario, store, device, console, scenario_text, report).go(workers, ray_address)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from linksim.errors import LinksimError
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.load import load_plugins
@@ -46,15 +47,22 @@ class UnitRunner:
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
 
-        :raises LinksimError: unusable CSI where the scenario asks to stop.
+        :raises LinksimError: unusable CSI where the scenario asks to stop; a GPU's memory is too small.
         :raises Exception: whatever a block raises, with a note about the block and its line.
         """
+        import torch
+
         from linksim.link.chain import simulate_chunk
 
         point = self.plan.channel_points[channel_point]
         seed = unit_seed(self.plan.scenario, point, chunk)
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
-            result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk)
+            try:
+                result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk)
+            except torch.OutOfMemoryError:
+                size = self.plan.scenario.run.chunk_size
+                fix = f"try run.chunk_size={size // 2}" if size > 1 else "use a larger GPU or run.device=cpu"
+                raise LinksimError(f"{size} drops at once do not fit the memory of {self.device}: {fix}") from None
         chunk_size = self.plan.scenario.run.chunk_size
         first_drop = chunk * chunk_size
         users = point.points[0][1].channel.num_users

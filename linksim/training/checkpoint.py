@@ -23,6 +23,7 @@ from linksim.blocks.prediction.trained import (
 from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import Training
+from linksim.seeding import stream_seed
 from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks, training_key
 from linksim.training.data import problem_shape, training_batches
 from linksim.training.folder import written_whole
@@ -67,20 +68,47 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
 def check_trained(scenario: Scenario, device: str, only: str | None = None) -> None:
     """Whether `prepare` can begin, as far as can be told before anything is drawn or written.
 
+    Every block is made here once, from its checkpoint where there is one: a language model that is missing, a damaged
+    file or a teacher that does not fit is found now, not when its turn comes after the others' trainings.
+
     :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
     """
     for method in _with_teachers(scenario, _picked(scenario, only)):
-        block, _ = block_of(method.predictor)
+        training = training_of(scenario, method)
         if given := checkpoint_of(method.predictor):
             _as_given(scenario, method, Path(given))
-        elif training_of(scenario, method).teacher and not hasattr(registry.block_class("predictor", block),
-                                                                   "learn_from"):
-            raise ScenarioError(f"method {method.name!r}: predictor {block!r} cannot be taught: leave training.teacher "
-                                "out")
         elif is_learned(method) and _found(scenario, identity(scenario, method)) is None:
             from linksim.training.trainer import check_task
 
-            check_task(scenario, method.name, training_of(scenario, method), device)
+            check_task(scenario, method.name, training, device)
+        try:
+            block = _as_it_is(scenario, method)
+            if training.teacher and not given:
+                if not hasattr(block, "learn_from"):
+                    raise ScenarioError(f"predictor {block.block_name!r} cannot be taught: leave training.teacher out")
+                block.learn_from(_as_it_is(scenario, method_named(scenario, training.teacher)))
+        except LinksimError as error:
+            raise type(error)(f"method {method.name!r}: {error}") from None
+
+
+def untrained(scenario: Scenario, method: Method) -> TrainedPredictor:
+    """A method's block before its training.
+
+    :raises LinksimError: options that contradict each other or the sizes, or a language model that is not to be had.
+    """
+    training = training_of(scenario, method)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(stream_seed(training.weights_seed, "weights"))
+        block = registry.create("predictor", *block_of(method.predictor))
+        block.prepare(problem_shape(scenario, training))
+    return block
+
+
+def _as_it_is(scenario: Scenario, method: Method) -> TrainedPredictor:
+    """A method's block from its checkpoint if there is one, else untrained; in evaluation mode."""
+    if checkpoint_of(method.predictor) or _found(scenario, identity(scenario, method)):
+        return load_predictor(scenario, method, "cpu")
+    return untrained(scenario, method).eval()
 
 
 def load_predictor(scenario: Scenario, method: Method | str | dict[str, Any], device: str) -> TrainedPredictor:
@@ -204,8 +232,7 @@ def _solve(scenario: Scenario, method: Method, folder: Path, device: str, consol
     drops = sum(chunk.num_drops for chunk in training_chunks(scenario, training))
     console.print(f"training {method.name} on {drops} drops: no matching checkpoint in "
                   f"{scenario.training.folder}; about {_estimate_s(scenario, training):.0f} s", highlight=False)
-    block = registry.create("predictor", *block_of(method.predictor))
-    block.prepare(problem_shape(scenario, training))
+    block = untrained(scenario, method)
     if not isinstance(block, ClosedFormPredictor):
         raise LinksimError(f"predictor {block.block_name!r} does not say how it is trained")
     for batch, validation in training_batches(scenario, device, training):

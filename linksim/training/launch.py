@@ -13,15 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
-from linksim import registry
 from linksim.errors import LinksimError
-from linksim.scenario.schema import Method, Scenario, block_of, training_of
-from linksim.seeding import stream_seed
-from linksim.training.checkpoint import load_predictor, write_checkpoint
-from linksim.training.data import problem_shape
+from linksim.scenario.schema import Method, Scenario, training_of
+from linksim.training.checkpoint import load_predictor, untrained, write_checkpoint
 from linksim.training.folder import held
 from linksim.training.identity import identity, method_named
 from linksim.training.trainer import Task, check_task, fit, own_device, rank_from_outside
@@ -53,10 +49,7 @@ def train(scenario: Scenario, method: Method, folder: Path, device: str, console
 def train_here(scenario: Scenario, method: Method, folder: Path, device: str, console: Console, rank: int) -> None:
     """This process's part; the first one writes the checkpoint."""
     training = training_of(scenario, method)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(stream_seed(training.weights_seed, "weights"))
-        block = registry.create("predictor", *block_of(method.predictor))
-        block.prepare(problem_shape(scenario, training))
+    block = untrained(scenario, method)
     if training.teacher:
         teacher = method_named(scenario, training.teacher)
         block.learn_from(load_predictor(scenario, teacher, own_device(device, training)))

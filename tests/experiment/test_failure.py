@@ -73,6 +73,13 @@ def test_finished_units_survive_a_blocks_exception(failing, command, tmp_path):
     assert json.loads((folder / "manifest.json").read_text())["status"] == "partial"
 
 
+def test_a_gpu_that_is_too_small_says_how_many_drops_to_try(failing, command, tmp_path):
+    outcome = command("run", failing("__import__('torch').OutOfMemoryError('CUDA out of memory')"),
+                      "--output", tmp_path / "out")
+    assert outcome.code == 2
+    assert outcome.line == "error: 2 drops at once do not fit the memory of cpu: try run.chunk_size=1"
+
+
 def test_python_callers_get_the_exception_itself(failing, tmp_path):
     with pytest.raises(ValueError, match="bad") as caught:
         run(load_scenario(failing()), output=tmp_path / "out", report=False)

@@ -1,5 +1,9 @@
 """Checkpoints: used when they match, never otherwise; training drops are not test drops."""
 
+import json
+import re
+
+import pytest
 import torch
 from rich.console import Console
 
@@ -87,3 +91,75 @@ def test_ridge_output_never_depends_on_batch_neighbours_and_scales_with_the_chan
     louder = replace(batch.history, h=3j * batch.history.h, noise_variance=9 * batch.history.noise_variance)
     torch.testing.assert_close(block.predict(louder, batch.future.time_s, batch.future.frequency_hz).h, 3j * whole,
                                rtol=1e-3, atol=1e-4)
+
+
+# --- what cannot be made is found before anything is drawn or written ---------------------------------------------
+
+@pytest.fixture
+def taught(scenario_file, tmp_path):
+    """A file with a small student of a small CSI-ALM, and a GRU whose training would come before theirs."""
+    for name, kind in (("model", "gpt2"), ("other", "bert")):
+        folder = tmp_path / name
+        folder.mkdir()
+        sizes = {"model_type": kind, "n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 11, "n_positions": 32}
+        (folder / "config.json").write_text(json.dumps(sizes))
+    teacher = {"type": "csi_alm", "backbone": str(tmp_path / "model"), "weights": "random", "num_layers": 1,
+               "num_words": 9, "num_anchors": 6, "num_heads": 4}
+    student = {"type": "csi_alm_light", "width": 16, "num_relation_heads": 4}
+    return scenario_file({"methods": [
+        {"name": "GRU", "predictor": {"type": "gru", "hidden_size": 4}},
+        {"name": "student", "predictor": student, "training": {"teacher": "ALM"}},
+        {"name": "ALM", "predictor": teacher},
+    ], "training": {"folder": str(tmp_path / "checkpoints"), "num_drops": 250, "num_epochs": 1, "batch_drops": 20}})
+
+
+@pytest.mark.parametrize(("change", "line"), [
+    ("ALM.predictor.backbone={tmp}/none", "'ALM': backbone '{tmp}/none': no such folder, .*; give a folder with"),
+    ("ALM.predictor.backbone={tmp}/other", "'ALM': backbone '{tmp}/other': a model of type 'bert'; linksim can use"),
+    ("ALM.predictor.weights=pretrained", "'ALM': backbone '{tmp}/model': no model.safetensors in {tmp}/model"),
+    ("ALM.predictor.num_layers=3", r"'ALM': .* option 'num_layers': it has 2 layers \(given 3\)"),
+    ("ALM.predictor.num_prompts=7", "'ALM': csi_alm: num_prompts 7 of num_anchors 6 out of num_words 9: at most"),
+    ("ALM.predictor.num_anchors=9", "'ALM': csi_alm: .* fewer anchors than words"),
+    ("ALM.predictor.num_words=16", "'ALM': principal words: 1 to 15 can be had"),
+    ("ALM.predictor.num_heads=3", "'ALM': csi_alm: the language model's width 16 is no multiple of num_heads 3"),
+    ("student.predictor.num_heads=3", "'student': csi_alm_light: width 16 is no multiple of num_heads 3"),
+    ("student.predictor.num_prompts=3", "'student': .* 3 prompts, but its teacher has 4; .*: set num_prompts"),
+    ("student.predictor.num_relation_heads=5", "'student': .* num_relation_heads 5 does not divide .*, 16 and 16"),
+    ("student.training.teacher=GRU", "'student': csi_alm_light learns from csi_alm alone .* is a gru"),
+    ("ALM.predictor.body=none", "'student': csi_alm_light: its teacher has body 'none', so no attention"),
+    ("student.predictor={{type: gru}}", "'student': predictor 'gru' cannot be taught: leave training.teacher out"),
+    ("GRU.training={{batch_drops: 300}}", "'GRU': training.batch_drops: 300 drops per step, but there are 200 training"
+                                         " drops: use at most 200"),
+], ids=lambda text: text.partition("=")[0] if "=" in text else "")
+@pytest.mark.parametrize("action", ["run", "train"])
+def test_what_cannot_be_made_is_one_line_before_anything_is_trained(action, change, line, taught, command, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    change, line = (text.format(tmp=tmp_path) for text in (change, line))
+    output = ["--output", tmp_path / "out"] if action == "run" else []
+    outcome = command(action, taught, "--set", f"methods.{change}", *output)
+    assert outcome.code == 2
+    assert re.match(f"error: method {line}", outcome.line)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_damaged_checkpoint_is_found_before_the_run_begins(taught, command, tmp_path):
+    assert command("train", taught, "--method", "GRU").code == 0
+    (weights,) = (tmp_path / "checkpoints").rglob("weights.safetensors")
+    weights.write_bytes(b"damaged")
+    outcome = command("run", taught, "--output", tmp_path / "out")
+    assert outcome.code == 2
+    assert re.match(r"error: method 'GRU': .*weights\.safetensors: damaged .*; delete the folder", outcome.line)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_of_another_configuration_names_the_fields_and_is_left_as_it_is(taught, command, tmp_path):
+    assert command("train", taught, "--method", "GRU").code == 0
+    (folder,) = (tmp_path / "checkpoints").iterdir()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    outcome = command("run", taught, "--checkpoint", f"GRU={folder}", "--set", "methods.GRU.predictor.hidden_size=5",
+                      "--set", "channel.num_history=6", "--output", tmp_path / "out")
+    assert outcome.code == 2
+    assert outcome.line == (f"error: method 'GRU': the checkpoint {folder} does not fit: options.hidden_size 4 there, "
+                            "5 here; shape.num_history 4 there, 6 here")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "out").exists()

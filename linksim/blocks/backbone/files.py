@@ -63,7 +63,7 @@ def _folder(name: str, files: list[str]) -> Path:
     on_hub = _ON_HUB.get(name, name)
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", on_hub):
         raise LinksimError(f"backbone {name!r}: no such folder, and no name on the Hugging Face hub (owner/model)"
-                           + ("" if "/" in name else f"; {suggestion(name, SIZES)}"))
+                           f"; {_INSTEAD if '/' in name else suggestion(name, SIZES)}")
     tried = f"backbone {name!r}: " + "no such folder, and " * (name not in _ON_HUB)
     try:
         return Path(huggingface_hub.snapshot_download(on_hub, allow_patterns=files))

@@ -26,6 +26,7 @@ import torch
 from linksim.blocks.backbone import Backbone, BackboneChoice, build_backbone
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
+from linksim.errors import ScenarioError
 from linksim.registry import register
 from linksim.types import NonNegativeFloat, PositiveInt
 
@@ -85,6 +86,9 @@ class CsiAlmNetwork(torch.nn.Module):
     def __init__(self, shape: ProblemShape, backbone: Backbone, patch_size: int, num_words: int, num_anchors: int,
                  num_prompts: int, num_heads: int) -> None:
         super().__init__()
+        if backbone.width % num_heads:
+            raise ScenarioError(f"csi_alm: the language model's width {backbone.width} is no multiple of num_heads "
+                                f"{num_heads}")
         features = 2 * shape.num_subcarriers
         self.padding = -shape.num_history % patch_size
         self.num_history, self.num_prompts, self.patch_size = shape.num_history, num_prompts, patch_size
@@ -153,6 +157,9 @@ class CsiAlmPredictor(SequencePredictor):
                  num_prompts: PositiveInt = 4, num_heads: PositiveInt = 8,
                  alignment_weight: NonNegativeFloat = 0.01) -> None:
         super().__init__()
+        if not num_prompts <= num_anchors < num_words:
+            raise ScenarioError(f"csi_alm: num_prompts {num_prompts} of num_anchors {num_anchors} out of num_words "
+                                f"{num_words}: at most as many prompts as anchors, and fewer anchors than words")
         self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
                                      body=body, words=words, lora_rank=lora_rank)
         self.sizes = {"patch_size": patch_size, "num_words": num_words, "num_anchors": num_anchors,

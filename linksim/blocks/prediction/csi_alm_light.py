@@ -20,6 +20,7 @@ from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.transformer import sinusoidal_positions
+from linksim.errors import ScenarioError
 from linksim.registry import register
 from linksim.types import NonNegativeFloat, PositiveInt
 
@@ -95,6 +96,8 @@ class CsiAlmLightPredictor(SequencePredictor):
                  num_heads: PositiveInt = 4, num_prompts: PositiveInt = 4, num_relation_heads: PositiveInt = 16,
                  distillation_weight: NonNegativeFloat = 0.1) -> None:
         super().__init__()
+        if width % num_heads:
+            raise ScenarioError(f"csi_alm_light: width {width} is no multiple of num_heads {num_heads}")
         self.sizes = {"width": width, "feedforward_width": feedforward_width, "num_layers": num_layers,
                       "num_heads": num_heads, "num_prompts": num_prompts}
         self.num_relation_heads = num_relation_heads
@@ -107,11 +110,21 @@ class CsiAlmLightPredictor(SequencePredictor):
     def learn_from(self, teacher: CsiAlmPredictor) -> None:
         """Train towards a trained teacher's attention relations as well; it is frozen.
 
-        :raises ValueError: teacher and student read different numbers of tokens.
+        :raises ScenarioError: a block whose attention relations a student of these options cannot have.
         """
-        if teacher.network.num_prompts != self.sizes["num_prompts"]:
-            raise ValueError(f"csi_alm_light: {self.sizes['num_prompts']} prompts, but its teacher has "
-                             f"{teacher.network.num_prompts}; attention relations need as many tokens")
+        if not isinstance(teacher, CsiAlmPredictor):
+            raise ScenarioError(f"csi_alm_light learns from csi_alm alone (training.teacher is a {teacher.block_name})")
+        network = teacher.network
+        if network.backbone.body is None:
+            raise ScenarioError("csi_alm_light: its teacher has body 'none', so no attention to learn from")
+        if network.num_prompts != self.sizes["num_prompts"]:
+            raise ScenarioError(f"csi_alm_light: {self.sizes['num_prompts']} prompts, but its teacher has "
+                                f"{network.num_prompts}; attention relations need as many tokens: set num_prompts")
+        for width in (self.sizes["width"], network.backbone.width):
+            if width % self.num_relation_heads:
+                raise ScenarioError(f"csi_alm_light: num_relation_heads {self.num_relation_heads} does not divide the "
+                                    f"widths of student and teacher, {self.sizes['width']} and "
+                                    f"{network.backbone.width}")
         self._teacher = [teacher.eval().requires_grad_(False)]
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:

@@ -64,7 +64,8 @@ def test_what_the_hub_s_cache_holds_is_used_offline(offline, tiny_folders, vecto
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("./models/gpt2", r"'./models/gpt2': no such folder, and no name on the Hugging Face hub \(owner/model\)"),
+    ("./models/gpt2", r"'./models/gpt2': no such folder, and no name on the Hugging Face hub \(owner/model\); "
+                      "give a folder with config.json and model.safetensors"),
     ("gpt3", "'gpt3': no such folder, .*; did you mean 'gpt2'?"),
     ("some/model", "'some/model': no such folder, and some/model is neither in the Hugging Face cache"),
 ])

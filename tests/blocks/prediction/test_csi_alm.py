@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.csi_alm import CrossModalAlignment, CrossSpatialAttention, CsiAlmNetwork
+from linksim.blocks.prediction.sequences import to_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.registry import create
 
@@ -47,6 +48,29 @@ def test_prompts_are_the_anchors_nearest_to_the_tokens():
     torch.testing.assert_close(cosine, best.values.mean(-1))
 
 
+def test_prompts_of_one_token_are_the_anchors_of_the_highest_cosine_in_order():
+    """Equation (20) as printed, where a history is one sample: every anchor looked at by itself."""
+    torch.manual_seed(0)
+    shape = ProblemShape(num_history=1, num_future=1, num_subcarriers=5, max_doppler_cycles=0.1)
+    model = CsiAlmNetwork(shape, Tiny(), patch_size=4, num_words=12, num_anchors=7, num_prompts=3, num_heads=4).eval()
+    with torch.no_grad():
+        tokens, cosine = model.tokens(torch.randn(4, 1, 10))
+        anchors = model.to_anchors(model.words.mT).mT
+    for prompts, text, mean in zip(tokens[:, :3], tokens[:, 3], cosine, strict=True):
+        scores = [float(text @ anchor / (text.norm() * anchor.norm())) for anchor in anchors]
+        order = sorted(range(7), key=lambda index: -scores[index])[:3]
+        torch.testing.assert_close(prompts, anchors[order])
+        assert float(mean) == pytest.approx(sum(scores[index] for index in order) / 3, abs=1e-5)  # (31)
+
+
+def test_anchors_are_learnt_mixtures_of_the_principal_words():
+    model = network()
+    anchors = model.to_anchors(model.words.mT).mT  # (19)
+    torch.testing.assert_close(anchors, model.to_anchors.weight @ model.words)
+    model.tokens(torch.randn(5, 6, 10))[0].square().sum().backward()
+    assert model.to_anchors.weight.grad.any()
+
+
 def test_a_prediction_has_the_targets_shape_and_no_batch_neighbours():
     model = network()
     x = torch.randn(5, 6, 10)
@@ -61,6 +85,48 @@ def test_a_history_that_does_not_fill_its_patches_is_filled_with_zeros():
     attention = CrossSpatialAttention(8, 4)
     assert attention(torch.randn(2, 10, 2, 4)).shape == (2, 10, 2, 4)
     assert network(patch_size=5)(torch.randn(2, 6, 10)).shape == (2, 3, 10)
+
+
+@pytest.mark.parametrize("num_history", [4, 5, 7, 8])
+def test_padding_is_zeros_at_the_end_that_reach_no_token(num_history):
+    """Rows attend over a history and its zeros; tokens are those of the history alone."""
+    torch.manual_seed(0)
+    shape = ProblemShape(num_history, 3, 5, 0.1)
+    model = CsiAlmNetwork(shape, Tiny(), patch_size=4, num_words=12, num_anchors=7, num_prompts=2, num_heads=4).eval()
+    x = torch.randn(2, num_history, 10)
+    rows = torch.zeros(2, 10, -(-num_history // 4) * 4)
+    rows[..., :num_history] = x.mT
+    attended = model.attend_rows(rows.unflatten(2, (-1, 4))).flatten(2)[..., :num_history]
+    expected = model.align(model.embedding(attended.mT), model.words)
+    torch.testing.assert_close(model.tokens(x)[0][:, 2:], expected)
+    assert expected.shape == (2, num_history, 16)
+
+
+def test_row_attention_weighs_feature_rows_with_weights_that_sum_to_one():
+    torch.manual_seed(0)
+    attention, y = CrossSpatialAttention(8, 4), torch.randn(3, 10, 2, 4)
+    order = torch.randperm(10)
+    torch.testing.assert_close(attention(y[:, order]), attention(y)[:, order])
+    same = y[:, :1].expand(-1, 10, -1, -1)  # equal rows, equal weights: what is added is their common value
+    torch.testing.assert_close(attention(same), same + attention.value(same))
+
+
+def test_alignment_is_the_paper_s_equations():
+    """(15) to (18) token by token: softmax over words, scale the root of their width."""
+    torch.manual_seed(0)
+    alignment = CrossModalAlignment(16, 4)
+    tokens, words = torch.randn(3, 6, 16), torch.randn(9, 16)
+    aligned = alignment(tokens, words)
+    time = alignment.self_attention(tokens, tokens, tokens)[0]
+    keys, values = words @ alignment.key.weight.T, words @ alignment.value.weight.T
+    for sequence in range(3):
+        for token in range(6):
+            query = alignment.query.weight @ time[sequence, token]
+            weights = torch.stack([(query @ key / 4).exp() for key in keys])
+            cross = (weights[:, None] * values).sum(0) / weights.sum()
+            gate = alignment.gate(torch.cat([cross, time[sequence, token]])).sigmoid()
+            expected = cross * gate + time[sequence, token] * (1 - gate)
+            torch.testing.assert_close(aligned[sequence, token], expected)
 
 
 def test_the_gate_mixes_words_and_time():
@@ -79,6 +145,15 @@ def test_the_gate_mixes_words_and_time():
         torch.testing.assert_close((values.mT @ solution).mT, mixed.flatten(0, 1), atol=1e-4, rtol=1e-3)
 
 
+def test_published_sizes_but_for_what_the_paper_leaves_unsaid():
+    predictor = create("predictor", "csi_alm", {"backbone": "gpt2", "weights": "random"})
+    predictor.prepare(ProblemShape(16, 4, 48, 0.1))
+    trained = sum(p.numel() for p in predictor.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in predictor.parameters() if not p.requires_grad)
+    assert trained == 5_613_720  # 11.8 M published
+    assert frozen == pytest.approx(93.8e6 - 11.8e6, rel=0.002)
+
+
 def test_the_loss_rewards_alignment(few_paths, split):
     history, future = split(few_paths(5, batch=2), 0.016, seed=1)
     history = history.with_h(history.h[..., :6, :], history.time_s[:6])
@@ -95,6 +170,46 @@ def test_the_loss_rewards_alignment(few_paths, split):
         assert cosine.shape == (1,)
     assert losses[1.0] < losses[0.0]
     losses[1.0].backward()
+    cosine = network().with_alignment(to_sequences(history)[0])[1]
+    torch.testing.assert_close(losses[1.0], losses[0.0] - cosine.mean())  # (29)
+
+
+@pytest.fixture
+def of_a_tiny_model(tiny_language_model):
+    """A whole predictor on a GPT-2 of width 16."""
+    torch.manual_seed(0)
+    options = {"backbone": tiny_language_model, "weights": "random", "num_layers": 2, "num_words": 9,
+               "num_anchors": 6, "num_heads": 4}
+    predictor = create("predictor", "csi_alm", options)
+    predictor.prepare(SHAPE)
+    return predictor
+
+
+def test_gradients_reach_low_rank_additions_and_no_frozen_weight(of_a_tiny_model):
+    additions = {name: p for name, p in of_a_tiny_model.named_parameters() if ".lora_" in name}
+    for name, parameter in additions.items():
+        if ".lora_B." in name:  # zero at first, and so is then the gradient of the other factor
+            torch.nn.init.normal_(parameter)
+    of_a_tiny_model.network(torch.randn(5, 6, 10)).square().sum().backward()
+    assert len(additions) == 4  # two factors for the map that makes queries, keys and values, in each of two layers
+    assert all(parameter.grad.any() for parameter in additions.values())
+    body = {name: p for name, p in of_a_tiny_model.named_parameters() if "backbone" in name and name not in additions}
+    assert body
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in body.values())
+    rest = {name: p for name, p in of_a_tiny_model.named_parameters() if "backbone" not in name}
+    assert all(parameter.grad is not None for parameter in rest.values())
+
+
+def test_a_checkpoint_holds_no_frozen_weight_and_restores_the_prediction(of_a_tiny_model, tiny_language_model):
+    state = of_a_tiny_model.saved_state()
+    assert [name for name in state if "backbone" in name and ".lora_" not in name] == []
+    assert "network.words" in state  # another machine may find another basis of nearly equal components
+    other = create("predictor", "csi_alm", {"backbone": tiny_language_model, "weights": "random", "num_layers": 2,
+                                            "num_words": 9, "num_anchors": 6, "num_heads": 4})
+    other.prepare(SHAPE)
+    other.load_state_dict(state, strict=False)
+    x = torch.randn(5, 6, 10)
+    assert torch.equal(other.eval().network(x), of_a_tiny_model.eval().network(x))
 
 
 @pytest.mark.slow

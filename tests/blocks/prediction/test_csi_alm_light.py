@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.attention_relations import log_relations, relation_loss
-from linksim.blocks.prediction.trained import ProblemShape
+from linksim.blocks.prediction.sequences import to_sequences
+from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.errors import ScenarioError
 from linksim.registry import create
 
@@ -47,12 +48,80 @@ def test_relations_are_distributions_and_equal_ones_cost_nothing():
     assert relation_loss(same, (torch.randn(2, 5, 6),) * 3, 3) > 0
 
 
+def test_the_divergence_is_the_teacher_s_from_the_student_s():
+    """KL(teacher || student) as torch has it, and not the other way round."""
+    torch.manual_seed(0)
+    teacher, student = (tuple(torch.randn(2, 5, width) for _ in range(3)) for width in (24, 16))
+    expected = sum(
+        torch.nn.functional.kl_div(log_relations(found, 4), log_relations(target, 4), log_target=True, reduction="none")
+        .sum(-1).mean() for target, found in zip(teacher, student, strict=True))
+    torch.testing.assert_close(relation_loss(teacher, student, 4), expected)
+    assert abs(float(relation_loss(student, teacher, 4) - expected)) > 1e-3
+
+
+def test_a_relation_is_of_queries_with_queries_keys_with_keys_and_values_with_values():
+    torch.manual_seed(0)
+    parts = tuple(torch.randn(2, 5, 16) for _ in range(3))
+    assert float(relation_loss(parts, parts[1:] + parts[:1], 4)) > 0.1
+    turned = tuple(part @ torch.linalg.qr(torch.randn(16, 16))[0] for part in parts)  # relations of one head stay
+    torch.testing.assert_close(relation_loss(parts, turned, 1), torch.tensor(0.0), atol=1e-4, rtol=0)
+
+
 def test_relations_of_one_head_are_the_attention_that_the_paper_names():
     """With as many relation heads as heads, Q-Q relations of equal queries and keys are the attention weights."""
     vectors = torch.randn(1, 4, 8)
     heads = vectors.unflatten(-1, (2, 4)).transpose(1, 2)
     weights = (heads @ heads.mT / 2).softmax(-1)
     torch.testing.assert_close(log_relations(vectors, 2).exp(), weights)
+
+
+@pytest.fixture
+def lesson(tiny_language_model, few_paths, split):
+    """A student, its teacher and a batch."""
+    history, future = split(few_paths(5, batch=2), 0.016, seed=1)
+    shape = ProblemShape(16, 4, 5, 0.1)
+    torch.manual_seed(0)
+    teacher = create("predictor", "csi_alm", {"backbone": tiny_language_model, "weights": "random", "num_layers": 2,
+                                              "num_words": 9, "num_anchors": 6, "num_heads": 4})
+    student = create("predictor", "csi_alm_light", {"width": 8, "num_relation_heads": 4, "distillation_weight": 0.5})
+    teacher.prepare(shape)
+    student.prepare(shape)
+    return student, teacher, TrainingBatch(history, future, future)
+
+
+def test_a_lesson_adds_the_weighed_divergence_of_last_layers_and_leaves_the_teacher_alone(lesson):
+    student, teacher, batch = lesson
+    alone = student.training_loss(batch)
+    student.learn_from(teacher)
+    taught = student.training_loss(batch)
+    x = to_sequences(batch.history)[0]
+    queries, keys, values = teacher.network.backbone.forward_with_attention(teacher.network.tokens(x)[0])[1]
+    own = student.network.with_attention(x)[1]
+    for part in (queries, keys, values, *own):
+        assert part.shape[:2] == (len(x), 4 + 16)  # prompts of both stand before the samples
+    torch.testing.assert_close(taught - alone, 0.5 * relation_loss((queries, keys, values), own, 4))  # (32)
+    taught.backward()
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert not teacher.training
+    assert not any(name.startswith("_teacher") or "backbone" in name for name in student.saved_state())
+
+
+def test_tokens_of_teacher_and_student_are_the_same_samples(lesson):
+    """Another last sample changes the last token's values in both, and under the causal teacher no other's."""
+    student, teacher, batch = lesson
+    x = to_sequences(batch.history)[0]
+    with torch.no_grad():
+        tokens = teacher.network.tokens(x)[0]
+        other = tokens.clone()
+        other[:, -1] += 1
+        before, after = (teacher.network.backbone.forward_with_attention(part)[1].values for part in (tokens, other))
+        changed = (before != after).any(-1)
+        assert changed[:, -1].all()
+        assert not changed[:, :-1].any()
+        x[:, -1] += 1
+        embedded = student.network.embedding(x) - student.network.embedding(to_sequences(batch.history)[0])
+    assert embedded[:, -1].any(-1).all()
+    assert not embedded[:, :-1].any()
 
 
 def test_a_student_of_another_width_can_follow_its_teacher():

@@ -61,7 +61,8 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     for line in blocks:
         grid.add_row("trained", escape(line))
     grid.add_row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
-    grid.add_row("runs on", f"{device}, {executor}")
+    mixed = f", learned predictors in {scenario.run.precision}" if scenario.run.precision != 32 else ""
+    grid.add_row("runs on", f"{device}, {executor}{mixed}")
     grid.add_row("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
     grid.add_row("output", escape(folder))
     console.print(grid)

@@ -13,6 +13,7 @@ import torch
 
 from linksim import registry
 from linksim.blocks.prediction.base import Predictor
+from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
@@ -83,7 +84,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                 key = predictor_key(method)
                 if method.name != PERFECT_CSI and key not in estimates:
                     predictor = predictors.get(key) or build_predictor(method.predictor)
-                    with torch.inference_mode():
+                    with torch.inference_mode(), _precision(predictor, scenario, device):
                         csi = predictor.predict(history, drops.future.time_s, drops.future.frequency_hz)
                     estimates[key] = _scored(csi, method.name, scenario, drops, result)
             if "genie_lmmse" in scenario.bounds and "genie" not in estimates:
@@ -113,6 +114,12 @@ def predictor_key(method: Method) -> str:
 def build_predictor(reference: str | dict) -> Predictor:
     """A predictor from its scenario entry, in evaluation mode."""
     return registry.create("predictor", *block_of(reference)).eval()
+
+
+def _precision(predictor: Predictor, scenario: Scenario, device: str) -> torch.autocast:
+    """The context that gives a predictor trained by gradient descent the precision of the run, and others their own."""
+    mixed = scenario.run.precision != 32 and isinstance(predictor, LearnedPredictor)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed)
 
 
 def needs_link(scenario: Scenario) -> bool:

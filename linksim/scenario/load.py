@@ -27,6 +27,7 @@ from linksim.scenario.schema import (
     check,
     checkpoint_of,
     later_fields,
+    later_run_fields,
     trained_methods,
     training_of,
 )
@@ -222,7 +223,7 @@ def scenario_hash(scenario: Scenario) -> str:
     data = scenario.model_dump(mode="json", exclude={
         "description": True, "plugins": True,
         "training": {"folder", "devices", "num_nodes", "cache_gb"} | later_training_fields(scenario.training),
-        "run": {"stopping", "units_per_round", "confidence"},
+        "run": {"stopping", "units_per_round", "confidence", *later_run_fields(scenario.run)},
         "channel": left_out,
     })
     for method in data["methods"]:

@@ -261,7 +261,7 @@ class Stopping(Section):
 
 
 class Run(Section):
-    """How the run is executed. Only seed, chunk_size and device change the numbers."""
+    """How the run is executed. Only seed, chunk_size, device and precision change the numbers."""
 
     chunk_size: Annotated[int, Field(ge=1, le=4096)] = Field(25, description="Drops per work unit.")
     units_per_round: PositiveInt = Field(4, description="Work units between two looks at the stopping rule.")
@@ -269,8 +269,17 @@ class Run(Section):
         2, description="CPU threads of each worker; fixed, so that results do not depend on the machine's cores."
     )
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$", description="cpu, cuda, cuda:<n> or auto.")
+    precision: Literal[32, "bf16-mixed"] = Field(
+        32, description="Floating point numbers of matrix products in predictors trained by gradient descent, as in "
+        "`training.precision`; everything else is in single precision or better always."
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Level of every interval.")
     stopping: Stopping = Stopping()
+
+
+def later_run_fields(run: Run) -> set[str]:
+    """As `later_fields`."""
+    return {"precision"} if run.precision == 32 else set()
 
 
 class Scenario(Section):

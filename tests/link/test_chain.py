@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from linksim.blocks.prediction.base import Predictor
+from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.errors import NumericalError
 from linksim.link import chain
 from linksim.scenario.load import point_scenario, scenario_from_dict, sweep_points
@@ -75,6 +77,30 @@ def test_one_prediction_serves_all_methods_and_points_that_share_it(monkeypatch)
     simulate(scenario(methods=["hold", {"name": "hold, MRT", "predictor": "hold", "precoder": "mrt"}],
                       sweep={"link.snr_db": [0, 10, 20]}))
     assert len(built) == 1
+
+
+@pytest.mark.parametrize(("precision", "mixed"), [(32, set()), ("bf16-mixed", {"learned"})])
+def test_only_predictors_trained_by_gradient_descent_have_the_precision_of_the_run(precision, mixed, monkeypatch):
+    seen = set()
+
+    class Classical(Predictor):
+        name = "classical"
+
+        def predict(self, history, time_s, frequency_hz):
+            seen.update({self.name} if torch.is_autocast_enabled("cpu") else ())
+            return history.with_h(history.h[..., -1:, :].expand(*history.h.shape[:-2], len(time_s), -1), time_s)
+
+    class Learned(Classical, LearnedPredictor):
+        name = "learned"
+
+        def prepare(self, shape):
+            pass
+
+    monkeypatch.setattr(chain, "build_predictor", lambda name: Learned() if name == "zero" else Classical())
+    rows, _ = simulate(scenario(methods=["hold", "zero"], run={"chunk_size": 20, "precision": precision}))
+    assert seen == mixed
+    assert all(values.dtype.itemsize >= 4 for measures in rows.values() for values in measures.values())
+    assert not torch.is_autocast_enabled("cpu")
 
 
 class Broken(torch.nn.Module):

@@ -32,6 +32,12 @@ def test_fields_at_their_defaults_name_no_result(tiny):
     assert len(later_training_fields(Training())) == len(Training.model_fields) - 4
 
 
+def test_the_precision_of_a_run_names_results_where_it_is_not_single(tiny):
+    plain = scenario_hash(with_ridge(tiny))
+    assert scenario_hash(with_ridge(tiny, {"run.precision": 32})) == plain
+    assert scenario_hash(with_ridge(tiny, {"run.precision": "bf16-mixed"})) != plain
+
+
 def test_a_method_has_its_own_training_and_a_resolved_scenario_keeps_it(tiny):
     scenario = with_ridge(tiny, {"methods": [
         {"name": "ridge", "predictor": "ridge", "training": {"fraction": 0.1, "channel": {"model": "umi"}}}]})

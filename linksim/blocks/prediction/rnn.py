@@ -55,6 +55,7 @@ class RecurrentPredictor(SequencePredictor):
     """What the three have in common."""
 
     cell: type[torch.nn.RNNBase]
+    sequences_in_cache = 1024  # one step of a layer at a time is little
 
     def __init__(self, hidden_size: int, num_layers: int) -> None:
         super().__init__()

@@ -20,6 +20,9 @@ class SequencePredictor(LearnedPredictor):
     sequences_at_once: int = 1024
     """Sequences that pass through the network together: bounds the memory of large batches."""
 
+    sequences_in_cache: int = 128
+    """As many at most where a CPU predicts: of more, what stands between two layers does not stay in its caches."""
+
     @abstractmethod
     def make_network(self, shape: ProblemShape) -> torch.nn.Module:
         """The untrained network.
@@ -55,7 +58,13 @@ class SequencePredictor(LearnedPredictor):
         return taken.errors(self._through(taken.x)).mean(-1)
 
     def _through(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.network(part) for part in x.split(self.sequences_at_once)])
+        return torch.cat([self.network(part) for part in self.parts(x)])
+
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Sequences ``[sequence, …]`` in the parts that pass through the network together."""
+        predicts_on_cpu = x.device.type == "cpu" and not torch.is_grad_enabled()
+        return x.split(min(self.sequences_at_once, self.sequences_in_cache) if predicts_on_cpu
+                       else self.sequences_at_once)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 """Predictors: parameters and latency, in the form of CSI-ALM's Table I and beside its numbers.
 
-    uv run python benchmarks/prediction.py [--device cuda] [--repetitions 7] [--drops 1 64] [--methods gru cnn]
-                                           [--backbone gpt2]
+    uv run python benchmarks/prediction.py [--device cuda] [--precision bf16-mixed] [--repetitions 7] [--drops 1 64]
+                                           [--methods gru cnn] [--backbone gpt2]
 
 Every learned predictor that a scenario can name, with its default options and untrained weights (which cost the same
 time), and hold and wiener. The problem is the papers': 16 samples of 48 subcarriers in, 4 out, and 32 antennas, each
 a sequence of its own for the learned predictors. A latency is the time of one `predict` from tensors on the device to
-tensors on the device, the median of several after two that warm up, divided by drops or by antennas. The papers'
-language model is ``--backbone gpt2``. On two CPU cores the CNN and the language models take a second for each drop:
-choose fewer drops there.
+tensors on the device, the median of several after two that warm up, divided by drops or by antennas. All take turns, so
+that a machine that is busy for a while slows none of them alone. Below the table stand ratios of two times of the same
+turn, their medians too: what a predictor costs over its language model alone on the same tokens, and over the language
+model as it comes, frozen and without low-rank additions; and CSI-ALM-Light over GRU.
+
+The papers' language model is ``--backbone gpt2``. On a CPU core the CNN and the language models take half a second to
+one and a half for each drop: choose fewer drops there.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -32,6 +38,9 @@ PUBLISHED = {
     "csi_alm_light": ("0.349 M", "0.349 M", 2.41), "csi_alm": ("11.8 M", "93.8 M", 198.2),
 }
 """Trained and all parameters, and ms on one RTX A6000, of unsaid batch and precision: Table I of CSI-ALM."""
+
+Times = dict[str, list[float]]
+"""Seconds of each turn, by what was done."""
 
 
 def build(spec: BlockSpec, device: str, backbone: str | None) -> Predictor:
@@ -59,24 +68,75 @@ def noise(num_drops: int, device: str) -> Csi:
 
 
 @torch.inference_mode()
-def latency_s(predictor: Predictor, history: Csi, repetitions: int) -> float:
-    """Median time of a prediction."""
-    time_s = history.time_s[-1] + 0.5e-3 * torch.arange(1, SHAPE.num_future + 1, device=history.time_s.device)
-    taken = []
+def measure(predictors: dict[str, Predictor], num_drops: int, device: str, mixed: bool, repetitions: int) -> Times:
+    """Time predictions, and language models alone under the predictor's name and "alone" or "as it comes"."""
+    history = noise(num_drops, device)
+    time_s = history.time_s[-1] + 0.5e-3 * torch.arange(1, SHAPE.num_future + 1, device=device)
+
+    def autocast(learned: bool) -> torch.autocast:
+        return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed and learned)
+
+    def prediction(predictor: Predictor) -> Callable[[], object]:
+        def predict() -> None:
+            with autocast(isinstance(predictor, LearnedPredictor)):
+                predictor.predict(history, time_s, history.frequency_hz)
+
+        return predict
+
+    def passing(backbone: torch.nn.Module, tokens: list[torch.Tensor]) -> Callable[[], object]:
+        def forward() -> None:
+            with autocast(True):
+                for part in tokens:
+                    backbone(part)
+
+        return forward
+
+    actions = {}
+    for name, predictor in predictors.items():
+        actions[name] = prediction(predictor)
+        if (backbone := getattr(getattr(predictor, "network", None), "backbone", None)) is not None:
+            tokens: list[torch.Tensor] = []
+            hook = backbone.register_forward_pre_hook(lambda _, inputs, tokens=tokens: tokens.append(inputs[0]))
+            actions[name]()
+            hook.remove()
+            actions[f"{name} alone"] = passing(backbone, tokens)
+            actions[f"{name} as it comes"] = passing(as_it_comes(predictor, device), tokens)
+    return in_turns(actions, device, repetitions)
+
+
+def as_it_comes(predictor: Predictor, device: str) -> torch.nn.Module:
+    """A predictor's language model, frozen and with nothing added."""
+    from linksim.blocks.backbone import build_backbone
+
+    return build_backbone(replace(predictor.choice, adaptation="frozen")).to(device).eval()
+
+
+def in_turns(actions: dict[str, Callable[[], object]], device: str, repetitions: int) -> Times:
+    """Seconds of each action in each turn, after two turns that warm up."""
+    def now() -> float:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    taken: Times = {name: [] for name in actions}
     for _ in range(repetitions + 2):
-        if history.h.is_cuda:
-            torch.cuda.synchronize()
-        began = time.perf_counter()
-        predictor.predict(history, time_s, history.frequency_hz)
-        if history.h.is_cuda:
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[2:])
+        for name, action in actions.items():
+            began = now()
+            action()
+            taken[name].append(now() - began)
+    return {name: times[2:] for name, times in taken.items()}
+
+
+def ratios(times: list[Times], name: str, other: str) -> str:
+    """Of two actions, for each number of drops."""
+    pairs = [zip(of[name], of[other], strict=True) for of in times]
+    return ", ".join(f"{statistics.median(mine / its for mine, its in pair):.2f}" for pair in pairs)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--device", default="cpu")
+    options.add_argument("--precision", choices=["32", "bf16-mixed"], default="32", help="of the learned ones")
     options.add_argument("--repetitions", type=int, default=7)
     options.add_argument("--drops", type=int, nargs="+", default=[1, 64])
     options.add_argument("--methods", nargs="+", help="all by default")
@@ -84,27 +144,41 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(min(2, torch.get_num_threads()))
     where = torch.cuda.get_device_name() if chosen.device.startswith("cuda") else f"{torch.get_num_threads()} threads"
-    print(f"{chosen.device} ({where}), torch {torch.__version__}, float32 (TF32 in matrix products: "
-          f"{torch.backends.cuda.matmul.allow_tf32}, in convolutions: {torch.backends.cudnn.allow_tf32}); "
-          f"median of {chosen.repetitions}\n")
-    print(f"{'':34}{'Table I of CSI-ALM':>26}" + "".join(f"{f'drops at once: {drops}':>27}" for drops in chosen.drops))
-    print(f"{'':14}{'trained':>10}{'all':>10}{'trained':>10}{'all':>9}{'ms':>7}"
+    precision = "bf16-mixed" if chosen.precision != "32" else (
+        f"float32 (TF32 in matrix products: {torch.backends.cuda.matmul.allow_tf32}, in convolutions: "
+        f"{torch.backends.cudnn.allow_tf32})")
+    print(f"{chosen.device} ({where}), torch {torch.__version__}, {precision}; median of {chosen.repetitions}\n")
+
+    built = {spec.name: build(spec, chosen.device, chosen.backbone) for spec in catalogue("predictor")
+             if spec.name in (chosen.methods or [spec.name])}
+    predictors = {name: predictor for name, predictor in built.items()
+                  if isinstance(predictor, LearnedPredictor) or name in ("hold", "wiener")}
+    times = [measure(predictors, drops, chosen.device, chosen.precision != "32", chosen.repetitions)
+             for drops in chosen.drops]
+
+    width = max(map(len, predictors))
+    print(f"{'':{width + 20}}{'Table I of CSI-ALM':>26}"
+          + "".join(f"{f'drops at once: {drops}':>27}" for drops in chosen.drops))
+    print(f"{'':{width}}{'trained':>10}{'all':>10}{'trained':>10}{'all':>9}{'ms':>7}"
           + f"{'ms / drop':>13}{'us / antenna':>14}" * len(chosen.drops))
-    for spec in catalogue("predictor"):
-        if spec.name not in (chosen.methods or [spec.name]):
-            continue
-        predictor = build(spec, chosen.device, chosen.backbone)
-        if not isinstance(predictor, LearnedPredictor) and spec.name not in ("hold", "wiener"):
-            continue
+    for name, predictor in predictors.items():
         trained, total = (sum(p.numel() for p in predictor.parameters() if p.requires_grad or with_frozen)
                           for with_frozen in (False, True))
-        *published, published_ms = PUBLISHED.get(spec.name, ("", "", ""))
-        print(f"{spec.name:14}{trained / 1e6:8.3f} M{total / 1e6:8.2f} M{published[0]:>10}{published[1]:>9}"
-              f"{published_ms:>7}", end="", flush=True)
-        for drops in chosen.drops:
-            taken = latency_s(predictor, noise(drops, chosen.device), chosen.repetitions) / drops
-            print(f"{1e3 * taken:13.2f}{1e6 * taken / PANEL.num_antennas:14.1f}", end="", flush=True)
-        print()
+        *published, published_ms = PUBLISHED.get(name, ("", "", ""))
+        line = f"{name:{width}}{trained / 1e6:8.3f} M{total / 1e6:8.2f} M{published[0]:>10}{published[1]:>9}"
+        line += f"{published_ms:>7}"
+        for drops, of in zip(chosen.drops, times, strict=True):
+            taken = statistics.median(of[name]) / drops
+            line += f"{1e3 * taken:13.2f}{1e6 * taken / PANEL.num_antennas:14.1f}"
+        print(line)
+
+    print(f"\nratios at {', '.join(map(str, chosen.drops))} drops")
+    for name in predictors:
+        if f"{name} alone" in times[0]:
+            print(f"{name} / its language model alone: {ratios(times, name, f'{name} alone')}; / as it comes: "
+                  f"{ratios(times, name, f'{name} as it comes')}")
+    if {"csi_alm_light", "gru"} <= predictors.keys():
+        print(f"csi_alm_light / gru: {ratios(times, 'csi_alm_light', 'gru')}")
 
 
 if __name__ == "__main__":

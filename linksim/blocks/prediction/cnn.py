@@ -63,6 +63,7 @@ class CnnPredictor(SequencePredictor):
     """
 
     sequences_at_once = 128
+    sequences_in_cache = 32
 
     def __init__(self, num_layers: PositiveInt = 7) -> None:
         super().__init__()

@@ -91,6 +91,7 @@ class CsiAlmLightPredictor(SequencePredictor):
     """
 
     version = 2  # 1 had no positions
+    sequences_in_cache = 64
 
     def __init__(self, width: PositiveInt = 128, feedforward_width: PositiveInt = 160, num_layers: PositiveInt = 3,
                  num_heads: PositiveInt = 4, num_prompts: PositiveInt = 4, num_relation_heads: PositiveInt = 16,

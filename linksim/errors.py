@@ -17,3 +17,7 @@ class StoreError(LinksimError):
 
 class NumericalError(LinksimError):
     """A block produced or met CSI that cannot be used, and the scenario asks to stop rather than mend."""
+
+
+class ReportError(LinksimError):
+    """A CSI report cannot be decoded: truncated, corrupted, or not of this codec."""

@@ -26,7 +26,7 @@ __all__ = [
     "KINDS", "BlockSpec", "block_class", "catalogue", "create", "find", "nearest", "register", "validate_options",
 ]
 
-KINDS = ("predictor", "precoder", "cir_source")
+KINDS = ("predictor", "precoder", "feedback", "cir_source")
 """What a scenario can name: blocks of the chain, and sources of channel impulse responses (plugins alone)."""
 
 

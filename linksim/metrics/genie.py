@@ -39,8 +39,8 @@ def genie_lmmse(drops: Drops, observation: Observation) -> Csi:
     h = torch.empty_like(target.h)
     past_s, future_s = drops.history.time_s, target.time_s
     for user in range(h.shape[1]):
-        a = _factors(drops.uplink_rays, user, drops.uplink, past_s, drops.reference_hz)
-        b = _factors(drops.uplink_rays, user, drops.downlink, future_s, drops.reference_hz)
+        a = ray_factors(drops.uplink_rays, user, drops.uplink, past_s, drops.reference_hz)
+        b = ray_factors(drops.uplink_rays, user, drops.downlink, future_s, drops.reference_hz)
         for drop in range(h.shape[0]):
             h[drop, user] = _one_link(
                 [factor[drop] for factor in a], [factor[drop] for factor in b],
@@ -49,7 +49,7 @@ def genie_lmmse(drops: Drops, observation: Observation) -> Csi:
     return target.with_h(h)
 
 
-def _factors(rays: Rays, user: int, band: Band, time_s: torch.Tensor, reference_hz: float
+def ray_factors(rays: Rays, user: int, band: Band, time_s: torch.Tensor, reference_hz: float
              ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The three factors of A for one user of every drop.
 

@@ -38,8 +38,8 @@ def test_genie_error_is_what_its_own_covariance_predicts(los, ue_array):
                       bs_array=BsArray(rows=1, columns=2), num_users=1)
     drops = draw_drops(channel, 1, 3)
     args = (drops.uplink_rays, 0, drops.uplink)
-    a = [f[0] for f in genie._factors(*args, drops.history.time_s, drops.reference_hz)]
-    b = [f[0] for f in genie._factors(*args, drops.future.time_s, drops.reference_hz)]
+    a = [f[0] for f in genie.ray_factors(*args, drops.history.time_s, drops.reference_hz)]
+    b = [f[0] for f in genie.ray_factors(*args, drops.future.time_s, drops.reference_hz)]
 
     def dense(factors):
         antennas, times, tones = factors

@@ -9,7 +9,7 @@ def _dominant(h: torch.Tensor) -> torch.Tensor:
     """Dominant right singular vectors times their singular values (so that a zero channel gives zero):
     ``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, user, time, subcarrier, bs_ant]``."""
     if h.shape[2] == 1:
-        return h[:, :, 0].movedim(2, -1)
+        return h[:, :, 0].movedim(2, -1).conj()
     _, values, right = torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)
     return values[..., :1] * right[..., 0, :].conj()
 

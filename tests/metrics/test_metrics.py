@@ -64,3 +64,10 @@ def test_sgcs_compares_dominant_eigenvectors_of_multi_antenna_terminals():
     h_hat = torch.zeros_like(h)
     h_hat[0, 0, 1, 0] = 1j  # the same direction, seen at the other terminal antenna
     assert float(sgcs(h_hat, h)) == pytest.approx(1, abs=1e-5)
+
+
+def test_sgcs_takes_a_reported_eigenvector_for_a_channel_of_one_antenna():
+    h = torch.randn(2, 1, 2, 8, 1, 3, dtype=torch.complex64)
+    right = torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)[2]
+    reported = right[..., :1, :].permute(0, 1, 4, 5, 2, 3)  # v^H
+    assert sgcs(reported, h) == pytest.approx(1, abs=1e-5)

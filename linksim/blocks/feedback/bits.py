@@ -120,6 +120,11 @@ class BitWriter:
         self._bits.append(bits)
         self.ledger[purpose] += len(bits)
 
+    def append(self, other: BitWriter) -> None:
+        """Continue with what another writer holds."""
+        self._bits += other._bits
+        self.ledger.update(other.ledger)
+
     def to_bytes(self) -> bytes:
         """The bits, filled up to whole bytes with zeros."""
         return pack("".join(self._bits))
@@ -183,16 +188,16 @@ class BitReader:
 
         :raises ReportError: bits are left over or missing.
         """
-        decoder = RangeDecoder(self._bits[self._at:])
-        symbols = [decoder.decode(table) for table in tables]
-        # the encoder alone decides how many bits these symbols take
-        encoder = RangeEncoder()
-        for symbol, table in zip(symbols, tables):
-            encoder.encode(symbol, table)
-        if encoder.finish() != self._bits[self._at:]:
-            raise ReportError("report is corrupted: its entropy-coded values are no code word")
-        self._at = len(self._bits)
+        reader = self.symbols()
+        symbols = [reader.read(table) for table in tables]
+        reader.finish()
         return symbols
+
+    def symbols(self) -> SymbolReader:
+        """All that is left, symbol by symbol, where the next table follows from the last symbol."""
+        rest = self._bits[self._at:]
+        self._at = len(self._bits)
+        return SymbolReader(rest)
 
     def finish(self) -> None:
         """Check that everything was read.
@@ -201,6 +206,30 @@ class BitReader:
         """
         if self.remaining:
             raise ReportError(f"report is corrupted: {self.remaining} bits are left over")
+
+
+class SymbolReader:
+    """Entropy-coded symbols, one after the other.
+
+    :param bits: the code word, to the end of the report.
+    """
+
+    def __init__(self, bits: str) -> None:
+        self._bits, self._decoder, self._again = bits, RangeDecoder(bits), RangeEncoder()
+
+    def read(self, table: Sequence[int]) -> int:
+        """The next symbol, given the table with which it was written."""
+        symbol = self._decoder.decode(table)
+        self._again.encode(symbol, table)
+        return symbol
+
+    def finish(self) -> None:
+        """Check that the symbols read are all that there were: they alone decide how many bits they take.
+
+        :raises ReportError: bits are left over or missing.
+        """
+        if self._again.finish() != self._bits:
+            raise ReportError("report is corrupted: its entropy-coded values are no code word")
 
 
 def pack(bits: str) -> bytes:

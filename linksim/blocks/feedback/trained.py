@@ -1,0 +1,57 @@
+"""What a codec that learns adds: it is shaped for a problem, then fitted on the CSI of training drops."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
+from linksim.csi import Csi, Panel
+from linksim.errors import ScenarioError
+
+
+@dataclass(frozen=True)
+class FeedbackShape:
+    """Sizes that a trained codec's parameters depend on."""
+
+    num_ue_antennas: int
+    panel: Panel
+    num_subcarriers: int
+
+    @classmethod
+    def of(cls, csi: Csi) -> FeedbackShape:
+        return cls(csi.h.shape[2], csi.panel, csi.h.shape[-1])
+
+
+class TrainedCodec(FeedbackCodec):
+    """A codec with parameters. ``version`` changes whenever old checkpoints must not be used any more."""
+
+    version: int = 1
+    shape: FeedbackShape | None = None
+
+    @abstractmethod
+    def prepare(self, shape: FeedbackShape) -> None:
+        """Make parameters and buffers of the right size, untrained, and remember the shape."""
+
+    def check_shape(self, grid: ReportGrid) -> None:
+        """:raises ScenarioError: the codec was shaped for other sizes, or not yet."""
+        if self.shape is None:
+            raise ScenarioError(f"feedback {self.block_name!r} is not trained: it needs a checkpoint or training drops")
+        sizes = FeedbackShape(grid.num_ue_antennas, grid.panel, grid.num_subcarriers)
+        if sizes != self.shape:
+            raise ScenarioError(f"feedback {self.block_name!r} was trained for {self.shape}, not for {sizes}")
+
+
+class ClosedFormCodec(TrainedCodec):
+    """Fitted from training drops without gradients."""
+
+    @abstractmethod
+    def observe(self, csi: Csi, validation: bool) -> None:
+        """Take noiseless CSI of training drops at one instant, ``[batch, user, ue_ant, bs_ant, 1, subcarrier]``."""
+
+    @abstractmethod
+    def solve(self) -> float:
+        """Fit, drop what was kept.
+
+        :returns: NMSE of validation drops (of training drops where there are none), linear.
+        """

@@ -49,7 +49,8 @@ class Etype2Sizes:
            precoders_per_subband: int) -> Etype2Sizes:
         """M = ceil(p N3 / R) and K0 = ceil(beta 2 L M of rank 1).
 
-        :raises ScenarioError: a combination that the standard excludes for these ports, this rank or R.
+        :raises ScenarioError: a combination that the standard excludes for these ports, this rank or R, or that has
+            fewer coefficients than layers.
 
         Source: TS 38.214, 5.2.2.2.5.
         """
@@ -66,6 +67,9 @@ class Etype2Sizes:
             return -(-num_subbands // (divisor * precoders_per_subband))
 
         max_nonzero = -(-beta * 2 * beams * taps(low_rank) // 4)
+        if 2 * max_nonzero < num_layers:
+            raise ScenarioError(f"{where} has {2 * max_nonzero} coefficients for {num_layers} layers in {num_subbands} "
+                                "subbands: more subbands or a higher combination needed")
         return cls(ports, num_layers, num_subbands, beams, taps(low_rank if num_layers < 3 else high_rank), max_nonzero)
 
     @property

@@ -13,7 +13,7 @@ from linksim.blocks.feedback.etype2_pmi import (
     Etype2Sizes,
     subband_coefficients,
 )
-from linksim.blocks.feedback.ports import on_beams, strongest_beams
+from linksim.blocks.feedback.ports import TIE, on_beams, strongest_beams
 
 NUM_ALIGNMENTS = 10
 """Rounds of phase alignment with the sparse approximation."""
@@ -72,8 +72,8 @@ class Quantised:
             k2 = (size.unsqueeze(-1) / p1.unsqueeze(-1) - levels).abs().argmin(-1)
             keep = nonzero & (size > p1 * levels[0] / 2)  # a zero is nearer, and free
             error = (size - p1 * levels[k2] * keep).square().sum((-2, -1))
-            better = error < least_error
-            least_error = torch.minimum(error, least_error)
+            better = error < least_error - TIE
+            least_error = torch.where(better, error, least_error)
             reference = torch.where(better, k1, reference)
             kept = torch.where(better[..., None, None], keep, kept)
             differential = torch.where(better[..., None, None], k2, differential)
@@ -94,7 +94,7 @@ class Quantised:
 
     def better(self, other: Quantised) -> Quantised:
         """User by user the one of higher score."""
-        mine = self.tables["score"] >= other.tables["score"]
+        mine = self.tables["score"] >= other.tables["score"] - TIE
         return Quantised(**{
             name: torch.where(mine.reshape(-1, *(1,) * (table.ndim - 1)), table, other.tables[name])
             for name, table in self.tables.items()

@@ -13,6 +13,9 @@ from linksim.errors import ScenarioError
 LAYOUTS = ((2, 1), (2, 2), (4, 1), (3, 2), (6, 1), (4, 2), (8, 1), (4, 3), (6, 2), (12, 1), (4, 4), (8, 2), (16, 1))
 """(N1, N2) of TS 38.214, Table 5.2.2.2.1-2: 4 to 32 ports."""
 
+TIE = 1e-9
+"""Energies this close differ by rounding, which depends on the size of a batch: the first of equals is taken."""
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -105,14 +108,15 @@ def beam_groups(ports: Ports) -> torch.Tensor:
 
 
 def strongest_beams(v: torch.Tensor, ports: Ports, num_beams: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The group, and its beams, that hold most energy of all layers and subbands.
+    """The group, and its beams, that hold most energy of all layers and subbands; of equal groups the first.
 
     :param v: ``[user, subband, layer, 2, N1 * N2]``.
     :returns: group ``[user]``; beams n ``[user, num_beams]``, ascending.
     """
     energy = torch.stack([(v @ group.mH).abs().square().sum((1, 2, 3)) for group in beam_groups(ports).to(v.device)], 1)
     values, beams = energy.topk(num_beams, -1)
-    group = values.sum(-1).argmax(-1)
+    held = values.sum(-1)
+    group = (held >= held.amax(-1, keepdim=True) * (1 - TIE)).int().argmax(-1)
     return group, beams[torch.arange(len(v), device=v.device), group].sort(-1).values
 
 

@@ -9,7 +9,7 @@ import torch
 
 from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits
 from linksim.blocks.feedback.codebook import Codebook, Setting
-from linksim.blocks.feedback.ports import Ports, beam_grid
+from linksim.blocks.feedback.ports import TIE, Ports, beam_grid
 from linksim.blocks.feedback.subbands import even_then_odd
 from linksim.registry import register
 from linksim.types import PositiveFloat
@@ -87,8 +87,9 @@ class Type1(Codebook):
             other = held(-1)
             energy = held(1).unsqueeze(3) + torch.stack(
                 [other.roll((-k1, -k2), (-2, -1)) for k1, k2 in beam_offsets(ports)], 3)
-        # [user, subband, phase, offset, l, m]: the best phase in every subband, then the best beams
-        best, phase = energy.max(2)
+        # [user, subband, phase, offset, l, m]: the best phase in every subband, then the best beams. With both layers
+        # in one beam all phases hold the same: the first is taken, not the one that rounding favours.
+        best, phase = (energy - TIE * torch.arange(num_phases, device=v.device)[:, None, None, None]).max(2)
         chosen = best.sum(1).flatten(1).argmax(-1)
         phases = phase.flatten(2).gather(2, chosen[:, None, None].expand(-1, phase.shape[1], 1)).squeeze(2)
         return [

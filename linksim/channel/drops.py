@@ -52,6 +52,19 @@ class Drops:
             self._h(self.uplink_rays, self.uplink, time_s), time_s=time_s
         )
 
+    def downlink_history(self) -> Csi:
+        """The true downlink channel at the history's times: what terminals report.
+
+        :raises ValueError: drops without rays have it in TDD alone.
+        """
+        same_band = torch.equal(self.downlink.frequency_hz, self.uplink.frequency_hz)
+        if same_band and self.downlink_rays is self.uplink_rays:
+            return self.history
+        if self.downlink_rays is None:
+            raise ValueError("drops without rays hold no downlink history outside TDD")
+        time_s = self.history.time_s
+        return self.future.with_h(self._h(self.downlink_rays, self.downlink, time_s), time_s=time_s)
+
     def _h(self, rays: Rays, band: Band, time_s: torch.Tensor) -> torch.Tensor:
         h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
         return h.to(torch.complex64)

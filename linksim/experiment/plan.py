@@ -84,7 +84,12 @@ class Plan:
         method = next(m for m in self.scenario.methods if m.name == name)
         block, options = block_of(method.predictor)
         chosen = ", ".join(f"{key} {value}" for key, value in options.items())
-        return registry.find("predictor", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
+        summary = registry.find("predictor", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
+        if method.feedback is None:
+            return summary
+        codec, options = block_of(method.feedback)
+        chosen = ", ".join(f"{key} {value}" for key, value in options.items())
+        return f"CSI reported by {codec}{f' ({chosen})' if chosen else ''}; {summary}"
 
     def shown_metrics(self) -> list[str]:
         """Reported metrics, with the NMSE of each predicted step where NMSE is reported."""

@@ -20,12 +20,23 @@ from linksim.csi import Csi
 from linksim.errors import NumericalError
 from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
+from linksim.link.feedback import Reported, downlink_at_terminal, report_history
 from linksim.link.names import model_name
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Method, Scenario, block_of, checkpoint_of
+from linksim.scenario.schema import (
+    BOUNDS,
+    GENIE_CSI,
+    PERFECT_CSI,
+    Acquisition,
+    Method,
+    Scenario,
+    block_of,
+    checkpoint_of,
+    codec_of,
+)
 from linksim.seeding import generator, stream_seed
 
 CAPACITY_SAMPLES = 8
@@ -79,14 +90,23 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         history, observation = acquire(drops.history, acquisition, noise)
         result.notes |= _pilot_notes(group[0][1], drops)
         estimates: Estimates = {}
+        reports = _Reports(drops, acquisition, seed)
         for index, scenario in group:
             for method in scenario.methods:
-                key = predictor_key(method)
+                key = estimate_key(scenario, method)
                 if method.name != PERFECT_CSI and key not in estimates:
-                    predictor = predictors.get(key) or build_predictor(method.predictor)
+                    predictor = predictors.get(predictor_key(method)) or build_predictor(method.predictor)
+                    reported = None if method.feedback is None else reports.of(scenario, method)
+                    known = history if reported is None else reported.history
                     with torch.inference_mode(), _precision(predictor, scenario, device):
-                        csi = predictor.predict(history, drops.future.time_s, drops.future.frequency_hz)
-                    estimates[key] = _scored(csi, method.name, scenario, drops, result)
+                        csi = predictor.predict(known, drops.future.time_s, drops.future.frequency_hz)
+                    estimates[key] = _scored(csi, method.name, scenario, drops, result,
+                                             reported is not None and reported.directions_only)
+                    if reported is not None:
+                        estimates[key][1]["feedback_bits"] = reported.num_bits
+                        if reported.num_concealed:
+                            result.counters[f"reports that could not be decoded: {method.name}"] += \
+                                reported.num_concealed
             if "genie_lmmse" in scenario.bounds and "genie" not in estimates:
                 # estimators that start from the same samples share the bound
                 seen = (acquisition.type, acquisition.csi_snr_db)
@@ -111,6 +131,35 @@ def predictor_key(method: Method) -> str:
     return repr((name, sorted(values.items()), sorted(training.items()), checkpoint_of(method.predictor)))
 
 
+def estimate_key(scenario: Scenario, method: Method) -> str:
+    """Two methods with the same key share one estimate of the future."""
+    if method.feedback is None:
+        return predictor_key(method)
+    return f"{codec_of(scenario, method)} {scenario.feedback!r} {predictor_key(method)}"
+
+
+class _Reports:
+    """Reported histories of one acquisition, each computed once."""
+
+    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int) -> None:
+        self._drops, self._acquisition, self._seed = drops, acquisition, seed
+        self._estimate: Csi | None = None
+        self._known: dict[str, Reported] = {}
+
+    def of(self, scenario: Scenario, method: Method) -> Reported:
+        """What the base station has of this method's reports."""
+        if self._estimate is None:
+            self._estimate = downlink_at_terminal(self._drops, self._acquisition, self._seed)
+        codec = codec_of(scenario, method)
+        last_only = block_of(method.predictor)[0] == "hold"
+        key = f"{codec} {scenario.feedback!r} {last_only}"
+        if key not in self._known:
+            block = registry.create("feedback", *codec).eval()
+            with torch.inference_mode():
+                self._known[key] = report_history(self._estimate, block, scenario.feedback, self._seed, last_only)
+        return self._known[key]
+
+
 def build_predictor(reference: str | dict) -> Predictor:
     """A predictor from its scenario entry, in evaluation mode."""
     return registry.create("predictor", *block_of(reference)).eval()
@@ -127,7 +176,7 @@ def needs_link(scenario: Scenario) -> bool:
     return any(metric(name).needs_link for name in [*scenario.metrics, scenario.run.stopping.metric])
 
 
-def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: ChunkResult
+def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: ChunkResult, directions_only: bool = False
             ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """A usable estimate by resource, and its measures."""
     csi = _usable(csi, name, scenario, result)
@@ -135,13 +184,13 @@ def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: Chunk
     several = scenario.channel.num_users * scenario.link.num_streams_per_user > 1
     if several and (name != GENIE_CSI or h_hat.any()):  # where nothing can be learnt the genie's link is left out
         _count_deficient(h_hat, name, scenario, result)
-    return h_hat, csi_measures(csi.h, drops.future.h)
+    return h_hat, csi_measures(csi.h, drops.future.h, directions_only)
 
 
 def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates
           ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
-    entries = [(m.name, None if m.name == PERFECT_CSI else predictor_key(m), m.precoder)
+    entries = [(m.name, None if m.name == PERFECT_CSI else estimate_key(scenario, m), m.precoder)
                for m in scenario.methods]
     if "genie" in estimates and estimates["genie"][0].any():
         entries.append((GENIE_CSI, "genie", None))

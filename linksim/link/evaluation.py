@@ -11,12 +11,15 @@ from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm
 from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
 
 
-def csi_measures(h_hat: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
+def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = False) -> dict[str, torch.Tensor]:
     """Measures that need no link: each ``[batch, user]``; see `linksim.metrics.catalogue`.
 
     :param h_hat: estimate of the future, ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
     :param h: truth, same shape.
+    :param directions_only: ``h_hat`` tells dominant right singular vectors alone (``ue_ant`` may differ): SGCS only.
     """
+    if directions_only:
+        return {"sgcs": sgcs_per_drop(h_hat, h)}
     measures = {
         "nmse": nmse_per_drop(h_hat, h),
         "squared_error": squared_error(h_hat, h),

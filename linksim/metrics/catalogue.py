@@ -58,6 +58,9 @@ METRICS: dict[str, Metric] = {
                "drop and user: 1 - the smallest NMSE over a complex gain", "sgcs_trace", "mean", True),
         Metric("rho", "cosine similarity ρ", "", "CsiNet's ρ: mean over times and subcarriers of "
                "|h^H h_hat| / (|h| |h_hat|), not squared", "rho", "mean", True),
+        Metric("feedback_bits", "feedback bits", "bit", "bits of one report of one user, mean over the reports sent: "
+               "positions, scales, ranks and all that is signalled included; methods without reports have none",
+               "feedback_bits", "mean", False),
         Metric("rate_bps_hz", "achievable rate per user", "bit/s/Hz", "mean over streams' sums, times and "
                "subcarriers of log2(1 + SINR), SINR on the true channel at the future time, interference "
                "included, per user", "rate_bps_hz", "mean", True, needs_link=True),

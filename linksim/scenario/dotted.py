@@ -71,7 +71,7 @@ def value_at(scenario: Scenario, key: str) -> Any:
         parent, node = node, node[head] if isinstance(node, dict) else getattr(node, head)
         if node is None and key and (section := _section_of(parent, head)):
             node = section()  # a section that is left out, as if it were empty
-        if head in registry.KINDS and key and isinstance(parent, Section):
+        if head in registry.KINDS and key and isinstance(parent, Section) and not isinstance(node, Section):
             name, options = block_of(_opened(head, node, {"name": ""} if isinstance(parent, Method) else {}))
             node = registry.validate_options(registry.find(head, name), options)
     return node
@@ -92,6 +92,10 @@ def _as_method(item: Any) -> Any:
 def _opened(kind: str, block: Any, parent: dict[str, Any]) -> Any:
     """A block as a mapping, its default's name where it is left out."""
     if block is None:
+        if kind == "feedback":
+            if "name" in parent:
+                raise KeyError("this method has no feedback; give it a whole one first, e.g. {type: top_m}")
+            return {}  # the scenario's section of that name
         if kind == "precoder" and "name" in parent:
             raise KeyError("this method uses link.precoder; give it a whole one first, e.g. {type: rzf}")
         block = (Method if kind == "predictor" else Link).model_fields[kind].default

@@ -17,7 +17,7 @@ def scenario_json_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "linksim scenario"
-    for kind in ("predictor", "precoder"):
+    for kind in ("predictor", "precoder", "feedback"):
         schema["$defs"][f"{kind}_block"] = {"anyOf": [
             {"enum": [spec.name for spec in catalogue(kind)]},
             *({"type": "object", "description": spec.summary, "required": ["type"],
@@ -30,6 +30,7 @@ def scenario_json_schema() -> dict[str, Any]:
     schema["$defs"]["Link"]["properties"]["precoder"] = {**reference, "default": "rzf"}
     method = schema["$defs"]["Method"]["properties"]
     method["precoder"] = {"anyOf": [reference, {"type": "null"}], "default": None}
+    method["feedback"] = {"anyOf": [{"$ref": "#/$defs/feedback_block"}, {"type": "null"}], "default": None}
     method["predictor"] = {"$ref": "#/$defs/predictor_block", "default": "hold"}
     for training in ("Training", "MethodTraining"):
         schema["$defs"][training]["properties"]["channel"]["propertyNames"] = {"enum": list(Channel.model_fields)}

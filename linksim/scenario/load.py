@@ -22,11 +22,13 @@ from linksim.scenario.dotted import place_of, replaced, value_at
 from linksim.scenario.schema import (
     NOT_DRAWN,
     STAGE_OF_SECTION,
+    Feedback,
     Scenario,
     Section,
     check,
     checkpoint_of,
     later_fields,
+    later_method_fields,
     later_run_fields,
     trained_methods,
     training_of,
@@ -184,9 +186,9 @@ def sweep_points(scenario: Scenario) -> list[dict[str, float | str]]:
 def axis_stage(key: str) -> str:
     """The first stage of the chain that a sweep axis invalidates."""
     section, _, rest = key.partition(".")
-    # a method's own precoder leaves its prediction as it is
-    is_precoder = section == "methods" and re.search(r"\.precoder(\.[^.]+)?$", rest)
-    return "precoding" if is_precoder else STAGE_OF_SECTION[section]
+    # a method's own precoder leaves its prediction as it is; its codec comes before it
+    own = re.search(r"\.(precoder|feedback)(\.[^.]+)?$", rest) if section == "methods" else None
+    return {"precoder": "precoding", "feedback": "feedback"}[own[1]] if own else STAGE_OF_SECTION[section]
 
 
 def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenario:
@@ -226,7 +228,11 @@ def scenario_hash(scenario: Scenario) -> str:
         "run": {"stopping", "units_per_round", "confidence", *later_run_fields(scenario.run)},
         "channel": left_out,
     })
+    if scenario.feedback == Feedback():
+        del data["feedback"]
     for method in data["methods"]:
+        for key in later_method_fields(method):
+            del method[key]
         training = {key: value for key, value in (method.pop("training") or {}).items() if value is not None}
         method |= {"training": training} if training else {}
         if folder := checkpoint_of(method["predictor"]):

@@ -13,13 +13,14 @@ from linksim.faults import describe, suggestion
 from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.section import Section
 from linksim.scenario.training import MethodTraining, Training, merged
-from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
+from linksim.types import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 
-STAGES = ("channel", "acquisition", "prediction", "precoding")
+STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
 """Stages in the order of the chain. A sweep axis repeats its own stage and the later ones, nothing before."""
 
 STAGE_OF_SECTION = {
-    "channel": "channel", "acquisition": "acquisition", "methods": "prediction", "link": "precoding",
+    "channel": "channel", "acquisition": "acquisition", "feedback": "feedback", "methods": "prediction",
+    "link": "precoding",
 }
 
 PERFECT_CSI = "perfect CSI"
@@ -216,6 +217,29 @@ class Acquisition(Section):
     )
 
 
+class Feedback(Section):
+    """How reports travel, for methods whose CSI is fed back.
+
+    The terminal sees the downlink as `acquisition` says, with noise of its own, and reports every CSI period.
+    """
+
+    bits: PositiveInt | None = Field(
+        None, description="Bits per report of every codec that takes a budget and is given none of its own."
+    )
+    delay_periods: NonNegativeInt = Field(
+        0, description="CSI periods until a report can be used: the latest ones are missing from the history."
+    )
+    bit_error_rate: Fraction = Field(
+        0.0, description="Chance that a bit of a report is received wrong; a report that cannot be decoded is replaced "
+        "by the one before it, the first by zeros, and counted in the manifest."
+    )
+
+
+def later_method_fields(data: dict[str, Any]) -> set[str]:
+    """As `later_fields`, of a method as a dictionary."""
+    return {"feedback"} if data.get("feedback") is None else set()
+
+
 class Link(Section):
     """The downlink transmission."""
 
@@ -238,6 +262,10 @@ class Method(Section):
         "folder, {type: name, checkpoint: folder}."
     )
     precoder: str | dict[str, Any] | None = Field(None, description="Instead of link.precoder.")
+    feedback: str | dict[str, Any] | None = Field(
+        None, description="The codec by which the terminals report their downlink CSI, by its name or as {type: name, "
+        "option: …}; without one the base station estimates the uplink itself."
+    )
     training: MethodTraining | None = Field(
         None, description="What is otherwise in this method's training than in `training`: a paper's own epochs, other "
         "channels, fewer drops."
@@ -293,6 +321,7 @@ class Scenario(Section):
     plugins: list[str] = Field([], description="Python files with blocks of your own; their code is executed.")
     channel: Channel = Channel()
     acquisition: Acquisition = Acquisition()
+    feedback: Feedback = Feedback()
     link: Link = Link()
     methods: list[Method] = Field(min_length=1, description="The curves.")
     bounds: list[Literal["genie_lmmse", "perfect_csi_zf", "sum_capacity"]] = Field(
@@ -400,12 +429,18 @@ def check(scenario: Scenario) -> None:
     for index, method in enumerate(scenario.methods):
         if method.precoder is not None:
             _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
+        if method.feedback is not None:
+            _check_feedback(scenario, index, method)
         if method.name == PERFECT_CSI:
             if method.predictor not in ("none", Method.model_fields["predictor"].default):
                 raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
         else:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
     _check_training(scenario)
+    if "genie_lmmse" in scenario.bounds and channel.duplex != "tdd" and any(m.feedback for m in scenario.methods):
+        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {channel.duplex} reports tell "
+                            "more: write bounds: [sum_capacity], or channel.duplex: tdd (reports use the downlink band "
+                            "alone)")
     if "perfect_csi_zf" in scenario.bounds:
         for index, method in enumerate(scenario.methods):
             if block_of(method.precoder or link.precoder)[0] != "zf":
@@ -431,6 +466,55 @@ def check(scenario: Scenario) -> None:
         )
     if METRICS[scenario.run.stopping.metric].reduction == "percentile":
         raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
+
+
+def codec_of(scenario: Scenario, method: Method) -> tuple[str, dict[str, Any]]:
+    """Name and validated options of a method's codec, the budget of `Feedback` filled in.
+
+    :raises ScenarioError: unknown codec or option.
+    """
+    name, options = block_of(method.feedback)
+    spec = registry.find("feedback", name)
+    if scenario.feedback.bits is not None and "bits" in spec.options.model_fields:
+        options = {"bits": scenario.feedback.bits, **options}
+    return name, registry.validate_options(spec, options)
+
+
+def _check_feedback(scenario: Scenario, index: int, method: Method) -> None:
+    """What a method with a codec cannot be combined with. Only here does a check import a codec."""
+    place, channel = f"methods.{index}.feedback", scenario.channel
+    if method.name == PERFECT_CSI:
+        raise ScenarioError(f"{place}: {PERFECT_CSI!r} knows the channel and takes no report")
+    try:
+        name, options = codec_of(scenario, method)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
+    if registry.find("feedback", name).trains:
+        raise ScenarioError(f"{place}: {name} is trained, which a run cannot do yet")
+    if scenario.acquisition.type == "pilots":
+        raise ScenarioError(f"{place}: acquisition.type pilots are the uplink's; reports need awgn or perfect")
+    if channel.source == "files" and channel.duplex != "tdd":
+        raise ScenarioError(f"{place}: channel files hold no downlink history in {channel.duplex}; write duplex: tdd "
+                            "(reports use the downlink band alone)")
+    block, values = block_of(method.predictor)
+    spec = registry.find("predictor", block)
+    needed = spec.required_history(registry.validate_options(spec, values))
+    if needed > channel.num_history - scenario.feedback.delay_periods:
+        raise ScenarioError(
+            f"feedback.delay_periods: {scenario.feedback.delay_periods} of {channel.num_history} reports have not "
+            f"arrived, and {block} needs {needed}: use a larger channel.num_history")
+    if spec.trains and (channel.duplex != "tdd" or scenario.feedback.delay_periods):
+        raise ScenarioError(f"{place}: {block} is trained on the uplink without delay: with reports it needs duplex "
+                            "tdd (reports use the downlink band alone) and no feedback.delay_periods")
+    if block != "hold" and registry.block_class("feedback", name).kind == "implicit":
+        raise ScenarioError(f"{place}: {name} reports directions, whose phases do not continue from one report to the "
+                            f"next: use the predictor hold (given {block})")
+    from linksim.blocks.feedback.grid_check import check_grid
+
+    try:
+        check_grid(registry.create("feedback", name, options), channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
 
 
 def trained_methods(scenario: Scenario) -> list[Method]:

@@ -1,0 +1,87 @@
+"""What the base station knows of the downlink from reports: estimated, encoded, sent, decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of, instants
+from linksim.channel.drops import Drops
+from linksim.csi import Csi
+from linksim.link.acquisition import acquire
+from linksim.scenario.schema import Acquisition, Feedback
+from linksim.seeding import generator, stream_seed
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The history as the base station has it.
+
+    :param history: decoded CSI at the times of the reports that have arrived.
+    :param num_bits: ``[batch, user]``, of one report, mean over them.
+    :param num_concealed: reports that could not be decoded.
+    :param directions_only: the reports tell no gains and phases: similarity and rates mean something, errors do not.
+    """
+
+    history: Csi
+    num_bits: torch.Tensor
+    num_concealed: int
+    directions_only: bool
+
+
+def downlink_at_terminal(drops: Drops, acquisition: Acquisition, seed: int) -> Csi:
+    """The terminals' own estimate of the downlink at the history's times, the noise a stream of its own."""
+    return acquire(drops.downlink_history(), acquisition, generator(stream_seed(seed, "downlink acquisition")))[0]
+
+
+def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed: int, last_only: bool = False
+                   ) -> Reported:
+    """Send one report for each instant of the terminals' estimate and decode what arrives.
+
+    Where an implicit codec tells directions alone, the base station takes every channel for one of mean gain.
+
+    :param estimate: of the downlink, ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
+    :param feedback: delay and bit errors.
+    :param seed: of the chunk, for the bit errors.
+    :param last_only: the history's last report is enough (ignored with bit errors, where others stand in for it).
+    """
+    arrived = len(estimate.time_s) - feedback.delay_periods
+    first = arrived - 1 if last_only and not feedback.bit_error_rate else 0
+    sent = estimate.with_h(estimate.h[..., first:arrived, :], time_s=estimate.time_s[first:arrived])
+    report = codec.encode(instants(sent))
+    num_bits = report.num_bits.double().unflatten(0, (-1, arrived - first)).mean(1)
+    if feedback.bit_error_rate:
+        report = with_bit_errors(report, feedback.bit_error_rate, generator(stream_seed(seed, "feedback bit errors")))
+    decoded, concealed = codec.decode_concealing(report)
+    history = history_of(decoded, sent.time_s)
+    if codec.kind == "implicit":
+        history = history.with_h(history.h * history.panel.num_antennas**0.5)
+    if concealed.any():
+        history = _repeated(history, concealed.unflatten(0, (-1, arrived - first)).mT)
+    return Reported(history, num_bits.to(history.h.device), int(concealed.sum()),
+                    codec.kind == "implicit")
+
+
+def with_bit_errors(report: Report, bit_error_rate: float, errors: torch.Generator) -> Report:
+    """The report as received: every bit wrong with this chance, independently."""
+    payload = []
+    for sent, num_bits in zip(report.payload, report.num_bits.flatten().tolist()):
+        received = bytearray(sent)
+        wrong = torch.rand(num_bits, generator=errors) < bit_error_rate
+        for bit in wrong.nonzero().flatten().tolist():
+            received[bit // 8] ^= 0x80 >> bit % 8
+        payload.append(bytes(received))
+    return replace(report, payload=tuple(payload), ledgers=())
+
+
+def _repeated(history: Csi, concealed: torch.Tensor) -> Csi:
+    """Concealed reports replaced by the ones before them.
+
+    :param concealed: bool, ``[batch, user, time]``.
+    """
+    h = history.h.clone()
+    for time in range(1, h.shape[-2]):
+        again = concealed[:, :, time].to(h.device)[:, :, None, None, None]
+        h[..., time, :] = torch.where(again, h[..., time - 1, :], h[..., time, :])
+    return history.with_h(h)

@@ -16,6 +16,9 @@ from linksim.blocks.feedback.subbands import Subbands, divide, eigenvectors
 from linksim.csi import Csi
 from linksim.errors import ScenarioError
 
+USERS_AT_ONCE = 256
+"""Reports searched together: their correlations with all beams are some tens of megabytes."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -85,8 +88,11 @@ class Codebook(FeedbackCodec):
 
     def encode_users(self, csi: Csi) -> list[BitWriter]:
         setting, subbands = self.setting(ReportGrid.of(csi))
-        v = eigenvectors(csi.h[..., 0, :].flatten(0, 1), subbands, self.rank)
-        return [self.write(pmi, setting) for pmi in self.search(setting.ports.from_antennas(v), setting)]
+        writers = []
+        for h in csi.h[..., 0, :].flatten(0, 1).split(USERS_AT_ONCE):
+            v = setting.ports.from_antennas(eigenvectors(h, subbands, self.rank))
+            writers += [self.write(pmi, setting) for pmi in self.search(v, setting)]
+        return writers
 
     def decode_users(self, readers: Sequence[BitReader], grid: ReportGrid) -> torch.Tensor:
         setting, subbands = self.setting(grid)

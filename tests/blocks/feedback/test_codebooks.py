@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from linksim.blocks.feedback import codebook
 from linksim.blocks.feedback.bits import choice_bits
 from linksim.blocks.precoding.zf import ZeroForcing
 from linksim.channel.drops import draw_drops
@@ -96,6 +97,15 @@ def test_a_users_report_does_not_depend_on_the_others(name, rank, plane_waves):
                 csi.h[part, user:user + 1], csi.time_s, csi.frequency_hz, csi.noise_variance[part, user:user + 1],
                 csi.panel, csi.max_doppler_hz[part, user:user + 1])).payload
     assert together.payload == tuple(alone)
+
+
+@pytest.mark.parametrize("name", CODEBOOKS)
+def test_many_users_are_searched_in_parts_with_the_same_result(name, plane_waves, monkeypatch):
+    csi = plane_waves(num_subcarriers=26)
+    codec = create("feedback", name)
+    together = codec.encode(csi).payload
+    monkeypatch.setattr(codebook, "USERS_AT_ONCE", 4)
+    assert codec.encode(csi).payload == together
 
 
 @pytest.mark.parametrize("name", CODEBOOKS)

@@ -18,41 +18,47 @@ from linksim.blocks.feedback.ports import TIE, on_beams, strongest_beams
 NUM_ALIGNMENTS = 10
 """Rounds of phase alignment with the sparse approximation."""
 
+NUM_GROUPS = 3
+"""Orthogonal groups of beams that are tried."""
+
 
 def search_pmi(v: torch.Tensor, sizes: Etype2Sizes) -> list[Etype2Pmi]:
     """A PMI for every user.
 
-    The orthogonal group, and its L beams, of most energy. Then, from two first guesses of the phases that subband
-    eigenvectors leave open (strongest beam real; neighbouring subbands in phase), alternately: the M taps and the
-    coefficients of most energy, tap 0 being that of the strongest coefficient; the subbands turned into phase with
-    these. Of the two quantised results, the one of higher mean squared correlation with the eigenvectors is reported.
+    The orthogonal groups, and their L beams, of most energy. For each, from two first guesses of the phases that
+    subband eigenvectors leave open (strongest beam real; neighbouring subbands in phase), alternately: the M taps and
+    the coefficients of most energy, tap 0 being that of the strongest coefficient; the subbands turned into phase with
+    these. Of the quantised results, the one of highest mean squared correlation with the eigenvectors is reported.
 
     :param v: complex128, ``[user, subband, layer, 2, N1 * N2]``, orthonormal layers.
     """
-    group, beams = strongest_beams(v, sizes.ports, sizes.num_beams)
-    x = on_beams(v, sizes.ports, group, beams)
     best: Quantised | None = None
-    for turned in (_strongest_beam_real(x), _neighbours_in_phase(x)):
-        found = Quantised.of(_aligned(turned, sizes), x, sizes)
-        best = found if best is None else best.better(found)
-    return best.pmis(group, beams)
+    for place in range(min(NUM_GROUPS, sizes.ports.groups)):
+        group, beams = strongest_beams(v, sizes.ports, sizes.num_beams, place)
+        x = on_beams(v, sizes.ports, group, beams)
+        for turned in (_strongest_beam_real(x), _neighbours_in_phase(x)):
+            found = Quantised.of(_aligned(turned, sizes), x, sizes, group=group, beams=beams)
+            best = found if best is None else best.better(found)
+    return best.pmis()
 
 
 class Quantised:
     """Coefficients of all users and layers as indices; see `Etype2Layer` for what they mean.
 
-    Tables are ``[user, layer, 2 L, M]``, taps ``[user, layer, M]``, window and score ``[user]``.
+    Tables are ``[user, layer, 2 L, M]``, taps ``[user, layer, M]``, beams ``[user, L]``, group, window and score
+    ``[user]``.
     """
 
     def __init__(self, **tables: torch.Tensor) -> None:
         self.tables = tables
 
     @classmethod
-    def of(cls, aligned: torch.Tensor, x: torch.Tensor, sizes: Etype2Sizes) -> Quantised:
+    def of(cls, aligned: torch.Tensor, x: torch.Tensor, sizes: Etype2Sizes, **spatial: torch.Tensor) -> Quantised:
         """Quantise the sparse approximation of aligned coefficients.
 
         :param aligned: ``[user, layer, 2 L, subband]``, as `_aligned` returns them.
         :param x: the same without alignment, whose correlation is the score.
+        :param spatial: group and beams that they are coefficients of.
         """
         y, taps, window = _taps(aligned, sizes)
         y = y.gather(-1, taps.unsqueeze(-2).expand(*y.shape[:-1], -1))
@@ -90,7 +96,7 @@ class Quantised:
         w = subband_coefficients(coefficients, taps, sizes.num_subbands)
         held = (w.conj() * x).sum(-2).abs().square() / w.abs().square().sum(-2).clamp_min(1e-12)
         return cls(taps=taps, strongest=strongest, reference=reference, nonzero=kept, differential=differential,
-                   phases=phases, window=window, score=held.mean((-2, -1)))
+                   phases=phases, window=window, score=held.mean((-2, -1)), **spatial)
 
     def better(self, other: Quantised) -> Quantised:
         """User by user the one of higher score."""
@@ -100,16 +106,16 @@ class Quantised:
             for name, table in self.tables.items()
         })
 
-    def pmis(self, group: torch.Tensor, beams: torch.Tensor) -> list[Etype2Pmi]:
+    def pmis(self) -> list[Etype2Pmi]:
         """One PMI a user."""
         lists = {name: table.tolist() for name, table in self.tables.items()}
         return [
-            Etype2Pmi(group_of_user, tuple(beams_of_user), lists["window"][user], tuple(
+            Etype2Pmi(group, tuple(lists["beams"][user]), lists["window"][user], tuple(
                 Etype2Layer(tuple(taps), lists["strongest"][user][layer], lists["reference"][user][layer],
                             *(tuple(map(tuple, lists[name][user][layer]))
                               for name in ("nonzero", "differential", "phases")))
                 for layer, taps in enumerate(lists["taps"][user])))
-            for user, (group_of_user, beams_of_user) in enumerate(zip(group.tolist(), beams.tolist()))
+            for user, group in enumerate(lists["group"])
         ]
 
 

@@ -107,16 +107,17 @@ def beam_groups(ports: Ports) -> torch.Tensor:
     return grid.permute(1, 3, 2, 0, 4).flatten(0, 1).flatten(1, 2)
 
 
-def strongest_beams(v: torch.Tensor, ports: Ports, num_beams: int) -> tuple[torch.Tensor, torch.Tensor]:
+def strongest_beams(v: torch.Tensor, ports: Ports, num_beams: int, place: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """The group, and its beams, that hold most energy of all layers and subbands; of equal groups the first.
 
     :param v: ``[user, subband, layer, 2, N1 * N2]``.
+    :param place: 1 for the second best group, and so on.
     :returns: group ``[user]``; beams n ``[user, num_beams]``, ascending.
     """
     energy = torch.stack([(v @ group.mH).abs().square().sum((1, 2, 3)) for group in beam_groups(ports).to(v.device)], 1)
     values, beams = energy.topk(num_beams, -1)
-    held = values.sum(-1)
-    group = (held >= held.amax(-1, keepdim=True) * (1 - TIE)).int().argmax(-1)
+    held = (values.sum(-1) / (v.shape[1] * v.shape[2] * TIE)).round()
+    group = held.argsort(dim=-1, descending=True, stable=True)[:, place]
     return group, beams[torch.arange(len(v), device=v.device), group].sort(-1).values
 
 

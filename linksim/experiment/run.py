@@ -98,11 +98,13 @@ class _Session:
 
     def go(self, workers: int, ray_address: str | None) -> Results:
         from linksim.training.checkpoint import prepare
+        from linksim.training.codecs import prepare_codecs
 
         executor = make_executor(self.scenario, self.device, workers, ray_address)
         try:
             with named_blocks(self.scenario, "in training"):
-                blocks = self.trained = prepare(self.scenario, self.device, self.console)
+                blocks = self.trained = [*prepare(self.scenario, self.device, self.console),
+                                         *prepare_codecs(self.scenario, self.device, self.console)]
             print_header(self.console, self.plan, versions(), self.device, str(self.store.folder),
                          executor.description, blocks)
         except BaseException:

@@ -16,6 +16,7 @@ from linksim.scenario.load import load_plugins
 from linksim.scenario.schema import Scenario, axis_column
 
 if TYPE_CHECKING:
+    from linksim.blocks.feedback.base import FeedbackCodec
     from linksim.blocks.prediction.base import Predictor
 
 
@@ -43,6 +44,7 @@ class UnitRunner:
         self.device = device
         with named_blocks(scenario, "loading its checkpoint"):
             self.predictors: dict[str, Predictor] = _trained(scenario, device)
+            self.codecs: dict[str, FeedbackCodec] = _fitted_codecs(scenario)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
@@ -58,7 +60,7 @@ class UnitRunner:
         seed = unit_seed(self.plan.scenario, point, chunk)
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
             try:
-                result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk)
+                result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk, self.codecs)
             except torch.OutOfMemoryError:
                 size = self.plan.scenario.run.chunk_size
                 fix = f"try run.chunk_size={size // 2}" if size > 1 else "use a larger GPU or run.device=cpu"
@@ -98,6 +100,16 @@ class UnitRunner:
             data[name] = pa.array(values, pa.float32())
         about = {"counters": dict(counters), "notes": sorted(notes)}
         return pa.table(data).replace_schema_metadata({"linksim": json.dumps(about)})
+
+
+def _fitted_codecs(scenario: Scenario) -> dict[str, FeedbackCodec]:
+    """Fitted codecs of the scenario by key, from their checkpoints."""
+    if all(method.feedback is None for method in scenario.methods):
+        return {}
+    from linksim.training.codecs import codec_key, load_codec, methods_with_fitted_codecs
+
+    return {codec_key(scenario, method): load_codec(scenario, method)
+            for method in methods_with_fitted_codecs(scenario)}
 
 
 def _trained(scenario: Scenario, device: str) -> dict[str, Predictor]:

@@ -5,6 +5,7 @@ Every stage is computed once for all the sweep points that share it; methods see
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from linksim import registry
+from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.channel.drops import Drops
@@ -66,7 +68,7 @@ class ChunkResult:
 
 
 def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, predictors: dict[str, Predictor],
-                   chunk_index: int = 0) -> ChunkResult:
+                   chunk_index: int = 0, codecs: dict[str, FeedbackCodec] | None = None) -> ChunkResult:
     """Simulate one chunk at one channel point.
 
     :param points: index and scenario of the sweep points that share this channel.
@@ -74,6 +76,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     :param device: torch device.
     :param predictors: trained predictors by `predictor_key`; the others are built here.
     :param chunk_index: which drops of channel files; drawn drops follow from the seed.
+    :param codecs: fitted codecs by `linksim.training.codecs.codec_key`; the others are built here.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
@@ -90,7 +93,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         history, observation = acquire(drops.history, acquisition, noise)
         result.notes |= _pilot_notes(group[0][1], drops)
         estimates: Estimates = {}
-        reports = _Reports(drops, acquisition, seed)
+        reports = _Reports(drops, acquisition, seed, codecs or {})
         for index, scenario in group:
             for method in scenario.methods:
                 key = estimate_key(scenario, method)
@@ -141,8 +144,8 @@ def estimate_key(scenario: Scenario, method: Method) -> str:
 class _Reports:
     """Reported histories of one acquisition, each computed once."""
 
-    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int) -> None:
-        self._drops, self._acquisition, self._seed = drops, acquisition, seed
+    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int, fitted: dict[str, FeedbackCodec]) -> None:
+        self._drops, self._acquisition, self._seed, self._fitted = drops, acquisition, seed, fitted
         self._estimate: Csi | None = None
         self._known: dict[str, Reported] = {}
 
@@ -150,14 +153,23 @@ class _Reports:
         """What the base station has of this method's reports."""
         if self._estimate is None:
             self._estimate = downlink_at_terminal(self._drops, self._acquisition, self._seed)
-        codec = codec_of(scenario, method)
+        name, options = codec_of(scenario, method)
         last_only = block_of(method.predictor)[0] == "hold"
-        key = f"{codec} {scenario.feedback!r} {last_only}"
+        key = f"{name} {options} {scenario.feedback!r} {last_only}"
         if key not in self._known:
-            block = registry.create("feedback", *codec).eval()
+            block = self._block(scenario, method, name, options)
             with torch.inference_mode():
                 self._known[key] = report_history(self._estimate, block, scenario.feedback, self._seed, last_only)
         return self._known[key]
+
+    def _block(self, scenario: Scenario, method: Method, name: str, options: dict[str, Any]) -> FeedbackCodec:
+        if not registry.find("feedback", name).trains:
+            return registry.create("feedback", name, options).eval()
+        from linksim.training.codecs import codec_key
+
+        block = copy.copy(self._fitted[codec_key(scenario, method)])
+        block.bits = options["bits"]
+        return block
 
 
 def build_predictor(reference: str | dict) -> Predictor:

@@ -490,7 +490,10 @@ def _check_feedback(scenario: Scenario, index: int, method: Method) -> None:
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
     if registry.find("feedback", name).trains:
-        raise ScenarioError(f"{place}: {name} is trained, which a run cannot do yet")
+        for key in scenario.sweep:
+            if key.startswith(f"methods.{method.name}.feedback.") and not key.endswith(".bits"):
+                raise ScenarioError(f"sweep.{key}: a fitted codec is swept in its bits alone; name a method for each "
+                                    "value")
     if scenario.acquisition.type == "pilots":
         raise ScenarioError(f"{place}: acquisition.type pilots are the uplink's; reports need awgn or perfect")
     if channel.source == "files" and channel.duplex != "tdd":

@@ -149,7 +149,8 @@ def test_directions_alone_have_similarity_and_rate_but_no_error():
     ({"methods": [{**TOP_M, "feedback": "type1"}],
       "channel": {**CHANNEL, "bs_array": {"rows": 1, "columns": 4, "polarization": "single"}}}, "dual"),
     ({"bounds": ["genie_lmmse"], "channel": {**CHANNEL, "duplex": "fdd_adjacent"}}, "reports tell more"),
-    ({"methods": [{**TOP_M, "feedback": "klt"}]}, "klt is trained"),
+    ({"methods": [{**TOP_M, "feedback": "klt"}], "sweep": {"methods.top-M.feedback.num_table_drops": [1, 2]}},
+     "bits alone"),
 ])
 def test_what_cannot_be_combined_is_refused_in_one_line(changes, message):
     with pytest.raises(ScenarioError, match=message) as caught:

@@ -7,6 +7,7 @@ import torch
 
 from linksim.blocks.feedback import codebook
 from linksim.blocks.feedback.bits import choice_bits
+from linksim.blocks.feedback.ports import LAYOUTS
 from linksim.blocks.precoding.zf import ZeroForcing
 from linksim.channel.drops import draw_drops
 from linksim.csi import Csi, Panel
@@ -168,3 +169,18 @@ def test_a_band_without_subbands_is_reported_as_one(plane_waves):
     codec = create("feedback", "type1")
     report = codec.encode(plane_waves(num_subcarriers=8))
     assert report.num_bits.unique().tolist() == [choice_bits(16) + choice_bits(8) + 2]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_of_the_standard_is_served(layout, one_instant):
+    columns, rows = layout
+    torch.manual_seed(columns)
+    h = torch.randn(2, 1, 2, 2 * columns * rows, 1, 26, dtype=torch.complex64)
+    csi = one_instant(h, Panel(rows=rows, columns=columns, polarizations=2))
+    for name, options in (("type1", {}), ("type2", {"num_beams": 2}), ("etype2", {"combination": 2})):
+        for rank in (1, 2):
+            codec = create("feedback", name, {**options, "rank": rank})
+            report = codec.encode(csi)
+            assert (report.num_bits >= codec.minimum_bits(report.grid)).all()
+            norms = torch.linalg.vector_norm(codec.decode(report).h, dim=3)
+            torch.testing.assert_close(norms, torch.ones_like(norms))

@@ -1,0 +1,61 @@
+"""What each 3GPP codebook holds of a UMa channel, its bits and its time. ``uv run python benchmarks/codebooks.py``."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser
+from itertools import product
+
+import torch
+
+from linksim.blocks.feedback.subbands import divide, eigenvectors
+from linksim.channel.drops import draw_drops
+from linksim.metrics.similarity import sgcs_per_drop
+from linksim.registry import create
+from linksim.scenario.schema import Channel
+
+CODEBOOKS = [
+    ("type1", {}),
+    *(("type2", {"num_beams": beams, "subband_amplitude": amplitude})
+      for beams, amplitude in product((2, 3, 4), (False, True))),
+    *(("etype2", {"combination": combination}) for combination in range(1, 9)),
+    *(("etype2", {"combination": combination, "precoders_per_subband": 2}) for combination in (4, 6)),
+]
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--drops", type=int, default=128, help="of 2 users each")
+    parser.add_argument("--los", choices=("mixed", "los", "nlos"), default="mixed")
+    parser.add_argument("--seed", type=int, default=11)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    channel = Channel.model_validate({"num_subcarriers": 52, "num_history": 1, "num_future": 1, "num_users": 2,
+                                      "los": arguments.los})
+    csi = draw_drops(channel, arguments.drops, arguments.seed).history
+    num_reports = csi.h.shape[0] * csi.h.shape[1]
+    print(f"UMa, {channel.carrier_frequency_ghz} GHz, {arguments.los}; 4 x 4 dual-polarised; 52 resource blocks of "
+          f"180 kHz, subbands of 4; rank 1; {arguments.drops} drops of 2 users")
+    print("SGCS per subcarrier, mean over drops with a 95 % interval; bits per report, mean and largest; ms per report")
+    for name, options in CODEBOOKS:
+        codec = create("feedback", name, options)
+        began = time.perf_counter()
+        report = codec.encode(csi)
+        encoded = time.perf_counter()
+        decoded = codec.decode(report)
+        ms = [1e3 * seconds / num_reports for seconds in (encoded - began, time.perf_counter() - encoded)]
+        score = sgcs_per_drop(decoded.h, csi.h).mean(1)
+        label = " ".join((name, *(f"{key}={value}" for key, value in options.items())))
+        print(f"{label:48s} {score.mean():.4f} +- {1.96 * score.std() / len(score) ** 0.5:.4f}   "
+              f"{report.num_bits.double().mean():6.1f} {int(report.num_bits.max()):4d}   "
+              f"encode {ms[0]:.1f} decode {ms[1]:.1f}", flush=True)
+    for per_subband in (1, 2):
+        subbands = divide(csi.frequency_hz, "small", per_subband)
+        v = eigenvectors(csi.h[..., 0, :].flatten(0, 1), subbands, 1)[:, subbands.of_subcarrier]
+        h = v.conj().resolve_conj().permute(0, 2, 3, 1).unsqueeze(-2).unflatten(0, csi.h.shape[:2])
+        score = sgcs_per_drop(h.to(csi.h.dtype), csi.h).mean()
+        print(f"subband eigenvectors without quantisation, {per_subband} per subband: {score:.4f}")
+
+
+if __name__ == "__main__":
+    main()

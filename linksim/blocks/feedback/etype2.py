@@ -21,11 +21,12 @@ class EnhancedType2(Codebook):
     In subband t a layer is the sum over beams i, polarisations p and taps f of
     v_i p1_p p2_{i,f} phi_{i,f} exp(j 2 pi t n3_f / N3), normalised.
 
-    Sources: TS 38.214, 5.2.2.2.5 and 5.2.3; TS 38.212, 6.3.2.1.2. Compared with public text of the standard: the table
-    of combinations and what is excluded, the groups and priorities of part 2, the order i2,3, i1,5, i1,6 in group 1.
-    Compared with a public implementation: the tables of amplitudes, the taps of i1,5 and i1,6, the strongest
-    coefficient. From knowledge of the standard alone: ceil(log2 K_NZ) bits of i1,8 for one layer, and K_NZ of
-    ceil(log2 K0) bits for one layer, ceil(log2 2 K0) for more. Codebook subset restriction is left out.
+    Sources: TS 38.214, 5.2.2.2.5 and 5.2.3; TS 38.212, 6.3.2.1.2. Compared with quoted text of the standard: which
+    combinations are excluded, the groups and priorities of part 2, the order i2,3, i1,5, i1,6 at the head of group 1.
+    Compared with public implementations: the table of combinations, the tables of amplitudes, the taps of i1,5 and
+    i1,6, the strongest coefficient. Compared with patents on the report: K_NZ of ceil(log2 K0) bits for one layer,
+    ceil(log2 2 K0) for more. From knowledge of the standard alone: ceil(log2 K_NZ) bits of i1,8 for one layer, i1,7,
+    i2,4, i2,5 in this order at the end of groups 1 and 2. Codebook subset restriction is left out.
 
     :param combination: paramCombination-r16: L, p and beta.
     :param rank: layers reported.

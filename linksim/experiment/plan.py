@@ -20,6 +20,7 @@ _SUMMARIES = {
     PERFECT_CSI: "The transmitter knows the true channel at the future time",
     GENIE_CSI: "The transmitter uses the genie's estimate: a reference, not a bound on rate or similarity",
     BOUNDS["genie_lmmse"]: "LMMSE with every ray's delay, angles, Doppler and power known, phases unknown",
+    BOUNDS["genie_rate_distortion"]: "Least error of one report of feedback.bits, the geometry known, phases unknown",
     BOUNDS["perfect_csi_zf"]: "Zero forcing with the true channel: the limit of methods precoded by zf",
     BOUNDS["sum_capacity"]: "Dirty-paper coding with the true channel, power split over users at will",
 }

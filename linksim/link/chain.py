@@ -28,6 +28,7 @@ from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse
+from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.scenario.schema import (
     BOUNDS,
     GENIE_CSI,
@@ -87,6 +88,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     true = by_resource(drops.future.h)
     capacities: dict[float, dict[str, torch.Tensor]] = {}
     genies: Estimates = {}
+    floors: dict[int, torch.Tensor] = {}
     for acquisition in dict.fromkeys(scenario.acquisition for _, scenario in points):
         group = [(index, scenario) for index, scenario in points if scenario.acquisition == acquisition]
         noise = generator(stream_seed(seed, "acquisition"))
@@ -117,6 +119,11 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                     genies[seen] = _scored(genie_lmmse(drops, observation), GENIE_CSI, scenario, drops, result)
                 estimates["genie"] = genies[seen]
             result.rows += _rows(index, scenario, true, estimates)
+            if "genie_rate_distortion" in scenario.bounds:
+                bits = scenario.feedback.bits
+                if bits not in floors:
+                    floors |= _floors(drops, [other.feedback.bits for _, other in points])
+                result.rows.append((index, BOUNDS["genie_rate_distortion"], {"nmse": floors[bits]}))
             if "sum_capacity" in scenario.bounds and needs_link(scenario):
                 if scenario.link.snr_db not in capacities:
                     capacities[scenario.link.snr_db] = _capacity(true, scenario)
@@ -222,6 +229,12 @@ def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimat
         errors = {key: value for key, value in estimates["genie"][1].items() if key.startswith(_ERRORS)}
         rows.append((index, BOUNDS["genie_lmmse"], errors))
     return rows
+
+
+def _floors(drops: Drops, bits: list[int | None]) -> dict[int, torch.Tensor]:
+    """Least NMSE of a report ``[batch, user]``, linear, at each of these sizes; one decomposition serves all."""
+    sizes = sorted({size for size in bits if size is not None})
+    return dict(zip(sizes, genie_rate_distortion(drops, sizes).unbind(-1)))
 
 
 def _capacity(true: torch.Tensor, scenario: Scenario) -> dict[str, torch.Tensor]:

@@ -26,6 +26,7 @@ STAGE_OF_SECTION = {
 PERFECT_CSI = "perfect CSI"
 BOUNDS = {
     "genie_lmmse": "genie LMMSE bound",
+    "genie_rate_distortion": "genie rate-distortion bound",
     "perfect_csi_zf": "perfect-CSI ZF bound",
     "sum_capacity": "sum capacity",
 }
@@ -324,10 +325,10 @@ class Scenario(Section):
     feedback: Feedback = Feedback()
     link: Link = Link()
     methods: list[Method] = Field(min_length=1, description="The curves.")
-    bounds: list[Literal["genie_lmmse", "perfect_csi_zf", "sum_capacity"]] = Field(
+    bounds: list[Literal["genie_lmmse", "genie_rate_distortion", "perfect_csi_zf", "sum_capacity"]] = Field(
         ["genie_lmmse", "sum_capacity"], description="Physical limits drawn beside the methods: LMMSE prediction "
-        "with the geometry known, zero forcing with the true channel (the limit of methods precoded by zf), "
-        "dirty-paper coding."
+        "with the geometry known, the least error of one report of feedback.bits with the geometry known, zero forcing "
+        "with the true channel (the limit of methods precoded by zf), dirty-paper coding."
     )
     metrics: list[str] = Field(
         ["nmse_db", "sgcs", "rate_bps_hz", "sum_rate_bps_hz"], description="What is reported.", min_length=1
@@ -441,6 +442,8 @@ def check(scenario: Scenario) -> None:
         raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {channel.duplex} reports tell "
                             "more: write bounds: [sum_capacity], or channel.duplex: tdd (reports use the downlink band "
                             "alone)")
+    if "genie_rate_distortion" in scenario.bounds:
+        _check_rate_distortion(scenario)
     if "perfect_csi_zf" in scenario.bounds:
         for index, method in enumerate(scenario.methods):
             if block_of(method.precoder or link.precoder)[0] != "zf":
@@ -518,6 +521,27 @@ def _check_feedback(scenario: Scenario, index: int, method: Method) -> None:
         check_grid(registry.create("feedback", name, options), channel)
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
+
+
+def _check_rate_distortion(scenario: Scenario) -> None:
+    """The bound is of one report of a known size."""
+    if scenario.feedback.bits is None:
+        raise ScenarioError("bounds: genie_rate_distortion needs to know how many bits a report has: set feedback.bits")
+    if scenario.channel.source == "files":
+        raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
+                            "model")
+    for index, method in enumerate(scenario.methods):
+        if method.name == PERFECT_CSI:
+            continue
+        if method.feedback is None or block_of(method.predictor)[0] != "hold":
+            raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
+                                "needs feedback and the predictor hold, or leave the bound out")
+        given = codec_of(scenario, method)[1].get("bits")
+        if given != scenario.feedback.bits:
+            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
+                                f"({scenario.feedback.bits}), but this codec has "
+                                + ("a size of its own" if given is None else f"{given}")
+                                + ": leave the bound out")
 
 
 def trained_methods(scenario: Scenario) -> list[Method]:

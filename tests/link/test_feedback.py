@@ -158,6 +158,27 @@ def test_what_cannot_be_combined_is_refused_in_one_line(changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_no_method_of_one_report_passes_the_rate_distortion_bound():
+    method = {**TOP_M, "feedback": "top_m"}
+    rows, _ = rows_of(scenario_of(methods=[method], bounds=["genie_rate_distortion"], feedback={"bits": 100}))
+    bound = rows["genie rate-distortion bound"]
+    assert set(bound) == {"nmse"}
+    assert bound["nmse"].shape == (3, 2)
+    assert bound["nmse"].mean() < rows["top-M"]["nmse"].mean()
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"methods": [{**TOP_M, "feedback": "top_m"}]}, "set feedback.bits"),
+    ({"methods": [TOP_M], "feedback": {"bits": 99}}, r"at feedback.bits \(99\), but this codec has 200"),
+    ({"methods": [{**TOP_M, "feedback": "type1"}], "feedback": {"bits": 99},
+      "channel": {**CHANNEL, "bs_array": {"rows": 2, "columns": 2}}}, "a size of its own"),
+    ({"methods": ["hold"], "feedback": {"bits": 99}}, "every method needs feedback"),
+])
+def test_the_rate_distortion_bound_is_for_single_reports_of_its_size(changes, message):
+    with pytest.raises(ScenarioError, match=message):
+        scenario_of(bounds=["genie_rate_distortion"], **changes)
+
+
 def test_reports_can_be_swept(scenario_file):
     from linksim import load_scenario
     from linksim.experiment.plan import make_plan

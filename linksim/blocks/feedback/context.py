@@ -168,9 +168,9 @@ class ContextCodec(ClosedFormCodec):
             magnitude = magnitudes_of(parts, _step(middle))
             token = tokens_of(magnitude)
             table = self.tables[middle // STEPS_PER_OCTAVE].double()
-            chance = table[contexts_of(magnitude), token] / table[0].sum().clamp_min(1)
-            total = table.sum(-1)[contexts_of(magnitude)] / table[0].sum().clamp_min(1)
-            length = float((total / chance).log2().sum() + extra_bits_of(token).sum())
+            context = contexts_of(magnitude)
+            chance = table[context, token] / table.sum(-1)[context]
+            length = float(-chance.log2().sum() + extra_bits_of(token).sum())
             if length + 1 + SCALE_BITS + STEP_BITS <= self.bits:
                 low = middle
             else:

@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from linksim.blocks.prediction.band import estimate_delay_profile
-from linksim.blocks.prediction.doppler import temporal_correlation
+from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
 from linksim.csi import Csi, Panel
+
+DELAY_UNCERTAINTY_S = 5e-9
+"""Standard deviation of an estimated delay, most of it the grid's: a cell of an 8.64 MHz band is 14.5 ns wide."""
 
 # Cells of the delay grid per resolution cell 1 / bandwidth.
 _OVERSAMPLING = 8
@@ -75,10 +79,6 @@ class PlaneWaves:
     doppler_hz: torch.Tensor
     time_atoms: torch.Tensor
     frequency_atoms: torch.Tensor
-
-    def users(self, index: slice) -> PlaneWaves:
-        """Some of the users."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
     def matched(self, power: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         r"""Every plane wave correlated with the history, whitened by the covariance that the powers make.
@@ -174,12 +174,14 @@ def hermitian_inverse(matrix: torch.Tensor) -> torch.Tensor:
     return _HermitianInverse.apply(matrix)
 
 
-def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor, max_doppler_hz: torch.Tensor,
-                     noise_variance: torch.Tensor, size: GridSize, estimate: Estimate,
-                     delay_uncertainty_s: torch.Tensor | float) -> Csi:
+def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor, size: GridSize,
+                     doppler: Literal["known", "estimated"], estimate: Estimate,
+                     delay_uncertainty_s: torch.Tensor | float = DELAY_UNCERTAINTY_S) -> Csi:
     """What every predictor by plane waves does around its estimate of their powers.
 
-    :param max_doppler_hz: ``[batch, user]``; ``noise_variance`` likewise.
+    :param history: as for every predictor, and so are ``time_s`` and ``frequency_hz``.
+    :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history, together with
+        the noise.
     :param estimate: of the powers.
     :param delay_uncertainty_s: standard deviation of estimated delays: outside the history's band the prediction fades
         with the distance from it.
@@ -188,17 +190,18 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     past_hz, target_hz = _offsets(history), frequency_hz.double() - history.frequency_hz[0].double()
     outside_hz = (target_hz - target_hz.clamp(0, past_hz[-1])).abs()
     fading = torch.exp(-0.5 * (2 * math.pi * outside_hz * delay_uncertainty_s).square())
+    max_doppler_hz, noise_variance = history.max_doppler_hz, history.noise_variance
+    if doppler == "estimated":
+        max_doppler_hz, noise_variance = estimate_max_doppler(history)
     num_ue_antennas = history.h.shape[2]
-    shape = (len(time_s), len(frequency_hz))
-    h = []
-    order = []
+    h, order = [], []
     for index, waves in by_rank(history, max_doppler_hz, noise_variance, size):
         power, noise = estimate(waves)
         part = waves.predict(power, noise, time_s.double(), target_hz)
         h.append(from_beams(part, history.panel, num_ue_antennas))
         order.append(index)
     h = torch.cat(h)[torch.cat(order).argsort()] * fading.to(history.h.real.dtype)
-    h = h.to(history.h.dtype).reshape(*history.h.shape[:4], *shape)
+    h = h.to(history.h.dtype).reshape(*history.h.shape[:4], len(time_s), len(frequency_hz))
     return history.with_h(h, time_s, frequency_hz)
 
 

@@ -38,6 +38,8 @@ _RELATIVE_NOISE_FLOOR = 1e-5
 _LEAST_LOADING = 2e-7
 # Power assumed in a beam at least, relative to a user's noise in one: a beam thought empty can never fill.
 _LEAST_BEAM_POWER = 1e-3
+# Larger matrices are inverted by halves.
+_FACTORED_AT_ONCE = 32
 # Users solved at once, which bounds the memory.
 _USERS_AT_ONCE = 8
 
@@ -152,11 +154,11 @@ Estimate = Callable[["PlaneWaves"], tuple[torch.Tensor, torch.Tensor]]
 
 
 class _HermitianInverse(torch.autograd.Function):
-    """Cholesky's inverse, whose derivative is two products rather than that of the factorisation."""
+    """An inverse whose derivative is two products rather than that of a factorisation."""
 
     @staticmethod
     def forward(ctx, matrix: torch.Tensor) -> torch.Tensor:
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+        inverse = _inverse_by_halves(matrix)
         ctx.save_for_backward(inverse)
         return inverse
 
@@ -203,6 +205,24 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     h = torch.cat(h)[torch.cat(order).argsort()] * fading.to(history.h.real.dtype)
     h = h.to(history.h.dtype).reshape(*history.h.shape[:4], len(time_s), len(frequency_hz))
     return history.with_h(h, time_s, frequency_hz)
+
+
+def _inverse_by_halves(matrix: torch.Tensor) -> torch.Tensor:
+    """By Schur complements: products run on all cores, factorisations of a batch one after the other."""
+    size = matrix.shape[-1]
+    if size <= _FACTORED_AT_ONCE:
+        return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    half = size // 2
+    corner = _inverse_by_halves(matrix[..., :half, :half])
+    side = corner @ matrix[..., :half, half:]
+    rest = _inverse_by_halves(matrix[..., half:, half:] - matrix[..., half:, :half] @ side)
+    across = side @ rest
+    inverse = torch.empty_like(matrix)
+    inverse[..., :half, :half] = corner + across @ side.mH
+    inverse[..., :half, half:] = -across
+    inverse[..., half:, :half] = -across.mH
+    inverse[..., half:, half:] = rest
+    return inverse
 
 
 def by_rank(history: Csi, max_doppler_hz: torch.Tensor, noise_variance: torch.Tensor, size: GridSize

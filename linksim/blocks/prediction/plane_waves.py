@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from linksim.blocks.prediction.band import estimate_delay_profile
-from linksim.blocks.prediction.doppler import temporal_correlation
+from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
 from linksim.csi import Csi, Panel
+
+DELAY_UNCERTAINTY_S = 5e-9
+"""Standard deviation of an estimated delay, most of it the grid's: a cell of an 8.64 MHz band is 14.5 ns wide."""
 
 # Cells of the delay grid per resolution cell 1 / bandwidth.
 _OVERSAMPLING = 8
@@ -34,6 +38,8 @@ _RELATIVE_NOISE_FLOOR = 1e-5
 _LEAST_LOADING = 2e-7
 # Power assumed in a beam at least, relative to a user's noise in one: a beam thought empty can never fill.
 _LEAST_BEAM_POWER = 1e-3
+# Larger matrices are inverted by halves.
+_FACTORED_AT_ONCE = 32
 # Users solved at once, which bounds the memory.
 _USERS_AT_ONCE = 8
 
@@ -75,10 +81,6 @@ class PlaneWaves:
     doppler_hz: torch.Tensor
     time_atoms: torch.Tensor
     frequency_atoms: torch.Tensor
-
-    def users(self, index: slice) -> PlaneWaves:
-        """Some of the users."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
     def matched(self, power: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         r"""Every plane wave correlated with the history, whitened by the covariance that the powers make.
@@ -152,11 +154,11 @@ Estimate = Callable[["PlaneWaves"], tuple[torch.Tensor, torch.Tensor]]
 
 
 class _HermitianInverse(torch.autograd.Function):
-    """Cholesky's inverse, whose derivative is two products rather than that of the factorisation."""
+    """An inverse whose derivative is two products rather than that of a factorisation."""
 
     @staticmethod
     def forward(ctx, matrix: torch.Tensor) -> torch.Tensor:
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+        inverse = _inverse_by_halves(matrix)
         ctx.save_for_backward(inverse)
         return inverse
 
@@ -174,12 +176,14 @@ def hermitian_inverse(matrix: torch.Tensor) -> torch.Tensor:
     return _HermitianInverse.apply(matrix)
 
 
-def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor, max_doppler_hz: torch.Tensor,
-                     noise_variance: torch.Tensor, size: GridSize, estimate: Estimate,
-                     delay_uncertainty_s: torch.Tensor | float) -> Csi:
+def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor, size: GridSize,
+                     doppler: Literal["known", "estimated"], estimate: Estimate,
+                     delay_uncertainty_s: torch.Tensor | float = DELAY_UNCERTAINTY_S) -> Csi:
     """What every predictor by plane waves does around its estimate of their powers.
 
-    :param max_doppler_hz: ``[batch, user]``; ``noise_variance`` likewise.
+    :param history: as for every predictor, and so are ``time_s`` and ``frequency_hz``.
+    :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history, together with
+        the noise.
     :param estimate: of the powers.
     :param delay_uncertainty_s: standard deviation of estimated delays: outside the history's band the prediction fades
         with the distance from it.
@@ -188,18 +192,37 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     past_hz, target_hz = _offsets(history), frequency_hz.double() - history.frequency_hz[0].double()
     outside_hz = (target_hz - target_hz.clamp(0, past_hz[-1])).abs()
     fading = torch.exp(-0.5 * (2 * math.pi * outside_hz * delay_uncertainty_s).square())
+    max_doppler_hz, noise_variance = history.max_doppler_hz, history.noise_variance
+    if doppler == "estimated":
+        max_doppler_hz, noise_variance = estimate_max_doppler(history)
     num_ue_antennas = history.h.shape[2]
-    shape = (len(time_s), len(frequency_hz))
-    h = []
-    order = []
+    h, order = [], []
     for index, waves in by_rank(history, max_doppler_hz, noise_variance, size):
         power, noise = estimate(waves)
         part = waves.predict(power, noise, time_s.double(), target_hz)
         h.append(from_beams(part, history.panel, num_ue_antennas))
         order.append(index)
     h = torch.cat(h)[torch.cat(order).argsort()] * fading.to(history.h.real.dtype)
-    h = h.to(history.h.dtype).reshape(*history.h.shape[:4], *shape)
+    h = h.to(history.h.dtype).reshape(*history.h.shape[:4], len(time_s), len(frequency_hz))
     return history.with_h(h, time_s, frequency_hz)
+
+
+def _inverse_by_halves(matrix: torch.Tensor) -> torch.Tensor:
+    """By Schur complements: products run on all cores, factorisations of a batch one after the other."""
+    size = matrix.shape[-1]
+    if size <= _FACTORED_AT_ONCE:
+        return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    half = size // 2
+    corner = _inverse_by_halves(matrix[..., :half, :half])
+    side = corner @ matrix[..., :half, half:]
+    rest = _inverse_by_halves(matrix[..., half:, half:] - matrix[..., half:, :half] @ side)
+    across = side @ rest
+    inverse = torch.empty_like(matrix)
+    inverse[..., :half, :half] = corner + across @ side.mH
+    inverse[..., :half, half:] = -across
+    inverse[..., half:, :half] = -across.mH
+    inverse[..., half:, half:] = rest
+    return inverse
 
 
 def by_rank(history: Csi, max_doppler_hz: torch.Tensor, noise_variance: torch.Tensor, size: GridSize

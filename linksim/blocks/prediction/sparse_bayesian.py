@@ -7,13 +7,10 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.doppler import estimate_max_doppler
 from linksim.blocks.prediction.plane_waves import GridSize, PlaneWaves, predict_by_waves
 from linksim.csi import Csi, Panel
 from linksim.registry import register
-from linksim.types import NonNegativeFloat, PositiveInt
-
-_DELAY_UNCERTAINTY_S = 5e-9
+from linksim.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 @register("predictor", "sparse_bayesian", min_history=2)
@@ -42,7 +39,7 @@ class SparseBayesianPredictor(Predictor):
     :param frequency_rank: directions over frequency that a history is reduced to.
     """
 
-    def __init__(self, num_iterations: int = 6, doppler: Literal["known", "estimated"] = "known",
+    def __init__(self, num_iterations: NonNegativeInt = 6, doppler: Literal["known", "estimated"] = "known",
                  beam_sharing: NonNegativeFloat = 0.5, num_delays: PositiveInt = 64, num_dopplers: PositiveInt = 16,
                  frequency_rank: PositiveInt = 24) -> None:
         super().__init__()
@@ -52,10 +49,6 @@ class SparseBayesianPredictor(Predictor):
         self.size = GridSize(num_delays, num_dopplers, frequency_rank)
 
     def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
-        max_doppler_hz, noise_variance = history.max_doppler_hz, history.noise_variance
-        if self.doppler == "estimated":
-            max_doppler_hz, noise_variance = estimate_max_doppler(history)
-
         def estimate(waves: PlaneWaves) -> tuple[torch.Tensor, torch.Tensor]:
             power = waves.first_power
             for _ in range(self.num_iterations):
@@ -65,8 +58,7 @@ class SparseBayesianPredictor(Predictor):
                 power = power * (seen / expected.clamp_min(torch.finfo(expected.dtype).tiny))
             return power, waves.noise
 
-        return predict_by_waves(history, time_s, frequency_hz, max_doppler_hz, noise_variance, self.size, estimate,
-                                _DELAY_UNCERTAINTY_S)
+        return predict_by_waves(history, time_s, frequency_hz, self.size, self.doppler, estimate)
 
     def _shared(self, x: torch.Tensor, panel: Panel) -> torch.Tensor:
         columns, rows = neighbours(x, panel)

@@ -18,8 +18,13 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.prediction.doppler import estimate_max_doppler
-from linksim.blocks.prediction.plane_waves import Evidence, GridSize, PlaneWaves, predict_by_waves
+from linksim.blocks.prediction.plane_waves import (
+    DELAY_UNCERTAINTY_S,
+    Evidence,
+    GridSize,
+    PlaneWaves,
+    predict_by_waves,
+)
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.csi import Csi, Panel
@@ -31,8 +36,6 @@ _BEAM_SHARING = 0.5
 
 _LARGEST_FACTOR = 5.0
 """A step multiplies no power by more than exp of this, nor divides it by more."""
-
-_DELAY_UNCERTAINTY_S = 5e-9
 
 
 class PowerUpdate(torch.nn.Module):
@@ -108,20 +111,16 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
         # nothing depends on the sizes of the problem: a network sees one plane wave and its neighbours
         self.steps = torch.nn.ModuleList(PowerUpdate(self.hidden_size) for _ in range(self.num_steps))
         self.log_noise_factor = torch.nn.Parameter(torch.zeros(self.num_steps + 1))
-        self.log_delay_uncertainty_s = torch.nn.Parameter(torch.tensor(math.log(_DELAY_UNCERTAINTY_S)))
+        self.log_delay_uncertainty_s = torch.nn.Parameter(torch.tensor(math.log(DELAY_UNCERTAINTY_S)))
 
     def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
-        max_doppler_hz, noise_variance = history.max_doppler_hz, history.noise_variance
-        if self.doppler == "estimated":
-            max_doppler_hz, noise_variance = estimate_max_doppler(history)
-
         def estimate(waves: PlaneWaves) -> tuple[torch.Tensor, torch.Tensor]:
             power = waves.first_power
             for step, factor in zip(self.steps, self.log_noise_factor.exp(), strict=False):
                 power = step(power, waves.evidence(power, factor * waves.noise), waves, history.panel)
             return power, self.log_noise_factor[-1].exp() * waves.noise
 
-        return predict_by_waves(history, time_s, frequency_hz, max_doppler_hz, noise_variance, self.size, estimate,
+        return predict_by_waves(history, time_s, frequency_hz, self.size, self.doppler, estimate,
                                 self.log_delay_uncertainty_s.exp())
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:

@@ -111,6 +111,13 @@ def test_row_attention_weighs_feature_rows_with_weights_that_sum_to_one():
     torch.testing.assert_close(attention(same), same + attention.value(same))
 
 
+def test_row_attention_tells_patches_apart():
+    """Weights that looked at the mean of a row's patches would be the same for patches in another order."""
+    torch.manual_seed(0)
+    attention, y = CrossSpatialAttention(8, 4), 3 * torch.randn(3, 10, 2, 4)
+    assert not torch.allclose(attention(y.flip(2)).flip(2), attention(y), atol=0.01)
+
+
 def test_alignment_is_the_paper_s_equations():
     """(15) to (18) token by token: softmax over words, scale the root of their width."""
     torch.manual_seed(0)
@@ -150,7 +157,7 @@ def test_published_sizes_but_for_what_the_paper_leaves_unsaid():
     predictor.prepare(ProblemShape(16, 4, 48, 0.1))
     trained = sum(p.numel() for p in predictor.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in predictor.parameters() if not p.requires_grad)
-    assert trained == 5_613_720  # 11.8 M published
+    assert trained == 5_613_976  # 11.8 M published
     assert frozen == pytest.approx(93.8e6 - 11.8e6, rel=0.002)
 
 

@@ -94,8 +94,7 @@ def test_users_of_unlike_speeds_are_as_if_alone(history, few_paths):
         return waves.first_power, waves.noise
 
     def predict(csi):
-        return predict_by_waves(csi, csi.time_s[-2:] + 1e-3, csi.frequency_hz, csi.max_doppler_hz, csi.noise_variance,
-                                SIZE, estimate, 0.0).h
+        return predict_by_waves(csi, csi.time_s[-2:] + 1e-3, csi.frequency_hz, SIZE, "known", estimate).h
 
     whole = predict(mixed)
     for drop in range(3):
@@ -107,9 +106,8 @@ def test_users_of_unlike_speeds_are_as_if_alone(history, few_paths):
 
 def test_far_bands_fade_to_nothing(history):
     def predict(offset_hz, uncertainty_s):
-        return predict_by_waves(history, history.time_s[-1:] + 5e-4, history.frequency_hz + offset_hz,
-                                history.max_doppler_hz, history.noise_variance, SIZE,
-                                lambda waves: (waves.first_power, waves.noise), uncertainty_s).h
+        return predict_by_waves(history, history.time_s[-1:] + 5e-4, history.frequency_hz + offset_hz, SIZE,
+                                "known", lambda waves: (waves.first_power, waves.noise), uncertainty_s).h
 
     assert torch.equal(predict(0.0, 0.0), predict(0.0, 1e-7))  # nothing fades within the band
     assert predict(1e9, 5e-9).abs().max() < 1e-6 * predict(0.0, 5e-9).abs().max()

@@ -320,12 +320,12 @@ def _train(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from linksim.experiment.failure import named_blocks
-    from linksim.training.checkpoint import check_trained, prepare
+    from linksim.training.everything import check_everything, prepare_everything
 
     try:
         with _terminated_as_interrupted(), named_blocks(scenario, "in training"):
-            check_trained(scenario, device, options.method)
-            lines = prepare(scenario, device, Console(), options.method)
+            check_everything(scenario, device, options.method)
+            lines = prepare_everything(scenario, device, Console(), options.method)
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -65,11 +65,11 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     console = console or Console(quiet=True)
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
-    if trained_methods(scenario):
-        from linksim.training.checkpoint import check_trained
+    if trained_methods(scenario) or any(method.feedback for method in scenario.methods):
+        from linksim.training.everything import check_everything
 
         with named_blocks(scenario, "in training"):
-            check_trained(scenario, device)
+            check_everything(scenario, device)
     with Store(folder, scenario_hash(scenario), fresh) as store:
         return _Session(scenario, store, device, console, scenario_text, report).go(workers, ray_address)
 
@@ -97,14 +97,12 @@ class _Session:
         self.marked = False
 
     def go(self, workers: int, ray_address: str | None) -> Results:
-        from linksim.training.checkpoint import prepare
-        from linksim.training.codecs import prepare_codecs
+        from linksim.training.everything import prepare_everything
 
         executor = make_executor(self.scenario, self.device, workers, ray_address)
         try:
             with named_blocks(self.scenario, "in training"):
-                blocks = self.trained = [*prepare(self.scenario, self.device, self.console),
-                                         *prepare_codecs(self.scenario, self.device, self.console)]
+                blocks = self.trained = prepare_everything(self.scenario, self.device, self.console)
             print_header(self.console, self.plan, versions(), self.device, str(self.store.folder),
                          executor.description, blocks)
         except BaseException:

@@ -44,7 +44,8 @@ class UnitRunner:
         self.device = device
         with named_blocks(scenario, "loading its checkpoint"):
             self.predictors: dict[str, Predictor] = _trained(scenario, device)
-            self.codecs: dict[str, FeedbackCodec] = _fitted_codecs(scenario)
+            self.codecs: dict[str, FeedbackCodec] = _fitted_codecs(scenario, device)
+            self.report_errors: dict[str, float] = _report_errors(scenario)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
@@ -60,7 +61,8 @@ class UnitRunner:
         seed = unit_seed(self.plan.scenario, point, chunk)
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
             try:
-                result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk, self.codecs)
+                result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk, self.codecs,
+                                        self.report_errors)
             except torch.OutOfMemoryError:
                 size = self.plan.scenario.run.chunk_size
                 fix = f"try run.chunk_size={size // 2}" if size > 1 else "use a larger GPU or run.device=cpu"
@@ -102,14 +104,23 @@ class UnitRunner:
         return pa.table(data).replace_schema_metadata({"linksim": json.dumps(about)})
 
 
-def _fitted_codecs(scenario: Scenario) -> dict[str, FeedbackCodec]:
+def _fitted_codecs(scenario: Scenario, device: str) -> dict[str, FeedbackCodec]:
     """Fitted codecs of the scenario by key, from their checkpoints."""
     if all(method.feedback is None for method in scenario.methods):
         return {}
     from linksim.training.codecs import codec_key, load_codec, methods_with_fitted_codecs
 
-    return {codec_key(scenario, method): load_codec(scenario, method)
+    return {codec_key(scenario, method): load_codec(scenario, method).to(device)
             for method in methods_with_fitted_codecs(scenario)}
+
+
+def _report_errors(scenario: Scenario) -> dict[str, float]:
+    """Relative errors of the reports that something is predicted from."""
+    if all(method.feedback is None for method in scenario.methods):
+        return {}
+    from linksim.training.report_errors import load_report_errors
+
+    return load_report_errors(scenario)
 
 
 def _trained(scenario: Scenario, device: str) -> dict[str, Predictor]:

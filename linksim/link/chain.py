@@ -22,7 +22,7 @@ from linksim.csi import Csi
 from linksim.errors import NumericalError
 from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
-from linksim.link.feedback import Reported, downlink_at_terminal, report_history
+from linksim.link.feedback import Reported, downlink_at_terminal, report_history, report_key
 from linksim.link.names import model_name
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
@@ -69,7 +69,8 @@ class ChunkResult:
 
 
 def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, predictors: dict[str, Predictor],
-                   chunk_index: int = 0, codecs: dict[str, FeedbackCodec] | None = None) -> ChunkResult:
+                   chunk_index: int = 0, codecs: dict[str, FeedbackCodec] | None = None,
+                   report_errors: dict[str, float] | None = None) -> ChunkResult:
     """Simulate one chunk at one channel point.
 
     :param points: index and scenario of the sweep points that share this channel.
@@ -78,6 +79,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     :param predictors: trained predictors by `predictor_key`; the others are built here.
     :param chunk_index: which drops of channel files; drawn drops follow from the seed.
     :param codecs: fitted codecs by `linksim.training.codecs.codec_key`; the others are built here.
+    :param report_errors: relative errors of reports by `report_key`; what is not there counts as none.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
@@ -95,7 +97,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         history, observation = acquire(drops.history, acquisition, noise)
         result.notes |= _pilot_notes(group[0][1], drops)
         estimates: Estimates = {}
-        reports = _Reports(drops, acquisition, seed, codecs or {})
+        reports = _Reports(drops, acquisition, seed, codecs or {}, report_errors or {})
         for index, scenario in group:
             for method in scenario.methods:
                 key = estimate_key(scenario, method)
@@ -145,14 +147,16 @@ def estimate_key(scenario: Scenario, method: Method) -> str:
     """Two methods with the same key share one estimate of the future."""
     if method.feedback is None:
         return predictor_key(method)
-    return f"{codec_of(scenario, method)} {scenario.feedback!r} {predictor_key(method)}"
+    return f"{report_key(scenario, method)} {scenario.feedback!r} {predictor_key(method)}"
 
 
 class _Reports:
     """Reported histories of one acquisition, each computed once."""
 
-    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int, fitted: dict[str, FeedbackCodec]) -> None:
+    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int, fitted: dict[str, FeedbackCodec],
+                 errors: dict[str, float]) -> None:
         self._drops, self._acquisition, self._seed, self._fitted = drops, acquisition, seed, fitted
+        self._errors = errors
         self._estimate: Csi | None = None
         self._known: dict[str, Reported] = {}
 
@@ -162,11 +166,12 @@ class _Reports:
             self._estimate = downlink_at_terminal(self._drops, self._acquisition, self._seed)
         name, options = codec_of(scenario, method)
         last_only = block_of(method.predictor)[0] == "hold"
-        key = f"{name} {options} {scenario.feedback!r} {last_only}"
+        key = f"{report_key(scenario, method)} {scenario.feedback!r} {last_only}"
         if key not in self._known:
             block = self._block(scenario, method, name, options)
             with torch.inference_mode():
-                self._known[key] = report_history(self._estimate, block, scenario.feedback, self._seed, last_only)
+                self._known[key] = report_history(self._estimate, block, scenario.feedback, self._seed, last_only,
+                                                  self._errors.get(report_key(scenario, method), 0.0))
         return self._known[key]
 
     def _block(self, scenario: Scenario, method: Method, name: str, options: dict[str, Any]) -> FeedbackCodec:

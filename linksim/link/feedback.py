@@ -10,7 +10,7 @@ from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of, inst
 from linksim.channel.drops import Drops
 from linksim.csi import Csi
 from linksim.link.acquisition import acquire
-from linksim.scenario.schema import Acquisition, Feedback
+from linksim.scenario.schema import Acquisition, Feedback, Method, Scenario, codec_of
 from linksim.seeding import generator, stream_seed
 
 
@@ -35,8 +35,13 @@ def downlink_at_terminal(drops: Drops, acquisition: Acquisition, seed: int) -> C
     return acquire(drops.downlink_history(), acquisition, generator(stream_seed(seed, "downlink acquisition")))[0]
 
 
-def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed: int, last_only: bool = False
-                   ) -> Reported:
+def report_key(scenario: Scenario, method: Method) -> str:
+    """Methods with the same key have the same reports."""
+    return repr((codec_of(scenario, method), method.codec_training))
+
+
+def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed: int, last_only: bool = False,
+                   error: float = 0.0) -> Reported:
     """Send one report for each instant of the terminals' estimate and decode what arrives.
 
     Where an implicit codec tells directions alone, the base station takes every channel for one of mean gain.
@@ -45,6 +50,8 @@ def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed
     :param feedback: delay and bit errors.
     :param seed: of the chunk, for the bit errors.
     :param last_only: the history's last report is enough (ignored with bit errors, where others stand in for it).
+    :param error: of noiseless reports on average, relative to the channel's power: the base station adds it to the
+        noise variance, as white noise, which it is not quite.
     """
     arrived = len(estimate.time_s) - feedback.delay_periods
     first = arrived - 1 if last_only and not feedback.bit_error_rate else 0
@@ -55,6 +62,10 @@ def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed
         report = with_bit_errors(report, feedback.bit_error_rate, generator(stream_seed(seed, "feedback bit errors")))
     decoded, concealed = codec.decode_concealing(report)
     history = history_of(decoded, sent.time_s)
+    if error:
+        power = history.h.abs().square().mean((2, 3, 4, 5))
+        # of what is decoded, whose error is not correlated with it: the channel has the more power
+        history = replace(history, noise_variance=history.noise_variance + error / max(1 - error, 0.01) * power)
     if codec.kind == "implicit":
         history = history.with_h(history.h * history.panel.num_antennas**0.5)
     if concealed.any():

@@ -238,7 +238,7 @@ class Feedback(Section):
 
 def later_method_fields(data: dict[str, Any]) -> set[str]:
     """As `later_fields`, of a method as a dictionary."""
-    return {"feedback"} if data.get("feedback") is None else set()
+    return {key for key in ("feedback", "codec_training") if data.get(key) is None}
 
 
 class Link(Section):
@@ -270,6 +270,9 @@ class Method(Section):
     training: MethodTraining | None = Field(
         None, description="What is otherwise in this method's training than in `training`: a paper's own epochs, other "
         "channels, fewer drops."
+    )
+    codec_training: MethodTraining | None = Field(
+        None, description="What is otherwise than in `training` when the codec of `feedback` is trained."
     )
 
 

@@ -34,10 +34,16 @@ class Selection(Callback):
         self.epoch = -1
         self.weights: dict[str, torch.Tensor] = {}
         self.waited = 0
+        self.stage = 0
+        self.is_last_stage = True
+
+    def begin(self, stage: int) -> None:
+        """Forget what other losses were like."""
+        self.nmse, self.waited, self.stage = float("inf"), 0, stage
 
     @property
     def is_over(self) -> bool:
-        return bool(self.patience) and self.waited >= self.patience
+        return self.is_last_stage and bool(self.patience) and self.waited >= self.patience
 
     def on_train_start(self, trainer: Trainer, module: BlockModule) -> None:
         trainer.should_stop = trainer.should_stop or self.is_over  # resumed after the last epoch
@@ -52,11 +58,13 @@ class Selection(Callback):
         trainer.should_stop = trainer.should_stop or self.is_over
 
     def state_dict(self) -> dict[str, Any]:
-        return {"nmse": self.nmse, "epoch": self.epoch, "weights": self.weights, "waited": self.waited}
+        return {"nmse": self.nmse, "epoch": self.epoch, "weights": self.weights, "waited": self.waited,
+                "stage": self.stage}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.nmse, self.epoch, self.weights, self.waited = (
             state[name] for name in ("nmse", "epoch", "weights", "waited"))
+        self.stage = state.get("stage", 0)
 
 
 class Budget(Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, t
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks, training_key
-from linksim.training.data import problem_shape, training_batches
+from linksim.training.data import TrainingDrops, problem_shape, training_batches
 from linksim.training.folder import written_whole
 from linksim.training.identity import contradictions, differences, digest, identity, is_learned, method_named
+from linksim.training.trainee import Trainee
 
 RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
 """Checkpoints that come with the repository; never written to."""
@@ -58,7 +60,7 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
         if is_learned(method):
             from linksim.training.launch import train
 
-            train(scenario, method, folder, device, console)
+            train(PredictorTrainee(scenario, method), folder, device, console)
         else:
             _solve(scenario, method, folder, device, console)
         lines.append(f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}")
@@ -80,7 +82,7 @@ def check_trained(scenario: Scenario, device: str, only: str | None = None) -> N
         elif is_learned(method) and _found(scenario, identity(scenario, method)) is None:
             from linksim.training.trainer import check_task
 
-            check_task(scenario, method.name, training, device)
+            check_task(PredictorTrainee(scenario, method), device)
         try:
             block = _as_it_is(scenario, method)
             if training.teacher and not given:
@@ -102,6 +104,29 @@ def untrained(scenario: Scenario, method: Method) -> TrainedPredictor:
         block = registry.create("predictor", *block_of(method.predictor))
         block.prepare(problem_shape(scenario, training))
     return block
+
+
+class PredictorTrainee(Trainee):
+    """A method's predictor."""
+
+    part = "predictor"
+
+    @cached_property
+    def training(self) -> Training:
+        return training_of(self.scenario, self.method)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        return identity(self.scenario, self.method)
+
+    def drops(self, device: str) -> TrainingDrops:
+        return TrainingDrops(self.scenario, self.training, device)
+
+    def untrained(self, device: str) -> TrainedPredictor:
+        block = untrained(self.scenario, self.method)
+        if self.training.teacher:
+            block.learn_from(load_predictor(self.scenario, method_named(self.scenario, self.training.teacher), device))
+        return block
 
 
 def _as_it_is(scenario: Scenario, method: Method) -> TrainedPredictor:

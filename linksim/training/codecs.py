@@ -1,9 +1,10 @@
-"""Codecs that are fitted in closed form: their training drops, and their checkpoints beside the predictors'."""
+"""Codecs that are fitted or trained before a run: what they depend on, their training, their checkpoints."""
 
 from __future__ import annotations
 
 import json
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ import torch
 from rich.console import Console
 
 from linksim import registry
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
+from linksim.blocks.feedback.learned import LearnedCodec
+from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
 from linksim.channel.streaming import prefetched
-from linksim.csi import Csi, Panel
-from linksim.errors import LinksimError
+from linksim.csi import Panel
+from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.schema import NOT_DRAWN, Method, Scenario, codec_of, later_fields
+from linksim.scenario.training import Training
+from linksim.seeding import stream_seed
 from linksim.training.checkpoint import RELEASED, write_checkpoint
+from linksim.training.codec_data import CodecDrops, codec_scenario, codec_training
 from linksim.training.conditions import training_conditions
-from linksim.training.data import TrainingDrops
-from linksim.training.identity import digest
+from linksim.training.identity import digest, learned_fields
+from linksim.training.trainee import Trainee
 
 _WEIGHTS = "weights.safetensors"
 
@@ -29,12 +34,12 @@ _WEIGHTS = "weights.safetensors"
 def codec_key(scenario: Scenario, method: Method) -> str:
     """Codecs with the same key are the same fitted block; the budget is none of it."""
     name, options = codec_of(scenario, method)
-    options.pop("bits", None)
-    return repr((name, sorted(options.items())))
+    training = {} if method.codec_training is None else method.codec_training.model_dump(exclude_none=True)
+    return repr((name, sorted(_without_budget(options).items()), sorted(training.items())))
 
 
 def methods_with_fitted_codecs(scenario: Scenario) -> list[Method]:
-    """One method for each codec that is fitted before a run."""
+    """One method for each codec that is fitted or trained before a run."""
     found: dict[str, Method] = {}
     for method in scenario.methods:
         if method.feedback is not None and registry.find("feedback", codec_of(scenario, method)[0]).trains:
@@ -43,48 +48,101 @@ def methods_with_fitted_codecs(scenario: Scenario) -> list[Method]:
 
 
 def codec_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
-    """What a codec's checkpoint depends on, as JSON can hold it: noiseless downlink CSI of the training drops."""
+    """What a codec's checkpoint depends on, as JSON can hold it."""
     name, options = codec_of(scenario, method)
-    options.pop("bits", None)
-    training = scenario.training
-    channels = {channel.model_copy(update={"num_users": 1}) for channel, _ in training_conditions(scenario)}
+    training = codec_training(scenario, method)
+    conditions = training_conditions(codec_scenario(scenario), training)
+    drawn = [channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)) for channel, _ in conditions]
     about = {
-        "block": name, "version": registry.block_class("feedback", name).version, "options": options,
-        "conditions": sorted((channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
-                              for channel in channels), key=repr),
-        "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
-        "training_file": scenario.channel.files.training_sha256,
+        "block": name, "version": registry.block_class("feedback", name).version,
+        "options": _without_budget(options), "num_drops": training.num_drops, "seed": training.seed,
+        "fraction": training.fraction, "training_file": scenario.channel.files.training_sha256,
     }
+    if _is_learned(name):
+        seen = [acquisition.model_dump(mode="json") for _, acquisition in conditions]
+        about |= {"conditions": [list(pair) for pair in zip(drawn, seen)], "csi_snr_db": training.csi_snr_db,
+                  "training": learned_fields(training)}
+    else:  # fitted on noiseless channels
+        about["conditions"] = sorted({repr(channel): channel for channel in drawn}.values(), key=repr)
     return json.loads(json.dumps(about))
 
 
-def prepare_codecs(scenario: Scenario, device: str, console: Console) -> list[str]:
-    """Fit what has no matching checkpoint, saying so first.
+class CodecTrainee(Trainee):
+    """The codec of a method's reports."""
 
+    part = "feedback"
+
+    @property
+    def name(self) -> str:
+        return f"codec of {self.method.name}"
+
+    @cached_property
+    def training(self) -> Training:
+        return codec_training(self.scenario, self.method)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        return codec_identity(self.scenario, self.method)
+
+    def drops(self, device: str) -> CodecDrops:
+        return CodecDrops(self.scenario, self.training, device)
+
+    def untrained(self, device: str) -> LearnedCodec:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(stream_seed(self.training.weights_seed, "weights"))
+            return _shaped(self.scenario, self.method)
+
+
+def check_codecs(scenario: Scenario, device: str, only: str | None = None) -> None:
+    """Whether `prepare_codecs` can begin, as far as can be told before anything is drawn or written.
+
+    :raises LinksimError: a training that cannot begin, a language model that is not to be had, a damaged checkpoint.
+    """
+    for method in _picked(scenario, only):
+        try:
+            if _found(scenario, codec_identity(scenario, method)) is not None:
+                load_codec(scenario, method)
+            elif _is_learned(codec_of(scenario, method)[0]):
+                from linksim.training.trainer import check_task
+
+                trainee = CodecTrainee(scenario, method)
+                check_task(trainee, device)
+                trainee.untrained("cpu")
+        except LinksimError as error:
+            raise type(error)(str(error) if "method " in str(error) else f"method {method.name!r}: {error}") from None
+
+
+def prepare_codecs(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
+    """Fit or train what has no matching checkpoint, saying so first.
+
+    :param only: the name of a method; the codecs of others are left as they are.
     :returns: a line for the header about each codec.
-    :raises StoreError: the checkpoint folder cannot be written.
+    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises LinksimError: training failed.
     """
     lines = []
-    for method in methods_with_fitted_codecs(scenario):
+    for method in _picked(scenario, only):
         about = codec_identity(scenario, method)
         title = f"codec of {method.name}"
         if (folder := _found(scenario, about)) is not None:
             lines.append(f"{title}: loaded from {folder}")
             continue
         folder = _folder(scenario, about)
-        drops = TrainingDrops(scenario, device=device)
-        count = sum(chunk.num_drops for chunk in drops.chunks)
-        console.print(f"fitting {about['block']} on {count} drops: no matching checkpoint in "
-                      f"{scenario.training.folder}", highlight=False)
         began = time.monotonic()
-        codec, score = _fitted(scenario, method, drops, device)
-        write_checkpoint(folder, dict(codec.named_buffers()), {**about, "training_nmse": score})
-        lines.append(f"{title}: fitted in {time.monotonic() - began:.0f} s, kept in {folder}")
+        if _is_learned(about["block"]):
+            from linksim.training.launch import train
+
+            train(CodecTrainee(scenario, method), folder, device, console)
+            verb = "trained"
+        else:
+            _solve(scenario, method, folder, device, console)
+            verb = "fitted"
+        lines.append(f"{title}: {verb} in {time.monotonic() - began:.0f} s, kept in {folder}")
     return lines
 
 
-def load_codec(scenario: Scenario, method: Method) -> ClosedFormCodec:
-    """A fitted codec from its checkpoint, on the CPU, in evaluation mode; its budget is the method's.
+def load_codec(scenario: Scenario, method: Method) -> TrainedCodec:
+    """A codec from its checkpoint, on the CPU, in evaluation mode; its budget is the method's.
 
     :raises LinksimError: no matching checkpoint, or a damaged one.
     """
@@ -96,32 +154,64 @@ def load_codec(scenario: Scenario, method: Method) -> ClosedFormCodec:
         raise LinksimError(f"{folder}: no checkpoint here; run where this folder is shared") from None
     except (OSError, safetensors.SafetensorError) as error:
         raise LinksimError(f"{folder / _WEIGHTS}: damaged ({error}); delete the folder and fit again") from None
+    with torch.random.fork_rng([]):  # initial weights, replaced at once
+        codec = _shaped(scenario, method)
+    try:
+        codec.restore(state)
+    except ScenarioError as error:
+        raise LinksimError(f"{folder}: {error}; delete the folder and fit again") from None
+    return codec.eval()
+
+
+def _shaped(scenario: Scenario, method: Method) -> TrainedCodec:
+    """A method's codec of the scenario's sizes, untrained."""
     array = scenario.channel.bs_array
     panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
     codec = registry.create("feedback", *codec_of(scenario, method))
     codec.prepare(FeedbackShape(scenario.channel.ue_array.num_antennas, panel, scenario.channel.num_subcarriers))
-    if set(state) != {name for name, _ in codec.named_buffers()}:
-        raise LinksimError(f"{folder}: does not fit {codec.block_name}: delete the folder and fit again")
-    for name, tensor in state.items():
-        setattr(codec, name, tensor)
-    return codec.eval()
+    return codec
 
 
-def _fitted(scenario: Scenario, method: Method, drops: TrainingDrops, device: str) -> tuple[ClosedFormCodec, float]:
-    codec = registry.create("feedback", *codec_of(scenario, method))
+def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
+    """Fit a codec in closed form."""
+    drops = CodecDrops(scenario, codec_training(scenario, method), device)
+    count = sum(chunk.num_drops for chunk in drops.chunks)
+    console.print(f"fitting codec of {method.name} on {count} drops: no matching checkpoint in "
+                  f"{scenario.training.folder}", highlight=False)
+    codec = _shaped(scenario, method)
     if not isinstance(codec, ClosedFormCodec):
         raise LinksimError(f"feedback {codec.block_name!r} does not say how it is fitted")
     with torch.inference_mode():
         for chunk, batch in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
-            csi = _first_instant(batch.future)
-            if codec.shape is None:
-                codec.prepare(FeedbackShape.of(csi))
-            codec.observe(csi, chunk.validation)
-        return codec, codec.solve()
+            codec.observe(batch.future, chunk.validation)
+        score = codec.solve()
+    write_checkpoint(folder, codec.saved_state(), {**codec_identity(scenario, method), "validation_nmse": score})
 
 
-def _first_instant(csi: Csi) -> Csi:
-    return csi.with_h(csi.h[..., :1, :], time_s=csi.time_s[:1])
+def _is_learned(name: str) -> bool:
+    made_by = registry.block_class("feedback", name)
+    return isinstance(made_by, type) and issubclass(made_by, LearnedCodec)
+
+
+def _without_budget(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "bits"}
+
+
+def _picked(scenario: Scenario, only: str | None) -> list[Method]:
+    """Methods whose codecs are wanted.
+
+    :raises ScenarioError: no method of that name.
+    """
+    methods = methods_with_fitted_codecs(scenario)
+    if only is None:
+        return methods
+    names = [method.name for method in scenario.methods]
+    if only not in names:
+        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
+    wanted = scenario.methods[names.index(only)]
+    if wanted.feedback is None:
+        return []
+    return [method for method in methods if codec_key(scenario, method) == codec_key(scenario, wanted)]
 
 
 def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:

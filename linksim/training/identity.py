@@ -57,12 +57,17 @@ def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
         **{key: getattr(training, key) for key in ("fraction", "csi_snr_db") if key not in later},
     }
     if is_learned(method):
-        # a field that is added to the section must stay out while it changes nothing, or all checkpoints are lost
-        added = set() if training.antenna_pairs else {"antenna_pairs"}
-        about["training"] = training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF | added)
+        about["training"] = learned_fields(training)
     if training.teacher:
         about["teacher"] = _teacher(scenario, training.teacher)
     return json.loads(json.dumps(about))
+
+
+def learned_fields(training: Training) -> dict[str, Any]:
+    """What of the training decides the outcome of gradient descent, beside the drops."""
+    # a field that is added to the section must stay out while it changes nothing, or all checkpoints are lost
+    added = set() if training.antenna_pairs else {"antenna_pairs"}
+    return training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF | added)
 
 
 def _teacher(scenario: Scenario, name: str) -> dict[str, str]:

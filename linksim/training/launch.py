@@ -16,15 +16,14 @@ from pathlib import Path
 from rich.console import Console
 
 from linksim.errors import LinksimError
-from linksim.scenario.schema import Method, Scenario, training_of
-from linksim.training.checkpoint import load_predictor, untrained, write_checkpoint
+from linksim.training.checkpoint import write_checkpoint
 from linksim.training.folder import held
-from linksim.training.identity import identity, method_named
+from linksim.training.trainee import Trainee
 from linksim.training.trainer import Task, check_task, fit, own_device, rank_from_outside
 
 
-def train(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
-    """Train a method's block and keep its checkpoint in ``folder``.
+def train(trainee: Trainee, folder: Path, device: str, console: Console) -> None:
+    """Train a block and keep its checkpoint in ``folder``.
 
     Several devices of this machine get a process each, started here; with ``training.num_nodes`` above one, torchrun or
     srun has started a process for each device of each machine, and this is one of them.
@@ -32,45 +31,40 @@ def train(scenario: Scenario, method: Method, folder: Path, device: str, console
     :raises StoreError: the folder cannot be written, or another process trains there.
     :raises LinksimError: training failed; with several processes, what the first to fail said.
     """
-    training = training_of(scenario, method)
-    check_task(scenario, method.name, training, device)
+    training = trainee.training
+    check_task(trainee, device)
     rank = rank_from_outside(training)
     if rank:
-        train_here(scenario, method, folder, device, Console(quiet=True), rank)
+        train_here(trainee, folder, device, Console(quiet=True), rank)
         return
     with held(folder):
         if rank is None and training.devices > 1:
-            _train_there(scenario, method, folder, device, console)
+            _train_there(trainee, folder, device, console)
         else:
-            train_here(scenario, method, folder, device, console, 0)
+            train_here(trainee, folder, device, console, 0)
         shutil.rmtree(folder / "resume", ignore_errors=True)
 
 
-def train_here(scenario: Scenario, method: Method, folder: Path, device: str, console: Console, rank: int) -> None:
+def train_here(trainee: Trainee, folder: Path, device: str, console: Console, rank: int) -> None:
     """This process's part; the first one writes the checkpoint."""
-    training = training_of(scenario, method)
-    block = untrained(scenario, method)
-    if training.teacher:
-        teacher = method_named(scenario, training.teacher)
-        block.learn_from(load_predictor(scenario, teacher, own_device(device, training)))
-    about = identity(scenario, method)
-    trained = fit(Task(scenario, method.name, training, about, folder, device), block, console, rank)
+    block = trainee.untrained(own_device(device, trainee.training))
+    trained = fit(Task(trainee, folder, device), block, console, rank)
     if rank == 0:
         write_checkpoint(folder, block.saved_state(),
-                         {**about, "validation_nmse": trained.nmse, "record": trained.record})
+                         {**trainee.about, "validation_nmse": trained.nmse, "record": trained.record})
 
 
-def _train_there(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
+def _train_there(trainee: Trainee, folder: Path, device: str, console: Console) -> None:
     """One process for each device of this machine. Nothing but text is sent to them."""
-    request = json.dumps({"scenario": scenario.model_dump(mode="json"), "method": method.model_dump(mode="json"),
-                          "folder": str(folder), "device": device, "terminal": console.is_terminal,
-                          "quiet": console.quiet, "width": console.width})
+    request = json.dumps({"scenario": trainee.scenario.model_dump(mode="json"), "part": trainee.part,
+                          "method": trainee.method.model_dump(mode="json"), "folder": str(folder),
+                          "device": device, "terminal": console.is_terminal, "quiet": console.quiet, "width": console.width})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ranks: list[subprocess.Popen] = []
     with contextlib.ExitStack() as files:
-        said = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(training_of(scenario, method).devices)]
+        said = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(trainee.training.devices)]
         try:
             for rank, errors in enumerate(said):
                 environment = {**os.environ, "LOCAL_RANK": str(rank), "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1",
@@ -91,14 +85,14 @@ def _train_there(scenario: Scenario, method: Method, folder: Path, device: str, 
         for process, errors in zip(ranks, said):
             if process.returncode > 0:  # not one killed above
                 errors.seek(0)
-                raise LinksimError(_last_words(errors.read(), method))
+                raise LinksimError(_last_words(errors.read(), trainee.name))
         if any(process.returncode for process in ranks):
-            raise LinksimError(f"method {method.name!r}: a training process was killed; the same command goes on")
+            raise LinksimError(f"method {trainee.name!r}: a training process was killed; the same command goes on")
 
 
-def _last_words(text: str, method: Method) -> str:
+def _last_words(text: str, name: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
         if line.startswith("error: "):
             return line.removeprefix("error: ")
-    return f"method {method.name!r}: a training process failed: {lines[-1] if lines else 'it said nothing'}"
+    return f"method {name!r}: a training process failed: {lines[-1] if lines else 'it said nothing'}"

@@ -74,6 +74,12 @@ class Minibatches:
                 for chunk in {chunk for chunk, _ in picks if last_use[chunk] == step}:
                     del held[chunk]
 
+    def training(self) -> Iterator[TrainingBatch]:
+        """This process's training drops once, chunk by chunk, in the noise of the first epoch."""
+        for chunk in self.plan.chunks:
+            with torch.no_grad():
+                yield self._observed(chunk, 0)
+
     def validation(self) -> Iterator[ValidationBatch]:
         """All validation drops, chunk by chunk."""
         def make(chunk: Chunk) -> ValidationBatch:

@@ -23,18 +23,20 @@ class BlockModule(LightningModule):
     :param block: a `linksim.blocks.prediction.trained.LearnedPredictor`, say.
     :param name: of the method, for messages.
     :param training: complete; see `linksim.scenario.training.merged`.
-    :param num_steps: of all epochs together, which the schedule spans.
+    :param stage_steps: steps of every stage; the schedule begins anew with each.
     :param conditions: a short name for each.
     """
 
     strict_loading = False  # a frozen backbone is not in the state that is kept
 
-    def __init__(self, block: Any, name: str, training: Training, num_steps: int, conditions: list[str]) -> None:
+    def __init__(self, block: Any, name: str, training: Training, stage_steps: list[int], conditions: list[str]
+                 ) -> None:
         super().__init__()
         self.block = block
         self.method_name = name
         self.training_choice = training
-        self.num_steps = num_steps
+        self.stage_steps = stage_steps
+        self.num_steps = sum(stage_steps)
         self.condition_names = conditions
         self.nmse: float | None = None
         # no buffers: processes that share a training would be given the first one's
@@ -107,7 +109,7 @@ class BlockModule(LightningModule):
         training = self.training_choice
         optimizer = torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate_at(step, self.num_steps, training.schedule, training.warmup))
+            optimizer, lambda step: rate_at(*step_of_stage(step, self.stage_steps), training.schedule, training.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -120,6 +122,15 @@ class BlockModule(LightningModule):
         expected = {f"block.{name}" for name in self.block.saved_state()}
         if expected != set(checkpoint["state_dict"]):
             raise ValueError("it holds other parameters than the block has")
+
+
+def step_of_stage(step: int, stage_steps: list[int]) -> tuple[int, int]:
+    """Number of a step within its stage, and the stage's steps."""
+    for length in stage_steps[:-1]:
+        if step < length:
+            return step, length
+        step -= length
+    return step, stage_steps[-1]
 
 
 def rate_at(step: int, num_steps: int, schedule: str, warmup: float) -> float:

@@ -23,11 +23,13 @@ def main() -> int:
         from rich.console import Console
 
         from linksim.training.launch import train_here
+        from linksim.training.trainees import trainee_of
 
         console = Console(quiet=request["quiet"] or rank > 0, force_terminal=request["terminal"],
                           width=request["width"])
-        train_here(Scenario.model_validate(request["scenario"]), Method.model_validate(request["method"]),
-                   Path(request["folder"]), request["device"], console, rank)
+        trainee = trainee_of(Scenario.model_validate(request["scenario"]), Method.model_validate(request["method"]),
+                             request["part"])
+        train_here(trainee, Path(request["folder"]), request["device"], console, rank)
     except LinksimError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

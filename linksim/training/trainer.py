@@ -36,25 +36,35 @@ from linksim.training.folder import written_whole
 from linksim.training.minibatches import Minibatch, Minibatches, ValidationBatch
 from linksim.training.module import BlockModule, to_db
 from linksim.training.progress import TrainingProgress, duration
+from linksim.training.stages import Stages, stage_lengths
+from linksim.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
 class Task:
     """One block to train.
 
-    :param name: of the method, for messages.
-    :param training: complete; see `linksim.scenario.training.merged`.
-    :param about: what the checkpoint depends on.
+    :param trainee: what is trained, on which drops and how.
     :param folder: of the checkpoint; the state to resume from and the logs lie in it while training lasts.
     :param device: ``cpu``, ``cuda`` or ``cuda:<n>``.
     """
 
-    scenario: Scenario
-    name: str
-    training: Training
-    about: dict[str, Any]
+    trainee: Trainee
     folder: Path
     device: str
+
+    @property
+    def scenario(self) -> Scenario:
+        return self.trainee.scenario
+
+    @property
+    def name(self) -> str:
+        """Of the method, for messages."""
+        return self.trainee.name
+
+    @property
+    def training(self) -> Training:
+        return self.trainee.training
 
 
 @dataclass(frozen=True)
@@ -69,13 +79,14 @@ class Trained:
     record: dict[str, Any]
 
 
-def check_task(scenario: Scenario, name: str, training: Training, device: str) -> None:
+def check_task(trainee: Trainee, device: str) -> None:
     """Whether a training can begin; nothing is drawn or written.
 
     :raises ScenarioError: too few drops, or a precision or number of devices that this machine does not have.
     """
+    name, training = trainee.name, trainee.training
     try:
-        _plans(TrainingDrops(scenario, training, device), training.devices * training.num_nodes)
+        _plans(trainee.drops(device), training.devices * training.num_nodes)
     except ScenarioError as error:
         raise ScenarioError(f"method {name!r}: {error}") from None
     if training.num_nodes > 1 and rank_from_outside(training) is None:
@@ -109,7 +120,7 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
     """
     training, num_ranks = task.training, task.training.devices * task.training.num_nodes
     device = own_device(task.device, training)
-    drops = TrainingDrops(task.scenario, training, device)
+    drops = task.trainee.drops(device)
     plan = _plans(drops, num_ranks)[rank]
     minibatches = Minibatches(drops, plan, rank, num_ranks)
     state = task.folder / "resume" / "state.ckpt"
@@ -117,17 +128,23 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
         block.to(device).train()
         block.antenna_pairs = training.antenna_pairs
         num_epochs = _num_epochs(task, block, minibatches, console, rank)
-        module = BlockModule(block, task.name, training, num_epochs * plan.num_steps,
+        stages = stage_lengths(num_epochs, getattr(block, "num_stages", 1))
+        module = BlockModule(block, task.name, training, [length * plan.num_steps for length in stages],
                              condition_names(drops.conditions))
         selection, budget = Selection(training.patience), Budget(60 * training.max_minutes)
         trainer = _trainer(task, num_epochs, plan.num_steps, [
-            selection, budget, Resumption(state), TrainingProgress(console, task.name, selection, budget)])
+            Stages(stages, selection), selection, budget, Resumption(state),
+            TrainingProgress(console, task.name, selection, budget)])
         try:
             _run(trainer, module, minibatches, state if state.is_file() else None)
         except NumericalError as error:
             raise NumericalError(f"{error}{_what_is_left(task, selection)}") from None
         block.load_state_dict(selection.weights, strict=False)
-        block.eval().cpu()
+        block.eval()
+        if hasattr(block, "finish"):
+            with torch.no_grad():
+                block.finish(minibatches.training())
+        block.cpu()
     return Trained(selection.nmse, {
         "epochs": trainer.current_epoch, "epochs_planned": num_epochs, "best_epoch": selection.epoch + 1,
         "steps": trainer.global_step, "seconds": round(budget.used_s, 1), "device": _device_name(device),
@@ -260,7 +277,7 @@ def _what_is_left(task: Task, selection: Selection) -> str:
         from linksim.training.checkpoint import write_checkpoint
 
         folder = task.folder / "resume" / "best"
-        write_checkpoint(folder, selection.weights, {**task.about, "validation_nmse": selection.nmse})
+        write_checkpoint(folder, selection.weights, {**task.trainee.about, "validation_nmse": selection.nmse})
         best = f"; the best so far (epoch {selection.epoch + 1}, {to_db(selection.nmse):.2f} dB) is kept in {folder}"
     return f"{best}; try a smaller training.learning_rate or training.gradient_clip"
 

@@ -96,6 +96,9 @@ class FeedbackCodec(torch.nn.Module, ABC):
 
     block_name: str = ""
 
+    version: int = 1
+    """Changes whenever what was made with earlier ones (checkpoints, measured errors) must not be used any more."""
+
     kind: Literal["explicit", "implicit"] = "explicit"
     """An explicit codec returns the channel. An implicit one returns ``[batch, user, layer, bs_ant, 1, subcarrier]``
     with rows v^H of unit norm (zero for layers that are not reported), v the layer's precoding vector: as a

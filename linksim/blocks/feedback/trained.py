@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
+import torch
+
 from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.csi import Csi, Panel
 from linksim.errors import ScenarioError
@@ -24,14 +26,29 @@ class FeedbackShape:
 
 
 class TrainedCodec(FeedbackCodec):
-    """A codec with parameters. ``version`` changes whenever old checkpoints must not be used any more."""
+    """A codec with parameters."""
 
-    version: int = 1
     shape: FeedbackShape | None = None
 
     @abstractmethod
     def prepare(self, shape: FeedbackShape) -> None:
         """Make parameters and buffers of the right size, untrained, and remember the shape."""
+
+    def saved_state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds."""
+        return self.state_dict()
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over what `saved_state` gave.
+
+        :raises ScenarioError: other names or sizes; says which.
+        """
+        expected = self.saved_state()
+        faults = sorted(expected.keys() ^ state.keys())
+        faults += [name for name in expected if name in state and state[name].shape != expected[name].shape]
+        if faults:
+            raise ScenarioError(f"does not fit {self.block_name}: {', '.join(faults[:4])}")
+        self.load_state_dict(state, strict=False)
 
     def check_shape(self, grid: ReportGrid) -> None:
         """:raises ScenarioError: the codec was shaped for other sizes, or not yet."""
@@ -44,6 +61,12 @@ class TrainedCodec(FeedbackCodec):
 
 class ClosedFormCodec(TrainedCodec):
     """Fitted from training drops without gradients."""
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        if state.keys() != self.saved_state().keys():
+            raise ScenarioError(f"does not fit {self.block_name}: {', '.join(sorted(state))}")
+        for name, tensor in state.items():  # sizes may follow from the drops
+            setattr(self, name, tensor)
 
     @abstractmethod
     def observe(self, csi: Csi, validation: bool) -> None:

@@ -1,0 +1,156 @@
+"""What a codec trained by gradient descent adds: a window of the channel, a loss, quantisers fitted at the end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from linksim.blocks.feedback.base import ReportGrid
+from linksim.blocks.feedback.bits import BitReader, BitWriter
+from linksim.blocks.feedback.scale import SCALE_BITS
+from linksim.blocks.feedback.trained import FeedbackShape, TrainedCodec
+from linksim.blocks.feedback.window import DelayWindow
+from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.csi import Csi
+
+_DECODED_AT_ONCE = 64
+_LEAST_ENERGY = 0.5
+"""Of an image: a channel that is not zero has a part of nearly 1."""
+
+
+class LearnedCodec(TrainedCodec):
+    """Works on the first delay rows of the angle-delay channel, each terminal antenna an image of parts from -1 to 1.
+
+    Trained in the shared trainer, `linksim.training.trainer`, on the squared error of the window over its energy, mean
+    over users; it never writes its own loop. A report is the scale of the user's images and what `write_image` writes
+    of each.
+
+    A subclass makes its networks in `make`, and says how an image becomes bits and what a network makes of an image
+    without any (`reconstructed`). Quantisers are fitted when training is over, on training codewords alone.
+
+    :param delay_window: delay rows kept, N_c in the literature; a narrower band has all of its own.
+    """
+
+    num_stages: int = 1
+    """Stages of training; `begin_stage` is told each."""
+
+    antenna_pairs: int = 0
+    """Set by the trainer; codecs always see whole arrays."""
+
+    def __init__(self, delay_window: int = 32) -> None:
+        super().__init__()
+        self.delay_window = delay_window
+
+    @abstractmethod
+    def make(self, rows: int, beams: int) -> None:
+        """Make networks for images ``[2, row, beam]``, untrained."""
+
+    @abstractmethod
+    def reconstructed(self, image: torch.Tensor) -> torch.Tensor:
+        """What the base station would know of images if values cost nothing; differentiable.
+
+        :param image: ``[image, 2, row, beam]``, between -1 and 1; the result likewise.
+        """
+
+    @abstractmethod
+    def observe(self, image: torch.Tensor) -> None:
+        """Keep codewords of training images, ``[image, 2, row, beam]``, for `fit_quantizers`."""
+
+    @abstractmethod
+    def fit_quantizers(self) -> None:
+        """Fit quantisers to what was kept, and drop that."""
+
+    @abstractmethod
+    def image_bits(self, rows: int, beams: int) -> int:
+        """Fewest bits for an image ``[2, row, beam]``."""
+
+    @abstractmethod
+    def write_image(self, writer: BitWriter, image: torch.Tensor, budget: int) -> None:
+        """One image, ``[2, row, beam]``, in at most ``budget`` bits."""
+
+    @abstractmethod
+    def read_image(self, reader: BitReader, budget: int) -> tuple[torch.Tensor, ...]:
+        """What `decoded` needs of an image; each tensor is stacked over images."""
+
+    @abstractmethod
+    def decoded(self, *parts: torch.Tensor) -> torch.Tensor:
+        """Images ``[image, 2, row, beam]`` from the stacked results of `read_image`."""
+
+    def begin_stage(self, stage: int) -> None:
+        """Training goes on in another stage, 0 being the first."""
+
+    def prepare(self, shape: FeedbackShape) -> None:
+        self.shape = shape
+        self.window = DelayWindow(min(self.delay_window, shape.num_subcarriers))
+        self.make(self.window.rows, shape.panel.num_antennas)
+        self._frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+
+    def saved_state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds: all but a pretrained backbone that is not trained."""
+        return {name: tensor for name, tensor in self.state_dict().items() if name not in self._frozen}
+
+    def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
+        """Squared error of the true window over its energy, mean over users, what is encoded being noisy.
+
+        Source: LLMCsiNet, eq. (13), every sample weighted as in its eq. (14).
+        """
+        return self._window_errors(batch).mean()
+
+    def validation_errors(self, batch: TrainingBatch) -> torch.Tensor:
+        """NMSE of the window, each drop's mean over users, ``[batch]``: what lies beyond is the same for all epochs."""
+        return self._window_errors(batch).mean(-1)
+
+    def _window_errors(self, batch: TrainingBatch) -> torch.Tensor:
+        seen, code = self.window.images(batch.history)
+        true = self.window.images_at(batch.future, code)
+        decoded = self.reconstructed(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
+        error, energy = ((part.float().square()).flatten(1).sum(-1) for part in (decoded - true, true))
+        return (error / energy.clamp_min(_LEAST_ENERGY)).unflatten(0, batch.future.h.shape[:2])
+
+    def finish(self, batches: Iterator[TrainingBatch]) -> None:
+        """Called when training is over, with its drops once more and the best weights."""
+        for batch in batches:
+            self.observe(self.window.images(batch.history)[0].flatten(0, 1))
+        self.fit_quantizers()
+
+    def minimum_bits(self, grid: ReportGrid) -> int:
+        rows = min(self.delay_window, grid.num_subcarriers)
+        return SCALE_BITS + grid.num_ue_antennas * self.image_bits(rows, grid.panel.num_antennas)
+
+    def _image_budget(self, num_ue_antennas: int) -> int:
+        return max(0, self.bits - SCALE_BITS) // num_ue_antennas
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def encode_users(self, csi: Csi) -> list[BitWriter]:
+        self.check_shape(ReportGrid.of(csi))
+        images, codes = self.window.images(csi)
+        images = images.to(self.device)
+        budget = self._image_budget(csi.h.shape[2])
+        writers = []
+        # one by one: in a batch, rounding depends on the neighbours, and a value at the edge of a cell with it
+        for user, code in zip(images, codes.tolist()):
+            writer = BitWriter()
+            writer.write(code, SCALE_BITS, "scale")
+            if code:
+                for image in user:
+                    self.write_image(writer, image, budget)
+            writers.append(writer)
+        return writers
+
+    def decode_users(self, readers: Sequence[BitReader], grid: ReportGrid) -> torch.Tensor:
+        self.check_shape(grid)
+        budget, antennas = self._image_budget(grid.num_ue_antennas), grid.num_ue_antennas
+        codes = [reader.read(SCALE_BITS, "scale") for reader in readers]
+        present = [index for index, code in enumerate(codes) if code]
+        images = torch.zeros(len(readers), antennas, 2, self.window.rows, grid.panel.num_antennas)
+        for first in range(0, len(present), _DECODED_AT_ONCE):
+            part = present[first:first + _DECODED_AT_ONCE]
+            read = [self.read_image(readers[index], budget) for index in part for _ in range(antennas)]
+            stacked = [torch.stack(tensors).to(self.device) for tensors in zip(*read)]
+            images[part] = self.decoded(*stacked).float().cpu().unflatten(0, (len(part), antennas))
+        return self.window.channel(images, torch.tensor(codes), grid.shape, grid.panel)

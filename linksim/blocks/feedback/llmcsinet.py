@@ -1,0 +1,83 @@
+"""LLMCsiNet: self-information picks the elements that are reported, a language model predicts the masked ones."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from linksim.blocks.backbone import BackboneChoice, build_backbone
+from linksim.blocks.feedback.masked import MaskedCodec
+from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
+from linksim.blocks.feedback.networks.llmcsinet import MaskedTokenPredictor
+from linksim.errors import ScenarioError
+from linksim.registry import register
+from linksim.types import PositiveInt
+
+
+@register("feedback", "llmcsinet", trains=True)
+class LLMCsiNetCodec(MaskedCodec):
+    """f_EN at the terminal, f_PD and the language model f_TP at the base station, trained in two stages.
+
+    LLMCsiNet-S, -M and -L have 1, 3 and 6 layers; with ``several_values`` it is LLMCsiNet-MC. In the first half of the
+    epochs f_EN and f_PD learn alone, in the second all of them, or f_TP alone.
+
+    :param num_values: elements reported of each terminal antenna; 221 are the paper's compression of 1/8.
+    :param bits: per report, at most.
+    :param several_values: one network for all of these numbers of elements (MC); a report has as many as fit.
+    :param value_bits: of a value, with several_values.
+    :param quantization: of the values.
+    :param delay_window: delay rows kept, N_c.
+    :param selection: f_EN, or a control: the "strongest" elements of the channel itself; "random" ones (the paper's
+        ablation "without f_EN").
+    :param preliminary: f_PD; without it ("without f_PD") there is one stage. Without f_TP it is `idasnet`.
+    :param freeze: in the second stage f_EN and f_PD stay as they are.
+    :param backbone: the language model: "smollm2" (installed), "gpt2-large" (the paper's; a Hugging Face model).
+    :param num_layers: of its layers, the first, N_trans.
+    :param weights: "pretrained", or "random" for the control without what the model learned from text.
+    :param adaptation: what of the language model is trained; the paper trains all.
+    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
+    :param lora_rank: of the low-rank additions.
+    :param patch_size: rows and beams of a patch, S_p.
+    :param attention: "causal", as the model was pretrained, or "full".
+
+    Source: Wu, Xu, Liang, You and Debbah, "Large language model empowered CSI feedback in massive MIMO systems",
+    Sections III and IV, Algorithm 1; what it leaves open stands in `linksim.blocks.feedback.networks`.
+    """
+
+    def __init__(self, num_values: PositiveInt = 221, bits: PositiveInt = 2048,
+                 several_values: list[PositiveInt] | None = None,
+                 value_bits: PositiveInt = 4, quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
+                 delay_window: PositiveInt = 32,
+                 selection: Literal["self_information", "strongest", "random"] = "self_information",
+                 preliminary: bool = True, freeze: bool = False, backbone: str = "smollm2",
+                 num_layers: PositiveInt = 6, weights: Literal["pretrained", "random"] = "pretrained",
+                 adaptation: Literal["full", "lora", "frozen", "norms"] = "full",
+                 body: Literal["language_model", "attention", "none"] = "language_model", lora_rank: PositiveInt = 8,
+                 patch_size: PositiveInt = 4, attention: Literal["causal", "full"] = "causal") -> None:
+        super().__init__(num_values, several_values or [], value_bits, bits, quantization, delay_window, selection)
+        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
+                                     body=body, lora_rank=lora_rank)
+        self.with_preliminary, self.freeze = preliminary, freeze
+        self.patch_size, self.attention = patch_size, attention
+        self.num_stages = 2 if preliminary else 1
+        self._stage = self.num_stages - 1
+
+    def make_decoder(self, rows: int, beams: int) -> None:
+        self.preliminary = PreliminaryDecoder() if self.with_preliminary else torch.nn.Identity()
+        try:
+            self.prediction = MaskedTokenPredictor(rows, beams, build_backbone(self.choice), self.patch_size,
+                                                   self.attention)
+        except ValueError as error:
+            raise ScenarioError(f"feedback {error}") from None
+
+    def begin_stage(self, stage: int) -> None:
+        """0: f_EN and f_PD alone. 1: all, or f_TP alone."""
+        self._stage = stage
+        frozen = self.freeze and stage == self.num_stages - 1
+        for part in (self.selector, self.preliminary):
+            part.requires_grad_(not frozen).train(self.training and not frozen)
+
+    def restored(self, filled: torch.Tensor) -> torch.Tensor:
+        preliminary = self.preliminary(filled)
+        return preliminary if self._stage < self.num_stages - 1 else self.prediction(preliminary)

@@ -1,0 +1,199 @@
+"""Channels as few plane waves whose delays and directions lie on no DFT grid: orthogonal matching pursuit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from linksim.csi import Panel
+
+_COARSE = 2
+"""Oversampling of the grid that is searched everywhere, by FFTs; the fine one is searched around its peaks."""
+
+_CANDIDATES = 4
+"""Coarse peaks whose surroundings are searched."""
+
+_CELLS_AT_ONCE = 2**22
+"""Bounds the memory: coarse cells of all users that are searched together."""
+
+_LOADING = 1e-6
+
+
+@dataclass(frozen=True)
+class WaveGrid:
+    """Plane waves on an oversampled grid: a delay, a column direction and a row direction.
+
+    :param panel: polarisations see the same waves, with gains of their own.
+    :param num_subcarriers: of the band.
+    :param delay_oversampling: cells of a delay bin; ``beam_oversampling``, of a beam.
+    """
+
+    panel: Panel
+    num_subcarriers: int
+    delay_oversampling: int = 8
+    beam_oversampling: int = 4
+
+    @property
+    def line_sizes(self) -> tuple[int, int, int]:
+        """Samples along subcarriers, columns and rows."""
+        return self.num_subcarriers, self.panel.columns, self.panel.rows
+
+    @property
+    def oversampling(self) -> tuple[int, int, int]:
+        """Of delays, columns and rows; a line of one antenna has one direction."""
+        return (self.delay_oversampling, *(self.beam_oversampling if size > 1 else 1
+                                           for size in (self.panel.columns, self.panel.rows)))
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Cells of delays, columns and rows."""
+        return tuple(size * factor for size, factor in zip(self.line_sizes, self.oversampling))  # type: ignore
+
+    def line(self, axis: int, index: torch.Tensor) -> torch.Tensor:
+        """Unit vectors of cells, complex128, ``[..., sample]``.
+
+        :param axis: 0 for delays, 1 for columns, 2 for rows.
+        :param index: int64, any shape.
+        """
+        samples, cells = self.line_sizes[axis], self.sizes[axis]
+        # reduced before it is divided: a phase of thousands of turns has lost digits
+        turns = (index[..., None] * torch.arange(samples, device=index.device)) % cells
+        angle = turns.double() * (2 * math.pi / cells)
+        return torch.polar(torch.full_like(angle, samples**-0.5), -angle if axis == 0 else angle)
+
+    def separated(self, h: torch.Tensor) -> torch.Tensor:
+        """``[user, ue_ant, bs_ant, 1, subcarrier]`` to ``[user, gain, column, row, subcarrier]``."""
+        return h.squeeze(-2).unflatten(2, self.panel.shape).flatten(1, 2)
+
+    def joined(self, x: torch.Tensor, num_ue_antennas: int) -> torch.Tensor:
+        """Inverse of `separated`."""
+        return x.unflatten(1, (num_ue_antennas, -1)).flatten(2, 4).unsqueeze(-2)
+
+    def waves(self, index: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        """The channel of plane waves, ``[user, gain, column, row, subcarrier]``, complex128.
+
+        :param index: ``[user, wave, 3]``.
+        :param gain: complex, ``[user, wave, gain]``.
+        """
+        delay, column, row = (self.line(axis, index[..., axis]) for axis in range(3))
+        array = torch.einsum("uwg,uwc,uwr->ugcrw", gain, column, row)
+        return torch.einsum("ugcrw,uwk->ugcrk", array, delay)
+
+    def gram(self, index: torch.Tensor) -> torch.Tensor:
+        """Inner products of plane waves, ``[user, wave, wave]``, complex128."""
+        product = torch.ones((), dtype=torch.complex128)
+        for axis in range(3):
+            line = self.line(axis, index[..., axis])
+            product = product * (line.conj() @ line.mT)
+        return product
+
+    def correlation(self, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Inner products of plane waves with a channel, ``[user, wave, gain]``.
+
+        :param x: ``[user, gain, column, row, subcarrier]``.
+        """
+        delay, column, row = (self.line(axis, index[..., axis]).conj().to(x.dtype) for axis in range(3))
+        seen = torch.einsum("ugcrk,uwk->ugcrw", x, delay)
+        return torch.einsum("ugcrw,uwc,uwr->uwg", seen, column, row)
+
+
+@dataclass(frozen=True)
+class Pursuit:
+    """What the pursuit found, strongest first.
+
+    :param index: cells, int64, ``[user, wave, 3]``.
+    :param peak: norm over gains of the correlation for which a wave was taken, ``[user, wave]``; -1 for waves that are
+        none because nothing was left.
+    :param gram: inner products of the waves, ``[user, wave, wave]``; ``correlation``, with the channel,
+        ``[user, wave, gain]``.
+    :param energy: of the channel, ``[user]``.
+    """
+
+    index: torch.Tensor
+    peak: torch.Tensor
+    gram: torch.Tensor
+    correlation: torch.Tensor
+    energy: torch.Tensor
+
+
+def pursue(x: torch.Tensor, grid: WaveGrid, num_waves: int, least_residual: float = 1e-6) -> Pursuit:
+    """Take one plane wave after the other, each the one most alike to what all before leave.
+
+    :param x: complex, ``[user, gain, column, row, subcarrier]``, on the CPU.
+    :param num_waves: to find.
+    :param least_residual: share of the energy at which a user is done.
+
+    Source: Pati, Rezaiifar and Krishnaprasad, "Orthogonal matching pursuit", Asilomar 1993; with gains of several
+    antennas at once, Tropp, Gilbert and Strauss, "Simultaneous sparse approximation", Signal Processing 86(3), 2006.
+    """
+    cells = math.prod(_COARSE * size for size in grid.line_sizes) * x.shape[1]
+    parts = [_pursue(part, grid, num_waves, least_residual) for part in x.split(max(1, _CELLS_AT_ONCE // cells))]
+    return Pursuit(*(torch.cat([getattr(part, name) for part in parts])
+                     for name in ("index", "peak", "gram", "correlation", "energy")))
+
+
+def _pursue(x: torch.Tensor, grid: WaveGrid, num_waves: int, least_residual: float) -> Pursuit:
+    x = x.to(torch.complex64)
+    users, gains = x.shape[:2]
+    energy = torch.view_as_real(x).double().square().flatten(1).sum(-1)
+    index = torch.zeros(users, num_waves, 3, dtype=torch.long)
+    peak = torch.full((users, num_waves), -1.0, dtype=torch.float64)
+    gram = torch.eye(num_waves, dtype=torch.complex128).repeat(users, 1, 1)
+    seen = torch.zeros(users, num_waves, gains, dtype=torch.complex128)
+    residual = x.clone()
+    for wave in range(num_waves):
+        left = torch.view_as_real(residual).double().square().flatten(1).sum(-1)
+        going = (left > least_residual * energy).nonzero().flatten()
+        if not len(going):
+            break
+        found, height = _strongest(residual[going], grid)
+        index[going, wave], peak[going, wave] = found, height.double()
+        used = index[going, :wave + 1]
+        new = _inner(grid, used, found)  # [user, wave]
+        gram[going, :wave + 1, wave], gram[going, wave, :wave + 1] = new, new.conj()
+        seen[going, wave] = grid.correlation(x[going], found[:, None])[:, 0].to(torch.complex128)
+        loaded = gram[going, :wave + 1, :wave + 1] + _LOADING * torch.eye(wave + 1)
+        gain = torch.linalg.solve(loaded, seen[going, :wave + 1])
+        residual[going] = x[going] - grid.waves(used, gain).to(x.dtype)
+    return Pursuit(index, peak, gram, seen, energy)
+
+
+def _strongest(x: torch.Tensor, grid: WaveGrid) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cell of the wave most alike to each user's channel, ``[user, 3]``, and the correlation's norm."""
+    coarse = [_COARSE if factor > 1 else 1 for factor in grid.oversampling]
+    sizes = [size * factor for size, factor in zip(grid.line_sizes, coarse)]
+    spectrum = torch.fft.ifft(x, n=sizes[0], dim=-1)
+    spectrum = torch.fft.fftn(spectrum, s=sizes[1:], dim=(-3, -2))
+    power = torch.view_as_real(spectrum).square().sum((1, -1))  # [user, column, row, delay]
+    best = power.flatten(1).topk(min(_CANDIDATES, power[0].numel()), -1).indices
+    column, rest = best // (sizes[2] * sizes[0]), best % (sizes[2] * sizes[0])
+    cell = [rest % sizes[0], column, rest // sizes[0]]
+    fine = [at * (factor // rough) for at, factor, rough in zip(cell, grid.oversampling, coarse)]
+    reach = [range(-(factor // rough) + 1, factor // rough) if factor > rough else range(1)
+             for factor, rough in zip(grid.oversampling, coarse)]
+    # the three lines of a wave are searched together: they bend each other's peaks
+    around = [torch.stack([at + step for step in steps], -1) % size
+              for at, steps, size in zip(fine, reach, grid.sizes)]  # each [user, candidate, step]
+    delay, column, row = (grid.line(axis, at).conj().to(x.dtype) for axis, at in enumerate(around))
+    match = torch.einsum("ugcrk,unak->ugcrna", x, delay)
+    match = torch.einsum("ugcrna,unbc->ugrnab", match, column)
+    match = torch.einsum("ugrnab,undr->ugnabd", match, row)
+    power = torch.view_as_real(match).square().sum((1, -1)).flatten(1)
+    height, at = power.max(-1)
+    lengths = [len(steps) for steps in reach]
+    place = torch.unravel_index(at, (best.shape[1], *lengths))
+    users = torch.arange(len(x))
+    found = torch.stack([cells[users, place[0], step] for cells, step in zip(around, place[1:])], -1)
+    return found, height.sqrt()
+
+
+def _inner(grid: WaveGrid, index: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    """Inner products of waves ``[user, wave, 3]`` with one, ``[user, 3]``."""
+    product = torch.ones((), dtype=torch.complex128)
+    for axis in range(3):
+        line, one = grid.line(axis, index[..., axis]), grid.line(axis, last[:, axis])
+        product = product * (line.conj() @ one[..., None]).squeeze(-1)
+    return product
+

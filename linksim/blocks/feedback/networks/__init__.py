@@ -1,0 +1,1 @@
+"""Networks of learned feedback: tensors in, tensors out, nothing of the simulator."""

@@ -1,0 +1,50 @@
+"""Training drops of codecs: the downlink of one instant, as the terminal sees it and as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.channel.source import training_chunk_of_drops
+from linksim.csi import Csi
+from linksim.scenario.schema import Channel, Method, Scenario
+from linksim.scenario.training import Training, merged
+from linksim.training.batches import selected
+from linksim.training.conditions import CHUNK, Chunk
+from linksim.training.data import TrainingDrops
+
+
+def codec_scenario(scenario: Scenario) -> Scenario:
+    """The same with the shortest history and future: codecs of scenarios that differ in these alone are the same."""
+    if scenario.channel.source != "model":
+        return scenario
+    short = {"num_history": 1, "num_future": 1, "csi_period_ms": Channel.model_fields["csi_period_ms"].default}
+    return scenario.model_copy(update={"channel": scenario.channel.model_copy(update=short)})
+
+
+def codec_training(scenario: Scenario, method: Method) -> Training:
+    """How a method's codec is trained, no field left empty; speeds say nothing about one instant."""
+    training = merged(scenario.training, method.codec_training)
+    return training.model_copy(update={"speeds_kmh": [Channel.model_fields["speed_kmh"].default]})
+
+
+class CodecDrops(TrainingDrops):
+    """Drops whose future is the true downlink at one instant, and whose history the terminal's estimate of it.
+
+    :param training: of the codec; see `codec_training`.
+    """
+
+    def __init__(self, scenario: Scenario, training: Training, device: str = "cpu") -> None:
+        super().__init__(codec_scenario(scenario), training, device)
+
+    def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
+        channel, _ = self.conditions[chunk.condition]
+        index = chunk.index + epoch * len(self.chunks)
+        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device)
+        csi = _first_instant(drops.future)
+        batch = TrainingBatch(csi, csi, csi)
+        return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))
+
+
+def _first_instant(csi: Csi) -> Csi:
+    return replace(csi, h=csi.h[..., :1, :].clone(), time_s=csi.time_s[:1])

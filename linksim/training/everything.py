@@ -1,0 +1,46 @@
+"""All that a scenario's methods learn, predictors and codecs, checked and prepared together."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from linksim.scenario.schema import Scenario, trained_methods
+from linksim.training.checkpoint import check_trained, prepare
+from linksim.training.codecs import check_codecs, methods_with_fitted_codecs, prepare_codecs
+from linksim.training.report_errors import prepare_report_errors
+
+
+def check_everything(scenario: Scenario, device: str, only: str | None = None) -> None:
+    """Whether `prepare_everything` can begin, as far as can be told before anything is drawn or written.
+
+    :param only: the name of a method; the others are left as they are.
+    :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
+    """
+    if _has_trained_predictor(scenario, only):
+        check_trained(scenario, device, only)
+    if methods_with_fitted_codecs(scenario):
+        check_codecs(scenario, device, only)
+
+
+def prepare_everything(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
+    """Train or fit what has no matching checkpoint, saying so first.
+
+    :returns: a line for the header about each trained block.
+    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises LinksimError: a checkpoint that is named does not fit; training failed.
+    """
+    lines = prepare(scenario, device, console, only) if _has_trained_predictor(scenario, only) else []
+    if methods_with_fitted_codecs(scenario):
+        lines += prepare_codecs(scenario, device, console, only)
+    if only is None:
+        prepare_report_errors(scenario, device)
+    return lines
+
+
+def _has_trained_predictor(scenario: Scenario, only: str | None) -> bool:
+    """Whether there is a predictor to train; a method whose codec alone is trained has none, and that is no fault."""
+    if only is None:
+        return bool(trained_methods(scenario))
+    codec_alone = {method.name for method in scenario.methods if method.feedback is not None} \
+        - {method.name for method in trained_methods(scenario)}
+    return only not in codec_alone

@@ -1,0 +1,99 @@
+"""How far reports are from the channel on average, which a predictor that starts from reports has to know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from linksim import registry
+from linksim.blocks.feedback.base import FeedbackCodec
+from linksim.blocks.prediction.trained import normalized_errors
+from linksim.errors import LinksimError
+from linksim.link.feedback import report_key
+from linksim.scenario.load import point_scenario, sweep_points
+from linksim.scenario.schema import Method, Scenario, block_of, codec_of
+from linksim.training.checkpoint import write_checkpoint
+from linksim.training.codec_data import CodecDrops, codec_training
+from linksim.training.codecs import codec_identity, load_codec
+from linksim.training.identity import digest
+
+_WEIGHTS = "weights.safetensors"
+
+_NUM_CHUNKS = 2
+"""Chunks of validation drops that the error is measured on."""
+
+
+def needs_error(method: Method) -> bool:
+    """Whether a method predicts from reports: holding the last one needs no error."""
+    return method.feedback is not None and block_of(method.predictor)[0] not in ("hold", "none")
+
+
+def prepare_report_errors(scenario: Scenario, device: str) -> None:
+    """Measure what has not been, on validation drops and noiseless channels.
+
+    :raises StoreError: the checkpoint folder cannot be written.
+    """
+    for point, method in _reports(scenario):
+        about = _about(point, method)
+        folder = _folder(point, about)
+        if (folder / _WEIGHTS).is_file():
+            continue
+        drops = CodecDrops(point, codec_training(point, method), device)
+        held_out = [chunk for chunk in drops.chunks if chunk.validation][:_NUM_CHUNKS]
+        codec = _codec(point, method)
+        errors = []
+        with torch.inference_mode():
+            for chunk in held_out:
+                csi = drops.draw(chunk).future
+                errors.append(normalized_errors(codec.decode(codec.encode(csi)).h, csi.h).flatten())
+        error = torch.cat(errors).double().mean().reshape(1).cpu()
+        write_checkpoint(folder, {"error": error}, about)
+
+
+def load_report_errors(scenario: Scenario) -> dict[str, float]:
+    """Relative squared errors by `report_key`.
+
+    :raises LinksimError: one is missing (a worker on a machine that does not share the folder).
+    """
+    found = {}
+    for point, method in _reports(scenario):
+        folder = _folder(point, _about(point, method))
+        try:
+            state = safetensors.torch.load_file(folder / _WEIGHTS)
+            found[report_key(point, method)] = float(state["error"])
+        except (OSError, KeyError, safetensors.SafetensorError) as error:
+            raise LinksimError(f"{folder}: no error of the reports here ({type(error).__name__}); run where this "
+                               "folder is shared") from None
+    return found
+
+
+def _reports(scenario: Scenario) -> list[tuple[Scenario, Method]]:
+    """Every codec and budget that something is predicted from, with a sweep point that has it."""
+    found: dict[str, tuple[Scenario, Method]] = {}
+    if not any(needs_error(method) for method in scenario.methods):
+        return []
+    for point in (point_scenario(scenario, values) for values in sweep_points(scenario)):
+        for method in filter(needs_error, point.methods):
+            found.setdefault(report_key(point, method), (point, method))
+    return list(found.values())
+
+
+def _about(scenario: Scenario, method: Method) -> dict[str, Any]:
+    name, options = codec_of(scenario, method)
+    about = codec_identity(scenario, method)
+    about = {**about, "reports_of": name, "options": options}
+    return json.loads(json.dumps({**about, "block": "report_error", "version": 1}))
+
+
+def _codec(scenario: Scenario, method: Method) -> FeedbackCodec:
+    name, options = codec_of(scenario, method)
+    return load_codec(scenario, method) if registry.find("feedback", name).trains \
+        else registry.create("feedback", name, options).eval()
+
+
+def _folder(scenario: Scenario, about: dict[str, Any]) -> Path:
+    return Path(scenario.training.folder) / f"report_error-{digest(about)}"

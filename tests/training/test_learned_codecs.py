@@ -1,0 +1,93 @@
+"""Codecs trained by gradient descent: in the shared trainer, in stages, kept and loaded, used by a run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from rich.console import Console
+
+from linksim import load_scenario
+from linksim.experiment.run import run
+from linksim.training.callbacks import Selection
+from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
+from linksim.training.module import step_of_stage
+from linksim.training.stages import stage_lengths
+
+QUIET = Console(quiet=True)
+LLMCSINET = {"type": "llmcsinet", "num_values": 12, "num_layers": 1, "body": "attention", "delay_window": 8}
+
+
+@pytest.fixture
+def scenario(scenario_file, tmp_path):
+    def make(**overrides):
+        return load_scenario(scenario_file({
+            "methods": [{"name": "learned", "feedback": {"type": "idasnet", "num_values": 12, "delay_window": 8}}],
+            "bounds": [], "metrics": ["nmse_db", "feedback_bits"], "feedback.bits": 400, "training.num_drops": 250,
+            "training.num_epochs": 3, "training.batch_drops": 50, "training.folder": str(tmp_path / "kept"),
+            "training.learning_rate": 0.01, **overrides,
+        }))
+
+    return make
+
+
+def test_a_training_is_kept_found_again_and_better_than_nothing(scenario, tmp_path):
+    one = scenario()
+    assert "trained in" in prepare_codecs(one, "cpu", QUIET)[0]
+    assert "loaded from" in prepare_codecs(one, "cpu", QUIET)[0]
+    codec = load_codec(one, one.methods[0])
+    assert not codec.training
+    assert not torch.equal(codec.quantizer.deviation, torch.ones(1))  # quantisers were fitted
+    table = run(one, output=tmp_path / "run", report=False).to_pandas().set_index("metric")
+    assert table.loc["nmse_db", "value"] < 0
+    assert 0 < table.loc["feedback_bits", "value"] <= 400
+
+
+def test_the_budget_names_no_checkpoint_and_the_network_does(scenario):
+    one, other = scenario(), scenario(**{"feedback.bits": 300})
+    assert codec_identity(one, one.methods[0]) == codec_identity(other, other.methods[0])
+    changed = scenario(**{"training.weights_seed": 1})
+    assert codec_identity(one, one.methods[0]) != codec_identity(changed, changed.methods[0])
+
+
+def test_what_says_nothing_about_one_instant_names_no_checkpoint(scenario):
+    one = scenario()
+    other = scenario(**{"channel.num_history": 6, "channel.speed_kmh": 77, "channel.csi_period_ms": 1.0})
+    assert codec_identity(one, one.methods[0]) == codec_identity(other, other.methods[0])
+
+
+def test_the_second_stage_starts_from_the_first_ones_best_and_trains_the_language_model(scenario):
+    methods = [{"name": "learned", "feedback": LLMCSINET}]
+    two = scenario(methods=methods, **{"training.num_epochs": 4})
+    prepare_codecs(two, "cpu", QUIET)
+    codec = load_codec(two, two.methods[0])
+    assert float(codec.prediction.to_patches.weight.detach().abs().max()) > 0
+    frozen = scenario(methods=[{"name": "learned", "feedback": {**LLMCSINET, "freeze": True}}],
+                      **{"training.num_epochs": 4})
+    prepare_codecs(frozen, "cpu", QUIET)
+    kept = load_codec(frozen, frozen.methods[0])
+    # both have the same first stage; frozen keeps it, the other goes on
+    assert not torch.equal(kept.preliminary[2].weight, codec.preliminary[2].weight)
+
+
+@pytest.mark.parametrize(("epochs", "stages", "lengths"), [(5, 2, [2, 3]), (1, 2, [0, 1]), (4, 1, [4])])
+def test_stages_share_the_epochs(epochs, stages, lengths):
+    assert stage_lengths(epochs, stages) == lengths
+
+
+def test_the_schedule_begins_anew_with_each_stage():
+    assert [step_of_stage(step, [2, 3]) for step in range(6)] == [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_early_stopping_ends_the_last_stage_alone():
+    selection = Selection(patience=2)
+    selection.waited, selection.is_last_stage = 5, False
+    assert not selection.is_over
+    selection.is_last_stage = True
+    assert selection.is_over
+
+
+def test_a_method_whose_predictor_and_codec_are_both_trained(scenario, tmp_path):
+    methods = [{"name": "both", "predictor": "ridge", "feedback": {"type": "klt"}}]
+    one = scenario(methods=methods, **{"channel.duplex": "tdd", "training.num_drops": 250})
+    table = run(one, output=tmp_path / "run", report=False).to_pandas()
+    assert len(table)

@@ -58,7 +58,8 @@ def _train_there(trainee: Trainee, folder: Path, device: str, console: Console) 
     """One process for each device of this machine. Nothing but text is sent to them."""
     request = json.dumps({"scenario": trainee.scenario.model_dump(mode="json"), "part": trainee.part,
                           "method": trainee.method.model_dump(mode="json"), "folder": str(folder),
-                          "device": device, "terminal": console.is_terminal, "quiet": console.quiet, "width": console.width})
+                          "device": device, "terminal": console.is_terminal, "quiet": console.quiet,
+                          "width": console.width})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -7,7 +7,7 @@ import torch
 from linksim.blocks.precoding.linear import effective_channel, gram_matrix, is_deficient
 from linksim.csi import Csi
 from linksim.link.transmission import achievable_rate, stream_sinr
-from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm
+from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm, window_nmse_per_drop
 from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
 
 
@@ -22,6 +22,7 @@ def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = F
         return {"sgcs": sgcs_per_drop(h_hat, h)}
     measures = {
         "nmse": nmse_per_drop(h_hat, h),
+        "nmse_window": window_nmse_per_drop(h_hat, h),
         "squared_error": squared_error(h_hat, h),
         "squared_norm": squared_norm(h),
         "sgcs": sgcs_per_drop(h_hat, h),

@@ -27,3 +27,15 @@ def nmse(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     :param h: truth, same shape.
     """
     return nmse_per_drop(h_hat, h).mean()
+
+
+def window_nmse_per_drop(h_hat: torch.Tensor, h: torch.Tensor, num_rows: int = 32) -> torch.Tensor:
+    """Linear NMSE of the first delay rows alone, as the CsiNet line of papers reports it.
+
+    :param h_hat: ``[batch, user, ..., subcarrier]``; ``h`` likewise.
+    :param num_rows: of the window; a narrower band has all of its rows in it.
+    :returns: ``[batch, user]``; 0 where the window of the truth is empty.
+    """
+    error, power = (torch.fft.ifft(x, dim=-1, norm="ortho")[..., :num_rows].abs().square().flatten(2).sum(-1)
+                    for x in (h_hat - h, h))
+    return torch.where(power > 0, error / power.clamp_min(torch.finfo(power.dtype).tiny), 0)

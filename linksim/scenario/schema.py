@@ -435,6 +435,8 @@ def check(scenario: Scenario) -> None:
             _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
         if method.feedback is not None:
             _check_feedback(scenario, index, method)
+        if method.codec_training is not None:
+            _check_codec_training(scenario, index, method)
         if method.name == PERFECT_CSI:
             if method.predictor not in ("none", Method.model_fields["predictor"].default):
                 raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
@@ -512,9 +514,13 @@ def _check_feedback(scenario: Scenario, index: int, method: Method) -> None:
         raise ScenarioError(
             f"feedback.delay_periods: {scenario.feedback.delay_periods} of {channel.num_history} reports have not "
             f"arrived, and {block} needs {needed}: use a larger channel.num_history")
-    if spec.trains and (channel.duplex != "tdd" or scenario.feedback.delay_periods):
-        raise ScenarioError(f"{place}: {block} is trained on the uplink without delay: with reports it needs duplex "
-                            "tdd (reports use the downlink band alone) and no feedback.delay_periods")
+    if spec.trains and (trained := training_of(scenario, method).channel.get("duplex", channel.duplex)) != "tdd":
+        raise ScenarioError(f"{place}: {block} is trained to predict the downlink from the uplink ({trained}), but "
+                            "reports tell the downlink: write training: {channel: {duplex: tdd}} in this method")
+    if spec.trains and scenario.feedback.delay_periods and not registry.block_class("predictor", block).any_history:
+        raise ScenarioError(f"{place}: {block} is trained on {channel.num_history} samples up to the last one, and "
+                            f"feedback.delay_periods withholds {scenario.feedback.delay_periods}: leave the delay out, "
+                            "or take a predictor that takes any history, such as unfolded_sparse_bayesian")
     if block != "hold" and registry.block_class("feedback", name).kind == "implicit":
         raise ScenarioError(f"{place}: {name} reports directions, whose phases do not continue from one report to the "
                             f"next: use the predictor hold (given {block})")
@@ -524,6 +530,23 @@ def _check_feedback(scenario: Scenario, index: int, method: Method) -> None:
         check_grid(registry.create("feedback", name, options), channel)
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
+
+
+def _check_codec_training(scenario: Scenario, index: int, method: Method) -> None:
+    """How a codec is trained, where it is."""
+    place = f"methods.{index}.codec_training"
+    if method.feedback is None or not registry.find("feedback", block_of(method.feedback)[0]).trains:
+        raise ScenarioError(f"{place}: {method.name!r} has no codec that is trained")
+    try:
+        training = merged(scenario.training, method.codec_training)
+    except pydantic.ValidationError as error:
+        raise ScenarioError(f"{place}: {describe(error.errors()[0])}") from None
+    if training.teacher:
+        raise ScenarioError(f"{place}.teacher: codecs have no teachers")
+    try:
+        training_channel(scenario.channel, training.channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}.channel{error}") from None
 
 
 def _check_rate_distortion(scenario: Scenario) -> None:

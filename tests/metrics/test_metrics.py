@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from linksim.metrics import nmse, sgcs
-from linksim.metrics.error import nmse_per_drop
+from linksim.metrics.error import nmse_per_drop, window_nmse_per_drop
 from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
 
 
@@ -71,3 +71,12 @@ def test_sgcs_takes_a_reported_eigenvector_for_a_channel_of_one_antenna():
     right = torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)[2]
     reported = right[..., :1, :].permute(0, 1, 4, 5, 2, 3)  # v^H
     assert sgcs(reported, h) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_windows_error_leaves_out_what_lies_beyond_it():
+    delay = torch.zeros(1, 1, 1, 2, 1, 64, dtype=torch.complex64)
+    delay[..., 3], delay[..., 50] = 2.0, 1.0
+    h, h_hat = (torch.fft.fft(x, dim=-1, norm="ortho") for x in (delay, delay * (torch.arange(64) < 32)))
+    assert window_nmse_per_drop(h_hat, h).item() == pytest.approx(0, abs=1e-10)
+    assert window_nmse_per_drop(0.5 * h_hat, h).item() == pytest.approx(0.25, rel=1e-5)
+    assert window_nmse_per_drop(0.5 * h, h, num_rows=64).item() == pytest.approx(0.25, rel=1e-5)

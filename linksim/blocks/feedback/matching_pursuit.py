@@ -142,6 +142,8 @@ def _pursue(x: torch.Tensor, grid: WaveGrid, num_waves: int, least_residual: flo
     peak = torch.full((users, num_waves), -1.0, dtype=torch.float64)
     gram = torch.eye(num_waves, dtype=torch.complex128).repeat(users, 1, 1)
     seen = torch.zeros(users, num_waves, gains, dtype=torch.complex128)
+    lines = [torch.zeros(users, num_waves, size, dtype=torch.complex64) for size in grid.line_sizes]
+    lower = torch.eye(num_waves, dtype=torch.complex128).repeat(users, 1, 1)
     residual = x.clone()
     for wave in range(num_waves):
         left = torch.view_as_real(residual).double().square().flatten(1).sum(-1)
@@ -150,14 +152,29 @@ def _pursue(x: torch.Tensor, grid: WaveGrid, num_waves: int, least_residual: flo
             break
         found, height = _strongest(residual[going], grid)
         index[going, wave], peak[going, wave] = found, height.double()
-        used = index[going, :wave + 1]
-        new = _inner(grid, used, found)  # [user, wave]
+        for axis, line in enumerate(lines):
+            line[going, wave] = grid.line(axis, found[:, axis]).to(line.dtype)
+        new = _inner(grid, index[going, :wave + 1], found)  # [user, wave]
         gram[going, :wave + 1, wave], gram[going, wave, :wave + 1] = new, new.conj()
         seen[going, wave] = grid.correlation(x[going], found[:, None])[:, 0].to(torch.complex128)
-        loaded = gram[going, :wave + 1, :wave + 1] + _LOADING * torch.eye(wave + 1)
-        gain = torch.linalg.solve(loaded, seen[going, :wave + 1])
-        residual[going] = x[going] - grid.waves(used, gain).to(x.dtype)
+        lower[going, wave, :wave + 1] = _next_row(lower[going, :wave, :wave], new[:, :wave])
+        factor = lower[going, :wave + 1, :wave + 1]
+        gain = torch.cholesky_solve(seen[going, :wave + 1], factor).to(x.dtype)
+        used = [line[going, :wave + 1] for line in lines]
+        array = torch.einsum("uwg,uwc,uwr->ugcrw", gain, used[1], used[2]).flatten(1, 3)
+        residual[going] = x[going] - (array @ used[0]).unflatten(1, x.shape[1:4])
     return Pursuit(index, peak, gram, seen, energy)
+
+
+def _next_row(lower: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
+    """The row that another wave adds to a Cholesky factor of the Gram matrix.
+
+    :param lower: ``[user, wave, wave]``; ``product``, of the waves before with the new one, ``[user, wave]``.
+    :returns: ``[user, wave + 1]``.
+    """
+    row = torch.linalg.solve_triangular(lower, product[..., None], upper=False)[..., 0].conj()
+    rest = (1 + _LOADING - row.abs().square().sum(-1)).clamp_min(_LOADING).sqrt()
+    return torch.cat([row, rest[:, None].to(row.dtype)], -1)
 
 
 def _strongest(x: torch.Tensor, grid: WaveGrid) -> tuple[torch.Tensor, torch.Tensor]:

@@ -43,6 +43,9 @@ class TrainedPredictor(Predictor):
 
     version: int = 1
 
+    any_history: bool = False
+    """Histories of other lengths, and other times to predict, than it was trained on are no other problem."""
+
     @abstractmethod
     def prepare(self, shape: ProblemShape) -> None:
         """Make parameters and buffers of the right size, untrained."""

@@ -98,6 +98,8 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
     :param frequency_rank: directions over frequency that a history is reduced to.
     """
 
+    any_history = True
+
     def __init__(self, num_steps: PositiveInt = 4, hidden_size: PositiveInt = 32,
                  doppler: Literal["known", "estimated"] = "known", num_delays: PositiveInt = 64,
                  num_dopplers: PositiveInt = 16, frequency_rank: PositiveInt = 24) -> None:

@@ -42,14 +42,15 @@ class AutoencoderCodec(LearnedCodec):
         self.encoder, self.decoder = (network(rows, beams, self.num_values) for network in self.networks)
         self.quantizer = CodewordQuantizer(self.num_values, self.quantization)
 
-    def reconstructed(self, image: torch.Tensor) -> torch.Tensor:
-        return self.decoded(self._codeword(image))
+    @property
+    def sides(self) -> tuple[list[torch.nn.Module], list[torch.nn.Module]]:
+        return [self.encoder], [self.decoder]
 
-    def _codeword(self, image: torch.Tensor) -> torch.Tensor:
-        return self.encoder(0.5 + 0.5 * image)
+    def codeword(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.encoder(0.5 + 0.5 * image),)
 
     def observe(self, image: torch.Tensor) -> None:
-        self._kept.append(self._codeword(image).cpu())
+        self._kept.append(self.codeword(image)[0].cpu())
 
     def fit_quantizers(self) -> None:
         self.quantizer.fit(torch.cat(self._kept))
@@ -63,7 +64,7 @@ class AutoencoderCodec(LearnedCodec):
 
     def write_image(self, writer: BitWriter, image: torch.Tensor, budget: int) -> None:
         bits = self._bits_per_value(budget)
-        for index in self.quantizer.quantize(self._codeword(image[None])[0], bits).tolist():
+        for index in self.quantizer.quantize(self.codeword(image[None])[0][0], bits).tolist():
             writer.write(index, bits, "values")
 
     def read_image(self, reader: BitReader, budget: int) -> tuple[torch.Tensor]:

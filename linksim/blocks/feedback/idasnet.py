@@ -35,6 +35,10 @@ class IdasNetCodec(MaskedCodec):
                  selection: Literal["self_information", "strongest", "random"] = "self_information") -> None:
         super().__init__(num_values, several_values or [], value_bits, bits, quantization, delay_window, selection)
 
+    @property
+    def sides(self) -> tuple[list[torch.nn.Module], list[torch.nn.Module]]:
+        return [self.selector], [self.preliminary]
+
     def make_decoder(self, rows: int, beams: int) -> None:
         self.preliminary = PreliminaryDecoder()
 

@@ -27,8 +27,8 @@ class LearnedCodec(TrainedCodec):
     over users; it never writes its own loop. A report is the scale of the user's images and what `write_image` writes
     of each.
 
-    A subclass makes its networks in `make`, and says how an image becomes bits and what a network makes of an image
-    without any (`reconstructed`). Quantisers are fitted when training is over, on training codewords alone.
+    A subclass makes its networks in `make`, and says what they do (`codeword`, `decoded`) and how a codeword becomes
+    bits and is read again. Quantisers are fitted when training is over, on training codewords alone.
 
     :param delay_window: delay rows kept, N_c in the literature; a narrower band has all of its own.
     """
@@ -47,12 +47,21 @@ class LearnedCodec(TrainedCodec):
     def make(self, rows: int, beams: int) -> None:
         """Make networks for images ``[2, row, beam]``, untrained."""
 
+    @property
     @abstractmethod
+    def sides(self) -> tuple[list[torch.nn.Module], list[torch.nn.Module]]:
+        """Networks of the terminal and of the base station."""
+
+    @abstractmethod
+    def codeword(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the terminal's networks make of images ``[image, 2, row, beam]``, before it is quantised."""
+
     def reconstructed(self, image: torch.Tensor) -> torch.Tensor:
         """What the base station would know of images if values cost nothing; differentiable.
 
         :param image: ``[image, 2, row, beam]``, between -1 and 1; the result likewise.
         """
+        return self.decoded(*self.codeword(image))
 
     @abstractmethod
     def observe(self, image: torch.Tensor) -> None:
@@ -76,7 +85,7 @@ class LearnedCodec(TrainedCodec):
 
     @abstractmethod
     def decoded(self, *parts: torch.Tensor) -> torch.Tensor:
-        """Images ``[image, 2, row, beam]`` from the stacked results of `read_image`."""
+        """Images ``[image, 2, row, beam]`` from codewords, or from the stacked results of `read_image`."""
 
     def begin_stage(self, stage: int) -> None:
         """Training goes on in another stage, 0 being the first."""

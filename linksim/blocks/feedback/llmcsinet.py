@@ -63,6 +63,10 @@ class LLMCsiNetCodec(MaskedCodec):
         self.num_stages = 2 if preliminary else 1
         self._stage = self.num_stages - 1
 
+    @property
+    def sides(self) -> tuple[list[torch.nn.Module], list[torch.nn.Module]]:
+        return [self.selector], [self.preliminary, self.prediction]
+
     def make_decoder(self, rows: int, beams: int) -> None:
         self.preliminary = PreliminaryDecoder() if self.with_preliminary else torch.nn.Identity()
         try:

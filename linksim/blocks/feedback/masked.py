@@ -73,9 +73,8 @@ class MaskedCodec(LearnedCodec):
             SelfInformationEncoder() if self.selection == "self_information" else None)
         self.make_decoder(rows, beams)
 
-    def reconstructed(self, image: torch.Tensor) -> torch.Tensor:
-        values, positions = self._selected(image)
-        return self.restored(fill(values, positions, _mean(image), self.rows, self.beams))
+    def codeword(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return *self._selected(image), _mean(image)
 
     def _selected(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if not (self.several_values and self.training):

@@ -42,8 +42,8 @@ METRICS: dict[str, Metric] = {
                "differs from nmse_db only where a codec reports a truncated delay window",
                "nmse", "db_of_mean", False),
         Metric("nmse_window_db", "NMSE (delay window)", "dB", "|h_hat - h|^2 / |h|^2 over the first 32 delay rows of "
-               "the angle-delay channel alone, as the CsiNet line of papers reports it; mean over users and drops of the "
-               "linear ratio, then dB", "nmse_window", "db_of_mean", False),
+               "the angle-delay channel alone, as the CsiNet line of papers reports it; mean over users and drops of "
+               "the linear ratio, then dB", "nmse_window", "db_of_mean", False),
         Metric("nmse_mean_of_db", "NMSE (mean of dB)", "dB", f"{_NMSE}; dB of each drop, then the mean: "
                "always at or below nmse_db", "nmse", "mean_of_db", False),
         Metric("nmse_ratio_of_sums_db", "NMSE (ratio of sums)", "dB",

@@ -18,6 +18,7 @@ import yaml
 
 from linksim.errors import ScenarioError
 from linksim.faults import booleans_as_numbers, describe, suggestion
+from linksim.scenario.checks import check
 from linksim.scenario.dotted import place_of, replaced, value_at
 from linksim.scenario.schema import (
     NOT_DRAWN,
@@ -25,7 +26,6 @@ from linksim.scenario.schema import (
     Feedback,
     Scenario,
     Section,
-    check,
     checkpoint_of,
     later_fields,
     later_method_fields,

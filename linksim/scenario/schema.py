@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
-from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.section import Section
 from linksim.scenario.training import MethodTraining, Training, merged
 from linksim.types import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
@@ -403,79 +402,6 @@ def checkpoint_of(reference: str | dict[str, Any]) -> str | None:
     return None if isinstance(reference, str) else reference.get("checkpoint")
 
 
-def check(scenario: Scenario) -> None:
-    """The rules that span sections and need the registry of blocks.
-
-    :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
-    """
-    channel, link = scenario.channel, scenario.link
-    if channel.source == "files":
-        _check_files(scenario)
-    streams = channel.num_users * link.num_streams_per_user
-    if link.num_streams_per_user > channel.ue_array.num_antennas:
-        raise ScenarioError(
-            f"link.num_streams_per_user: {link.num_streams_per_user} streams need as many antennas per user, "
-            f"but channel.ue_array.num_antennas is {channel.ue_array.num_antennas}"
-        )
-    if streams > channel.bs_array.num_antennas:
-        raise ScenarioError(
-            f"channel.num_users: {channel.num_users} users x {link.num_streams_per_user} streams exceed the "
-            f"{channel.bs_array.num_antennas} BS antennas of channel.bs_array"
-        )
-    if scenario.acquisition.type == "pilots":
-        ports = channel.num_users * channel.ue_array.num_antennas
-        if channel.num_subcarriers % ports or channel.num_subcarriers < 2 * ports:
-            raise ScenarioError(
-                f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
-                f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
-            )
-    _check_block("link.precoder", "precoder", link.precoder, channel)
-    for index, method in enumerate(scenario.methods):
-        if method.precoder is not None:
-            _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
-        if method.feedback is not None:
-            _check_feedback(scenario, index, method)
-        if method.codec_training is not None:
-            _check_codec_training(scenario, index, method)
-        if method.name == PERFECT_CSI:
-            if method.predictor not in ("none", Method.model_fields["predictor"].default):
-                raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
-        else:
-            _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
-    _check_training(scenario)
-    if "genie_lmmse" in scenario.bounds and channel.duplex != "tdd" and any(m.feedback for m in scenario.methods):
-        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {channel.duplex} reports tell "
-                            "more: write bounds: [sum_capacity], or channel.duplex: tdd (reports use the downlink band "
-                            "alone)")
-    if "genie_rate_distortion" in scenario.bounds:
-        _check_rate_distortion(scenario)
-    if "perfect_csi_zf" in scenario.bounds:
-        for index, method in enumerate(scenario.methods):
-            if block_of(method.precoder or link.precoder)[0] != "zf":
-                raise ScenarioError(
-                    f"methods.{index}: precoded by {block_of(method.precoder or link.precoder)[0]}, but the bound "
-                    "perfect_csi_zf holds for zf alone: set link.precoder to zf or leave the bound out"
-                )
-    for index, name in enumerate(scenario.metrics):
-        try:
-            metric(name)
-        except KeyError:
-            near = registry.nearest(name, METRICS)
-            raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
-        step = name.removeprefix("nmse_step_").removesuffix("_db")
-        if step.isdigit() and not 1 <= int(step) <= channel.num_future:
-            raise ScenarioError(
-                f"metrics.{index}: there is no predicted step {step}: channel.num_future is {channel.num_future}"
-            )
-    if scenario.run.stopping.metric not in METRICS:
-        near = registry.nearest(scenario.run.stopping.metric, METRICS)
-        raise ScenarioError(
-            f"run.stopping.metric: unknown metric {scenario.run.stopping.metric!r}: did you mean {near!r}?"
-        )
-    if METRICS[scenario.run.stopping.metric].reduction == "percentile":
-        raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
-
-
 def codec_of(scenario: Scenario, method: Method) -> tuple[str, dict[str, Any]]:
     """Name and validated options of a method's codec, the budget of `Feedback` filled in.
 
@@ -488,94 +414,13 @@ def codec_of(scenario: Scenario, method: Method) -> tuple[str, dict[str, Any]]:
     return name, registry.validate_options(spec, options)
 
 
-def _check_feedback(scenario: Scenario, index: int, method: Method) -> None:
-    """What a method with a codec cannot be combined with. Only here does a check import a codec."""
-    place, channel = f"methods.{index}.feedback", scenario.channel
-    if method.name == PERFECT_CSI:
-        raise ScenarioError(f"{place}: {PERFECT_CSI!r} knows the channel and takes no report")
-    try:
-        name, options = codec_of(scenario, method)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}: {error}") from None
-    if registry.find("feedback", name).trains:
-        for key in scenario.sweep:
-            if key.startswith(f"methods.{method.name}.feedback.") and not key.endswith(".bits"):
-                raise ScenarioError(f"sweep.{key}: a fitted codec is swept in its bits alone; name a method for each "
-                                    "value")
-    if scenario.acquisition.type == "pilots":
-        raise ScenarioError(f"{place}: acquisition.type pilots are the uplink's; reports need awgn or perfect")
-    if channel.source == "files" and channel.duplex != "tdd":
-        raise ScenarioError(f"{place}: channel files hold no downlink history in {channel.duplex}; write duplex: tdd "
-                            "(reports use the downlink band alone)")
-    block, values = block_of(method.predictor)
-    spec = registry.find("predictor", block)
-    needed = spec.required_history(registry.validate_options(spec, values))
-    if needed > channel.num_history - scenario.feedback.delay_periods:
-        raise ScenarioError(
-            f"feedback.delay_periods: {scenario.feedback.delay_periods} of {channel.num_history} reports have not "
-            f"arrived, and {block} needs {needed}: use a larger channel.num_history")
-    if spec.trains and (trained := training_of(scenario, method).channel.get("duplex", channel.duplex)) != "tdd":
-        raise ScenarioError(f"{place}: {block} is trained to predict the downlink from the uplink ({trained}), but "
-                            "reports tell the downlink: write training: {channel: {duplex: tdd}} in this method")
-    if spec.trains and scenario.feedback.delay_periods and not registry.block_class("predictor", block).any_history:
-        raise ScenarioError(f"{place}: {block} is trained on {channel.num_history} samples up to the last one, and "
-                            f"feedback.delay_periods withholds {scenario.feedback.delay_periods}: leave the delay out, "
-                            "or take a predictor that takes any history, such as unfolded_sparse_bayesian")
-    if block != "hold" and registry.block_class("feedback", name).kind == "implicit":
-        raise ScenarioError(f"{place}: {name} reports directions, whose phases do not continue from one report to the "
-                            f"next: use the predictor hold (given {block})")
-    from linksim.blocks.feedback.grid_check import check_grid
-
-    try:
-        check_grid(registry.create("feedback", name, options), channel)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}: {error}") from None
-
-
-def _check_codec_training(scenario: Scenario, index: int, method: Method) -> None:
-    """How a codec is trained, where it is."""
-    place = f"methods.{index}.codec_training"
-    if method.feedback is None or not registry.find("feedback", block_of(method.feedback)[0]).trains:
-        raise ScenarioError(f"{place}: {method.name!r} has no codec that is trained")
-    try:
-        training = merged(scenario.training, method.codec_training)
-    except pydantic.ValidationError as error:
-        raise ScenarioError(f"{place}: {describe(error.errors()[0])}") from None
-    if training.teacher:
-        raise ScenarioError(f"{place}.teacher: codecs have no teachers")
-    try:
-        training_channel(scenario.channel, training.channel)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}.channel{error}") from None
-
-
-def _check_rate_distortion(scenario: Scenario) -> None:
-    """The bound is of one report of a known size."""
-    if scenario.feedback.bits is None:
-        raise ScenarioError("bounds: genie_rate_distortion needs to know how many bits a report has: set feedback.bits")
-    if scenario.channel.source == "files":
-        raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
-                            "model")
-    for index, method in enumerate(scenario.methods):
-        if method.name == PERFECT_CSI:
-            continue
-        if method.feedback is None or block_of(method.predictor)[0] != "hold":
-            raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
-                                "needs feedback and the predictor hold, or leave the bound out")
-        given = codec_of(scenario, method)[1].get("bits")
-        if given != scenario.feedback.bits:
-            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
-                                f"({scenario.feedback.bits}), but this codec has "
-                                + ("a size of its own" if given is None else f"{given}")
-                                + ": leave the bound out")
-
-
 def trained_methods(scenario: Scenario) -> list[Method]:
     """The methods whose predictor learns."""
-    return [method for method in scenario.methods if _is_trained(method)]
+    return [method for method in scenario.methods if is_trained(method)]
 
 
-def _is_trained(method: Method) -> bool:
+def is_trained(method: Method) -> bool:
+    """Whether a method's predictor learns."""
     return method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
 
 
@@ -618,97 +463,3 @@ def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
 def _deeper(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {**data, **{key: _deeper(data[key], value) if isinstance(value, dict) and isinstance(data.get(key), dict)
                        else value for key, value in changes.items()}}
-
-
-def _check_training(scenario: Scenario) -> None:
-    """How trained methods are trained, and that the others say nothing of it."""
-    for index, method in enumerate(scenario.methods):
-        if not _is_trained(method):
-            if method.training is not None:
-                raise ScenarioError(f"methods.{index}.training: {method.name!r} is not trained")
-            continue
-        own = set() if method.training is None else method.training.model_dump(exclude_none=True).keys()
-
-        def place(field: str, own: set[str] = own, index: int = index) -> str:
-            return f"methods.{index}.training.{field}" if field in own else f"training.{field}"
-
-        try:
-            training = training_of(scenario, method)
-        except ScenarioError as error:
-            key, _, message = str(error).partition(": ")
-            raise ScenarioError(f"{f'methods.{index}.' if own else ''}{key}: {message}") from None
-        try:
-            channel = training_channel(scenario.channel, training.channel)
-        except ScenarioError as error:
-            raise ScenarioError(f"{place('channel')}{error}") from None
-        if training.csi_snr_db is not None and scenario.acquisition.type == "perfect":
-            raise ScenarioError(f"{place('csi_snr_db')}: acquisition.type is perfect: there is no noise to vary")
-        if training.teacher:
-            _check_teacher(scenario, method, training.teacher, place("teacher"))
-        if training.fresh_drops and channel.source == "files" and channel.files.generator is None:
-            raise ScenarioError(f"{place('fresh_drops')}: a training file has no other drops in the next epoch")
-
-
-def _check_teacher(scenario: Scenario, method: Method, teacher: str, place: str) -> None:
-    names = [other.name for other in trained_methods(scenario) if other.name != method.name]
-    if teacher not in names:
-        known = suggestion(teacher, names) if names else "no other method is trained"
-        raise ScenarioError(f"{place}: no trained method {teacher!r} to teach {method.name!r}: {known}")
-    teaching = next(other for other in scenario.methods if other.name == teacher)
-    if training_of(scenario, teaching).teacher:
-        raise ScenarioError(f"{place}: {teacher!r} has a teacher itself; one that has none can teach")
-
-
-def _check_files(scenario: Scenario) -> None:
-    """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
-    from linksim.channel.files.agreement import check_against_file, check_training_file, num_drops
-
-    channel, stopping = scenario.channel, scenario.run.stopping
-    if channel.files.generator is None:
-        header = check_against_file(channel)
-        title, has_rays = header.title, header.has_rays
-        held, size = num_drops(channel), scenario.run.chunk_size
-        if held // size * size < stopping.min_drops:
-            whole = held // size * size
-            fix = f"run.stopping.min_drops={whole}" if whole else f"run.chunk_size={held}"
-            raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
-                                f"({held // size} whole chunks of {size}): --set {fix}")
-    else:
-        _check_block("channel.files.generator", "cir_source", channel.files.generator, channel)
-        title, has_rays = f"cir_source {block_of(channel.files.generator)[0]!r}", False
-        if channel.duplex not in ("tdd", "fdd_adjacent"):
-            raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
-                                "fdd_adjacent")
-    if "genie_lmmse" in scenario.bounds and not has_rays:
-        raise ScenarioError(f"bounds: genie_lmmse needs the rays of every drop, which {title} does not hold: write "
-                            "bounds: [sum_capacity], or []")
-    trained = [method.name for method in trained_methods(scenario) if checkpoint_of(method.predictor) is None
-               and training_of(scenario, method).channel.get("source") != "model"]
-    if not trained:
-        return
-    if channel.files.training_path:
-        users = channel.num_users if scenario.acquisition.type == "pilots" else 1
-        check_training_file(channel.model_copy(update={"num_users": users}))
-    elif channel.files.generator is None:
-        raise ScenarioError(f"channel.files.training_path: method {trained[0]!r} is trained, but the scenario names no "
-                            "training drops: write it, or leave the method out")
-
-
-def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: Channel) -> None:
-    try:
-        name, options = block_of(reference)
-        spec = registry.find(kind, name)
-        values = registry.validate_options(spec, options)
-    except ScenarioError as error:
-        raise ScenarioError(f"{key}: {error}") from None
-    checkpoint = checkpoint_of(reference)
-    if checkpoint is not None and not spec.trains:
-        raise ScenarioError(f"{key}: {kind} {name!r} is not trained: leave its checkpoint out")
-    if not isinstance(checkpoint, str | None):
-        raise ScenarioError(f"{key}: checkpoint names a folder (given {checkpoint!r})")
-    needed = spec.required_history(values)
-    if needed > channel.num_history:
-        raise ScenarioError(
-            f"{key}: {name} needs a history of at least {needed} samples with these options, but "
-            f"channel.num_history is {channel.num_history}"
-        )

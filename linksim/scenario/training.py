@@ -67,6 +67,10 @@ class Training(Section):
         "", description="Name of a trained method of this scenario whose block teaches this one (distillation); it is "
         "trained before. Report what the teacher has seen, too."
     )
+    start_from: str = Field(
+        "", description="Name of a trained method of this scenario whose weights this one starts from (transfer to "
+        "another channel); it has the same block, and is trained before."
+    )
     preset: Literal["cpu", "gpu"] = Field("cpu", description="Fills the fields below that are left out.")
     num_epochs: PositiveInt | None = Field(None, description="Passes over the training drops at the most (40; 200).")
     batch_drops: PositiveInt | None = Field(

@@ -124,6 +124,9 @@ class PredictorTrainee(Trainee):
 
     def untrained(self, device: str) -> TrainedPredictor:
         block = untrained(self.scenario, self.method)
+        if self.training.start_from:
+            start = load_predictor(self.scenario, method_named(self.scenario, self.training.start_from), "cpu")
+            block.load_state_dict(start.state_dict())
         if self.training.teacher:
             block.learn_from(load_predictor(self.scenario, method_named(self.scenario, self.training.teacher), device))
         return block
@@ -190,10 +193,11 @@ def _picked(scenario: Scenario, only: str | None) -> list[Method]:
 
 
 def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:
-    """Each method once, the teachers first."""
-    names = [training_of(scenario, method).teacher for method in methods]
-    taught_by = [method_named(scenario, name) for name in names if name]
-    return list({training_key(method): method for method in [*taught_by, *methods]}.values())
+    """Each method once, the teachers and what others start from first."""
+    names = [name for method in methods for training in [training_of(scenario, method)]
+             for name in (training.teacher, training.start_from) if name]
+    before = [method_named(scenario, name) for name in names]
+    return list({training_key(method): method for method in [*before, *methods]}.values())
 
 
 def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:

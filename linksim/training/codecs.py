@@ -25,7 +25,7 @@ from linksim.seeding import stream_seed
 from linksim.training.checkpoint import RELEASED, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_scenario, codec_training
 from linksim.training.conditions import training_conditions
-from linksim.training.identity import digest, learned_fields
+from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee
 
 _WEIGHTS = "weights.safetensors"
@@ -44,7 +44,8 @@ def methods_with_fitted_codecs(scenario: Scenario) -> list[Method]:
     for method in scenario.methods:
         if method.feedback is not None and registry.find("feedback", codec_of(scenario, method)[0]).trains:
             found.setdefault(codec_key(scenario, method), method)
-    return list(found.values())
+    # what others start from comes first
+    return sorted(found.values(), key=lambda method: bool(codec_training(scenario, method).start_from))
 
 
 def codec_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
@@ -62,6 +63,9 @@ def codec_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
         seen = [acquisition.model_dump(mode="json") for _, acquisition in conditions]
         about |= {"conditions": [list(pair) for pair in zip(drawn, seen)], "csi_snr_db": training.csi_snr_db,
                   "training": learned_fields(training)}
+        if training.start_from:
+            start = codec_identity(scenario, method_named(scenario, training.start_from))
+            about["start_from"] = {"block": start["block"], "checkpoint": digest(start)}
     else:  # fitted on noiseless channels
         about["conditions"] = sorted({repr(channel): channel for channel in drawn}.values(), key=repr)
     return json.loads(json.dumps(about))
@@ -90,7 +94,11 @@ class CodecTrainee(Trainee):
     def untrained(self, device: str) -> LearnedCodec:
         with torch.random.fork_rng([]):
             torch.manual_seed(stream_seed(self.training.weights_seed, "weights"))
-            return _shaped(self.scenario, self.method)
+            block = _shaped(self.scenario, self.method)
+        if self.training.start_from:
+            start = load_codec(self.scenario, method_named(self.scenario, self.training.start_from))
+            block.restore(start.saved_state())
+        return block
 
 
 def check_codecs(scenario: Scenario, device: str, only: str | None = None) -> None:
@@ -107,7 +115,7 @@ def check_codecs(scenario: Scenario, device: str, only: str | None = None) -> No
 
                 trainee = CodecTrainee(scenario, method)
                 check_task(trainee, device)
-                trainee.untrained("cpu")
+                _shaped(scenario, method)
         except LinksimError as error:
             raise type(error)(str(error) if "method " in str(error) else f"method {method.name!r}: {error}") from None
 
@@ -211,7 +219,9 @@ def _picked(scenario: Scenario, only: str | None) -> list[Method]:
     wanted = scenario.methods[names.index(only)]
     if wanted.feedback is None:
         return []
-    return [method for method in methods if codec_key(scenario, method) == codec_key(scenario, wanted)]
+    start = codec_training(scenario, wanted).start_from
+    keys = {codec_key(scenario, one) for one in ([wanted, method_named(scenario, start)] if start else [wanted])}
+    return [method for method in methods if codec_key(scenario, method) in keys]
 
 
 def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:

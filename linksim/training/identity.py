@@ -25,10 +25,10 @@ from linksim.training.conditions import training_conditions
 from linksim.training.data import problem_shape
 
 _KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "seed", "training_file", "generator",
-         "plugins", "fraction", "csi_snr_db", "teacher", "training")
+         "plugins", "fraction", "csi_snr_db", "teacher", "start_from", "training")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
-_BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher"}
+_BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher", "start_from"}
 """Training fields that have a key of their own, or are told by the conditions."""
 
 
@@ -58,8 +58,9 @@ def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
     }
     if is_learned(method):
         about["training"] = learned_fields(training)
-    if training.teacher:
-        about["teacher"] = _teacher(scenario, training.teacher)
+    for key in ("teacher", "start_from"):
+        if name := getattr(training, key):
+            about[key] = _other(scenario, name)
     return json.loads(json.dumps(about))
 
 
@@ -70,8 +71,11 @@ def learned_fields(training: Training) -> dict[str, Any]:
     return training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF | added)
 
 
-def _teacher(scenario: Scenario, name: str) -> dict[str, str]:
-    """What is known of a teacher: its block, and its checkpoint by what it depends on or, where named, by content."""
+def _other(scenario: Scenario, name: str) -> dict[str, str]:
+    """What is known of a teacher, or of what a training starts from.
+
+    :returns: its block, and its checkpoint by what it depends on or, where named, by content.
+    """
     method = method_named(scenario, name)
     given = checkpoint_of(method.predictor)
     return {"block": block_of(method.predictor)[0],

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from linksim import load_scenario
+from linksim.errors import LinksimError
 from linksim.experiment.run import run
 from linksim.training.callbacks import Selection
 from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
@@ -14,6 +15,7 @@ from linksim.training.module import step_of_stage
 from linksim.training.stages import stage_lengths
 
 QUIET = Console(quiet=True)
+SMALL = {"type": "idasnet", "num_values": 12, "delay_window": 8}
 LLMCSINET = {"type": "llmcsinet", "num_values": 12, "num_layers": 1, "body": "attention", "delay_window": 8}
 
 
@@ -21,7 +23,7 @@ LLMCSINET = {"type": "llmcsinet", "num_values": 12, "num_layers": 1, "body": "at
 def scenario(scenario_file, tmp_path):
     def make(**overrides):
         return load_scenario(scenario_file({
-            "methods": [{"name": "learned", "feedback": {"type": "idasnet", "num_values": 12, "delay_window": 8}}],
+            "methods": [{"name": "learned", "feedback": SMALL}],
             "bounds": [], "metrics": ["nmse_db", "feedback_bits"], "feedback.bits": 400, "training.num_drops": 250,
             "training.num_epochs": 3, "training.batch_drops": 50, "training.folder": str(tmp_path / "kept"),
             "training.learning_rate": 0.01, **overrides,
@@ -91,3 +93,42 @@ def test_a_method_whose_predictor_and_codec_are_both_trained(scenario, tmp_path)
     one = scenario(methods=methods, **{"channel.duplex": "tdd", "training.num_drops": 250})
     table = run(one, output=tmp_path / "run", report=False).to_pandas()
     assert len(table)
+
+
+def transfer(scenario, **start):
+    return scenario(methods=[
+        {"name": "moved", "feedback": SMALL,
+         "codec_training": {"channel": {"los": "los"}, "start_from": "start", "learning_rate": 1e-9}},
+        {"name": "start", "feedback": SMALL, "codec_training": start or None},
+        {"name": "alone", "feedback": SMALL, "codec_training": {"channel": {"los": "los"}, "learning_rate": 1e-9}},
+    ])
+
+
+def test_a_transferred_codec_starts_from_the_other_ones_weights(scenario):
+    one = transfer(scenario)
+    lines = prepare_codecs(one, "cpu", QUIET)
+    assert [line.split(":")[0] for line in lines][-1] == "codec of moved"  # trained last, though named first
+    moved, start, alone = (load_codec(one, method) for method in one.methods)
+    weights = [codec.selector.network.features[0][0].weight for codec in (moved, start, alone)]
+    assert torch.allclose(weights[0], weights[1], atol=1e-6)
+    assert not torch.allclose(weights[0], weights[2], atol=1e-3)
+
+
+def test_what_a_codec_starts_from_is_part_of_what_it_is(scenario):
+    one, other = transfer(scenario), transfer(scenario, num_epochs=7)
+    assert codec_identity(one, one.methods[0]) != codec_identity(other, other.methods[0])
+    assert codec_identity(one, one.methods[2]) == codec_identity(other, other.methods[2])
+
+
+@pytest.mark.parametrize(("method", "message"), [
+    ({"feedback": "top_m", "codec_training": {"num_epochs": 2}}, "no codec that is trained"),
+    ({"codec_training": {"num_epochs": 2}}, "no codec that is trained"),
+    ({"feedback": SMALL, "codec_training": {"teacher": "x"}}, "codecs have no teachers"),
+    ({"feedback": SMALL, "codec_training": {"start_from": "x"}}, "no other method has the same block"),
+    ({"feedback": SMALL, "codec_training": {"channel": {"num_subcarriers": 9}}}, "cannot be another one"),
+    ({"feedback": "idasnet"}, "a delay window of this channel has 32 elements"),
+    ({"feedback": {"type": "idasnet", "several_values": [4], "selection": "random"}}, "one number of values"),
+])
+def test_what_a_codecs_training_cannot_say_is_one_line(scenario, method, message):
+    with pytest.raises(LinksimError, match=message):
+        scenario(methods=[{"name": "learned", **method}], **{"feedback.bits": 3000})

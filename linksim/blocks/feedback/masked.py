@@ -63,9 +63,7 @@ class MaskedCodec(LearnedCodec):
         """The base station's network, ``[image, 2, row, beam]``, from an image with the reported elements in it."""
 
     def make(self, rows: int, beams: int) -> None:
-        if not max([self.num_values, *self.several_values]) <= 2 * rows * beams:
-            raise ScenarioError(f"feedback {self.block_name!r}, option 'num_values': an image of {rows} x {beams} has "
-                                f"{2 * rows * beams} elements")
+        self._check_number(2 * rows * beams)
         self.rows, self.beams = rows, beams
         self.quantizer = CodewordQuantizer(1, self.quantization)
         self.mean_quantizer = CodewordQuantizer(1)
@@ -96,7 +94,13 @@ class MaskedCodec(LearnedCodec):
             quantizer.fit(torch.cat([part.flatten() for part in values])[:, None])
         self._kept = []
 
+    def _check_number(self, total: int) -> None:
+        if max([self.num_values, *self.several_values]) > total:
+            raise ScenarioError(f"feedback {self.block_name!r}, option 'num_values': a delay window of this channel "
+                                f"has {total} elements")
+
     def image_bits(self, rows: int, beams: int) -> int:
+        self._check_number(2 * rows * beams)
         number, bits = (1, self._fixed_bits) if self.several_values else (self.num_values,
                                                                           least_bits(self.quantization))
         return MEAN_BITS + self._position_bits(2 * rows * beams, number) + bits * number

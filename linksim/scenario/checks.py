@@ -1,0 +1,149 @@
+"""What a scenario cannot combine: everything that one field alone does not tell, each fault in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from linksim import registry
+from linksim.errors import ScenarioError
+from linksim.metrics.catalogue import METRICS, metric
+from linksim.scenario.feedback_checks import check_feedback, check_rate_distortion
+from linksim.scenario.schema import (
+    PERFECT_CSI,
+    Channel,
+    Method,
+    Scenario,
+    block_of,
+    checkpoint_of,
+    trained_methods,
+    training_of,
+)
+from linksim.scenario.training_checks import check_codec_training, check_training_sections
+
+
+def check(scenario: Scenario) -> None:
+    """The rules that span sections and need the registry of blocks.
+
+    :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
+    """
+    channel, link = scenario.channel, scenario.link
+    if channel.source == "files":
+        _check_files(scenario)
+    streams = channel.num_users * link.num_streams_per_user
+    if link.num_streams_per_user > channel.ue_array.num_antennas:
+        raise ScenarioError(
+            f"link.num_streams_per_user: {link.num_streams_per_user} streams need as many antennas per user, "
+            f"but channel.ue_array.num_antennas is {channel.ue_array.num_antennas}"
+        )
+    if streams > channel.bs_array.num_antennas:
+        raise ScenarioError(
+            f"channel.num_users: {channel.num_users} users x {link.num_streams_per_user} streams exceed the "
+            f"{channel.bs_array.num_antennas} BS antennas of channel.bs_array"
+        )
+    if scenario.acquisition.type == "pilots":
+        ports = channel.num_users * channel.ue_array.num_antennas
+        if channel.num_subcarriers % ports or channel.num_subcarriers < 2 * ports:
+            raise ScenarioError(
+                f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
+                f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
+            )
+    _check_block("link.precoder", "precoder", link.precoder, channel)
+    for index, method in enumerate(scenario.methods):
+        if method.precoder is not None:
+            _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
+        if method.feedback is not None:
+            check_feedback(scenario, index, method)
+        if method.codec_training is not None:
+            check_codec_training(scenario, index, method)
+        if method.name == PERFECT_CSI:
+            if method.predictor not in ("none", Method.model_fields["predictor"].default):
+                raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
+        else:
+            _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
+    check_training_sections(scenario)
+    if "genie_lmmse" in scenario.bounds and channel.duplex != "tdd" and any(m.feedback for m in scenario.methods):
+        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {channel.duplex} reports tell "
+                            "more: write bounds: [sum_capacity], or channel.duplex: tdd (reports use the downlink band "
+                            "alone)")
+    if "genie_rate_distortion" in scenario.bounds:
+        check_rate_distortion(scenario)
+    if "perfect_csi_zf" in scenario.bounds:
+        for index, method in enumerate(scenario.methods):
+            if block_of(method.precoder or link.precoder)[0] != "zf":
+                raise ScenarioError(
+                    f"methods.{index}: precoded by {block_of(method.precoder or link.precoder)[0]}, but the bound "
+                    "perfect_csi_zf holds for zf alone: set link.precoder to zf or leave the bound out"
+                )
+    for index, name in enumerate(scenario.metrics):
+        try:
+            metric(name)
+        except KeyError:
+            near = registry.nearest(name, METRICS)
+            raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
+        step = name.removeprefix("nmse_step_").removesuffix("_db")
+        if step.isdigit() and not 1 <= int(step) <= channel.num_future:
+            raise ScenarioError(
+                f"metrics.{index}: there is no predicted step {step}: channel.num_future is {channel.num_future}"
+            )
+    if scenario.run.stopping.metric not in METRICS:
+        near = registry.nearest(scenario.run.stopping.metric, METRICS)
+        raise ScenarioError(
+            f"run.stopping.metric: unknown metric {scenario.run.stopping.metric!r}: did you mean {near!r}?"
+        )
+    if METRICS[scenario.run.stopping.metric].reduction == "percentile":
+        raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
+
+
+def _check_files(scenario: Scenario) -> None:
+    """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
+    from linksim.channel.files.agreement import check_against_file, check_training_file, num_drops
+
+    channel, stopping = scenario.channel, scenario.run.stopping
+    if channel.files.generator is None:
+        header = check_against_file(channel)
+        title, has_rays = header.title, header.has_rays
+        held, size = num_drops(channel), scenario.run.chunk_size
+        if held // size * size < stopping.min_drops:
+            whole = held // size * size
+            fix = f"run.stopping.min_drops={whole}" if whole else f"run.chunk_size={held}"
+            raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
+                                f"({held // size} whole chunks of {size}): --set {fix}")
+    else:
+        _check_block("channel.files.generator", "cir_source", channel.files.generator, channel)
+        title, has_rays = f"cir_source {block_of(channel.files.generator)[0]!r}", False
+        if channel.duplex not in ("tdd", "fdd_adjacent"):
+            raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
+                                "fdd_adjacent")
+    if "genie_lmmse" in scenario.bounds and not has_rays:
+        raise ScenarioError(f"bounds: genie_lmmse needs the rays of every drop, which {title} does not hold: write "
+                            "bounds: [sum_capacity], or []")
+    trained = [method.name for method in trained_methods(scenario) if checkpoint_of(method.predictor) is None
+               and training_of(scenario, method).channel.get("source") != "model"]
+    if not trained:
+        return
+    if channel.files.training_path:
+        users = channel.num_users if scenario.acquisition.type == "pilots" else 1
+        check_training_file(channel.model_copy(update={"num_users": users}))
+    elif channel.files.generator is None:
+        raise ScenarioError(f"channel.files.training_path: method {trained[0]!r} is trained, but the scenario names no "
+                            "training drops: write it, or leave the method out")
+
+
+def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: Channel) -> None:
+    try:
+        name, options = block_of(reference)
+        spec = registry.find(kind, name)
+        values = registry.validate_options(spec, options)
+    except ScenarioError as error:
+        raise ScenarioError(f"{key}: {error}") from None
+    checkpoint = checkpoint_of(reference)
+    if checkpoint is not None and not spec.trains:
+        raise ScenarioError(f"{key}: {kind} {name!r} is not trained: leave its checkpoint out")
+    if not isinstance(checkpoint, str | None):
+        raise ScenarioError(f"{key}: checkpoint names a folder (given {checkpoint!r})")
+    needed = spec.required_history(values)
+    if needed > channel.num_history:
+        raise ScenarioError(
+            f"{key}: {name} needs a history of at least {needed} samples with these options, but "
+            f"channel.num_history is {channel.num_history}"
+        )

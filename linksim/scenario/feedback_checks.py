@@ -1,0 +1,72 @@
+"""What methods with reports cannot be combined with."""
+
+from __future__ import annotations
+
+from linksim import registry
+from linksim.errors import ScenarioError
+from linksim.scenario.schema import PERFECT_CSI, Method, Scenario, block_of, codec_of, training_of
+
+
+def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
+    """What a method with a codec cannot be combined with. Only here does a check import a codec."""
+    place, channel = f"methods.{index}.feedback", scenario.channel
+    if method.name == PERFECT_CSI:
+        raise ScenarioError(f"{place}: {PERFECT_CSI!r} knows the channel and takes no report")
+    try:
+        name, options = codec_of(scenario, method)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
+    if registry.find("feedback", name).trains:
+        for key in scenario.sweep:
+            if key.startswith(f"methods.{method.name}.feedback.") and not key.endswith(".bits"):
+                raise ScenarioError(f"sweep.{key}: a fitted codec is swept in its bits alone; name a method for each "
+                                    "value")
+    if scenario.acquisition.type == "pilots":
+        raise ScenarioError(f"{place}: acquisition.type pilots are the uplink's; reports need awgn or perfect")
+    if channel.source == "files" and channel.duplex != "tdd":
+        raise ScenarioError(f"{place}: channel files hold no downlink history in {channel.duplex}; write duplex: tdd "
+                            "(reports use the downlink band alone)")
+    block, values = block_of(method.predictor)
+    spec = registry.find("predictor", block)
+    needed = spec.required_history(registry.validate_options(spec, values))
+    if needed > channel.num_history - scenario.feedback.delay_periods:
+        raise ScenarioError(
+            f"feedback.delay_periods: {scenario.feedback.delay_periods} of {channel.num_history} reports have not "
+            f"arrived, and {block} needs {needed}: use a larger channel.num_history")
+    if spec.trains and (trained := training_of(scenario, method).channel.get("duplex", channel.duplex)) != "tdd":
+        raise ScenarioError(f"{place}: {block} is trained to predict the downlink from the uplink ({trained}), but "
+                            "reports tell the downlink: write training: {channel: {duplex: tdd}} in this method")
+    if spec.trains and scenario.feedback.delay_periods and not registry.block_class("predictor", block).any_history:
+        raise ScenarioError(f"{place}: {block} is trained on {channel.num_history} samples up to the last one, and "
+                            f"feedback.delay_periods withholds {scenario.feedback.delay_periods}: leave the delay out, "
+                            "or take a predictor that takes any history, such as unfolded_sparse_bayesian")
+    if block != "hold" and registry.block_class("feedback", name).kind == "implicit":
+        raise ScenarioError(f"{place}: {name} reports directions, whose phases do not continue from one report to the "
+                            f"next: use the predictor hold (given {block})")
+    from linksim.blocks.feedback.grid_check import check_grid
+
+    try:
+        check_grid(registry.create("feedback", name, options), channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
+
+
+def check_rate_distortion(scenario: Scenario) -> None:
+    """The bound is of one report of a known size."""
+    if scenario.feedback.bits is None:
+        raise ScenarioError("bounds: genie_rate_distortion needs to know how many bits a report has: set feedback.bits")
+    if scenario.channel.source == "files":
+        raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
+                            "model")
+    for index, method in enumerate(scenario.methods):
+        if method.name == PERFECT_CSI:
+            continue
+        if method.feedback is None or block_of(method.predictor)[0] != "hold":
+            raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
+                                "needs feedback and the predictor hold, or leave the bound out")
+        given = codec_of(scenario, method)[1].get("bits")
+        if given != scenario.feedback.bits:
+            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
+                                f"({scenario.feedback.bits}), but this codec has "
+                                + ("a size of its own" if given is None else f"{given}")
+                                + ": leave the bound out")

@@ -1,0 +1,98 @@
+"""What `training` and the methods' own say of it cannot say together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pydantic
+
+from linksim import registry
+from linksim.errors import ScenarioError
+from linksim.faults import describe, suggestion
+from linksim.scenario.schema import (
+    Method,
+    Scenario,
+    block_of,
+    codec_of,
+    is_trained,
+    trained_methods,
+    training_channel,
+    training_of,
+)
+from linksim.scenario.training import merged
+
+
+def check_training_sections(scenario: Scenario) -> None:
+    """How trained methods are trained, and that the others say nothing of it."""
+    for index, method in enumerate(scenario.methods):
+        if not is_trained(method):
+            if method.training is not None:
+                raise ScenarioError(f"methods.{index}.training: {method.name!r} is not trained")
+            continue
+        own = set() if method.training is None else method.training.model_dump(exclude_none=True).keys()
+
+        def place(field: str, own: set[str] = own, index: int = index) -> str:
+            return f"methods.{index}.training.{field}" if field in own else f"training.{field}"
+
+        try:
+            training = training_of(scenario, method)
+        except ScenarioError as error:
+            key, _, message = str(error).partition(": ")
+            raise ScenarioError(f"{f'methods.{index}.' if own else ''}{key}: {message}") from None
+        try:
+            channel = training_channel(scenario.channel, training.channel)
+        except ScenarioError as error:
+            raise ScenarioError(f"{place('channel')}{error}") from None
+        if training.csi_snr_db is not None and scenario.acquisition.type == "perfect":
+            raise ScenarioError(f"{place('csi_snr_db')}: acquisition.type is perfect: there is no noise to vary")
+        if training.teacher:
+            _check_teacher(scenario, method, training.teacher, place("teacher"))
+        if training.start_from:
+            others = {other.name: other for other in trained_methods(scenario) if other.name != method.name
+                      and block_of(other.predictor) == block_of(method.predictor)}
+            _check_start(training.start_from, others, place("start_from"),
+                         lambda other: training_of(scenario, other).start_from)
+        if training.fresh_drops and channel.source == "files" and channel.files.generator is None:
+            raise ScenarioError(f"{place('fresh_drops')}: a training file has no other drops in the next epoch")
+
+
+def check_codec_training(scenario: Scenario, index: int, method: Method) -> None:
+    """How a codec is trained, where it is."""
+    place = f"methods.{index}.codec_training"
+    if method.feedback is None or not registry.find("feedback", block_of(method.feedback)[0]).trains:
+        raise ScenarioError(f"{place}: {method.name!r} has no codec that is trained")
+    try:
+        training = merged(scenario.training, method.codec_training)
+    except pydantic.ValidationError as error:
+        raise ScenarioError(f"{place}: {describe(error.errors()[0])}") from None
+    if training.teacher:
+        raise ScenarioError(f"{place}.teacher: codecs have no teachers")
+    if training.start_from:
+        same = codec_of(scenario, method)
+        others = {other.name: other for other in scenario.methods if other.name != method.name
+                  and other.feedback is not None and codec_of(scenario, other) == same}
+        _check_start(training.start_from, others, f"{place}.start_from",
+                     lambda other: merged(scenario.training, other.codec_training).start_from)
+    try:
+        training_channel(scenario.channel, training.channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}.channel{error}") from None
+
+
+def _check_teacher(scenario: Scenario, method: Method, teacher: str, place: str) -> None:
+    names = [other.name for other in trained_methods(scenario) if other.name != method.name]
+    if teacher not in names:
+        known = suggestion(teacher, names) if names else "no other method is trained"
+        raise ScenarioError(f"{place}: no trained method {teacher!r} to teach {method.name!r}: {known}")
+    teaching = next(other for other in scenario.methods if other.name == teacher)
+    if training_of(scenario, teaching).teacher:
+        raise ScenarioError(f"{place}: {teacher!r} has a teacher itself; one that has none can teach")
+
+
+def _check_start(name: str, others: dict[str, Method], place: str, start_of: Callable[[Method], str]) -> None:
+    """What a training starts from: the same block with the same options, which starts from nothing itself."""
+    if name not in others:
+        known = suggestion(name, list(others)) if others else "no other method has the same block and options"
+        raise ScenarioError(f"{place}: no trained method {name!r} to start from: {known}")
+    if start_of(others[name]):
+        raise ScenarioError(f"{place}: {name!r} starts from another method itself; name one that does not")

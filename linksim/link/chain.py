@@ -5,7 +5,6 @@ Every stage is computed once for all the sweep points that share it; methods see
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,9 +178,7 @@ class _Reports:
             return registry.create("feedback", name, options).eval()
         from linksim.training.codecs import codec_key
 
-        block = copy.copy(self._fitted[codec_key(scenario, method)])
-        block.bits = options["bits"]
-        return block
+        return self._fitted[codec_key(scenario, method)].at_budget(options)
 
 
 def build_predictor(reference: str | dict) -> Predictor:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.csi import Csi
-from linksim.scenario.schema import Channel, Method, Scenario
+from linksim.scenario.schema import Acquisition, Channel, Method, Scenario
 from linksim.scenario.training import Training, merged
 from linksim.training.batches import selected
-from linksim.training.conditions import CHUNK, Chunk
+from linksim.training.conditions import CHUNK, Chunk, Condition, training_conditions
 from linksim.training.data import TrainingDrops
 
 
-def codec_scenario(scenario: Scenario) -> Scenario:
-    """The same with the shortest history and future: codecs of scenarios that differ in these alone are the same."""
-    if scenario.channel.source != "model":
-        return scenario
-    short = {"num_history": 1, "num_future": 1, "csi_period_ms": Channel.model_fields["csi_period_ms"].default}
-    return scenario.model_copy(update={"channel": scenario.channel.model_copy(update=short)})
+def codec_scenario(scenario: Scenario, training: Training) -> Scenario:
+    """The same with the shortest history and future, and acquisition as codecs are trained.
+
+    Codecs of scenarios that differ in these alone are the same. They learn from noiseless CSI, or with
+    ``training.csi_snr_db`` from noisy CSI and noiseless labels.
+    """
+    update: dict[str, Any] = {"acquisition": Acquisition(type="perfect" if training.csi_snr_db is None else "awgn")}
+    if scenario.channel.source == "model":
+        short = {"num_history": 1, "num_future": 1, "csi_period_ms": Channel.model_fields["csi_period_ms"].default}
+        update["channel"] = scenario.channel.model_copy(update=short)
+    kept = {axis: values for axis, values in scenario.sweep.items() if axis.startswith("channel.")}
+    return scenario.model_copy(update={**update, "sweep": kept})
+
+
+def codec_conditions(scenario: Scenario, training: Training) -> list[Condition]:
+    """Channels that a codec is trained on."""
+    return training_conditions(codec_scenario(scenario, training), training)
 
 
 def codec_training(scenario: Scenario, method: Method) -> Training:
@@ -35,7 +47,7 @@ class CodecDrops(TrainingDrops):
     """
 
     def __init__(self, scenario: Scenario, training: Training, device: str = "cpu") -> None:
-        super().__init__(codec_scenario(scenario), training, device)
+        super().__init__(codec_scenario(scenario, training), training, device)
 
     def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
         channel, _ = self.conditions[chunk.condition]

@@ -23,10 +23,11 @@ from linksim.scenario.schema import NOT_DRAWN, Method, Scenario, codec_of, later
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import RELEASED, write_checkpoint
-from linksim.training.codec_data import CodecDrops, codec_scenario, codec_training
-from linksim.training.conditions import training_conditions
+from linksim.training.codec_data import CodecDrops, codec_conditions, codec_training
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee
+
+BUDGET_OPTIONS = ("bits", "quantization", "value_bits")
 
 _WEIGHTS = "weights.safetensors"
 
@@ -52,22 +53,20 @@ def codec_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
     """What a codec's checkpoint depends on, as JSON can hold it."""
     name, options = codec_of(scenario, method)
     training = codec_training(scenario, method)
-    conditions = training_conditions(codec_scenario(scenario), training)
-    drawn = [channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)) for channel, _ in conditions]
+    drawn = [channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
+             for channel, _ in codec_conditions(scenario, training)]
     about = {
         "block": name, "version": registry.block_class("feedback", name).version,
         "options": _without_budget(options), "num_drops": training.num_drops, "seed": training.seed,
         "fraction": training.fraction, "training_file": scenario.channel.files.training_sha256,
     }
     if _is_learned(name):
-        seen = [acquisition.model_dump(mode="json") for _, acquisition in conditions]
-        about |= {"conditions": [list(pair) for pair in zip(drawn, seen)], "csi_snr_db": training.csi_snr_db,
-                  "training": learned_fields(training)}
+        about |= {"conditions": drawn, "csi_snr_db": training.csi_snr_db, "training": learned_fields(training)}
         if training.start_from:
             start = codec_identity(scenario, method_named(scenario, training.start_from))
             about["start_from"] = {"block": start["block"], "checkpoint": digest(start)}
     else:  # fitted on noiseless channels
-        about["conditions"] = sorted({repr(channel): channel for channel in drawn}.values(), key=repr)
+        about["conditions"] = sorted(drawn, key=repr)
     return json.loads(json.dumps(about))
 
 
@@ -202,7 +201,8 @@ def _is_learned(name: str) -> bool:
 
 
 def _without_budget(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key != "bits"}
+    """What a codec is made of; how its codewords are quantised is chosen when it is used."""
+    return {key: value for key, value in options.items() if key not in BUDGET_OPTIONS}
 
 
 def _picked(scenario: Scenario, only: str | None) -> list[Method]:

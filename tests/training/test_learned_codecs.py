@@ -132,3 +132,18 @@ def test_what_a_codec_starts_from_is_part_of_what_it_is(scenario):
 def test_what_a_codecs_training_cannot_say_is_one_line(scenario, method, message):
     with pytest.raises(LinksimError, match=message):
         scenario(methods=[{"name": "learned", **method}], **{"feedback.bits": 3000})
+
+
+def test_one_training_serves_every_budget_and_quantiser(scenario, tmp_path):
+    methods = [{"name": name, "feedback": {**SMALL, "bits": bits, "quantization": quantization}}
+               for name, bits, quantization in (("coarse", 150, "lloyd_max"), ("equal", 150, "uniform"),
+                                                ("fine", 300, "lloyd_max"), ("floats", 900, "none"))]
+    one = scenario(methods=methods)
+    assert len({str(codec_identity(one, method)) for method in one.methods}) == 1
+    table = run(one, output=tmp_path / "run", report=False).to_pandas().pivot(index="method", columns="metric",
+                                                                              values="value")
+    assert len(list((tmp_path / "kept").glob("idasnet-*"))) == 1
+    bits = table["feedback_bits"]
+    assert bits["coarse"] <= 150 < bits["fine"] <= 300 < bits["floats"]
+    assert table["nmse_db"]["equal"] != table["nmse_db"]["coarse"]
+    assert table["nmse_db"]["floats"] <= table["nmse_db"]["coarse"] + 0.05

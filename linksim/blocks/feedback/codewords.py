@@ -14,6 +14,9 @@ def least_bits(quantization: Quantization) -> int:
     return NoQuantizer.bits if quantization == "none" else 1
 
 
+_TABLES = ("lloyd_max", "uniform")
+"""Both are fitted: how a codeword is quantised is chosen when it is used."""
+
 _MAX_SAMPLES = 200_000
 _CLIPPED = 1e-3
 """Share of training values beyond each limit of the uniform quantiser."""
@@ -34,7 +37,7 @@ class CodewordQuantizer(torch.nn.Module):
         self.quantization = quantization
         self.register_buffer("mean", torch.zeros(num_elements))
         self.register_buffer("deviation", torch.ones(num_elements))
-        self.register_buffer("levels", torch.linspace(-1, 1, 2**MAX_BITS).repeat(MAX_BITS, 1))
+        self.register_buffer("levels", torch.linspace(-1, 1, 2**MAX_BITS).repeat(len(_TABLES), MAX_BITS, 1))
 
     def affordable_bits(self, bits: int) -> int:
         """Bits of an element that ``bits`` are left for; 0 if that is too few."""
@@ -55,12 +58,10 @@ class CodewordQuantizer(torch.nn.Module):
         value = value[::-(-len(value) // _MAX_SAMPLES)]
         limits = torch.quantile(value, torch.tensor([_CLIPPED, 1 - _CLIPPED], dtype=value.dtype))
         for bits in range(1, MAX_BITS + 1):
-            if self.quantization == "lloyd_max":
-                levels = lloyd_max(value, bits).levels
-            else:
-                cells = 2**bits
-                levels = limits[0] + (limits[1] - limits[0]) * (torch.arange(cells) + 0.5) / cells
-            self.levels[bits - 1, :2**bits].copy_(levels)
+            middle = (torch.arange(2**bits) + 0.5) / 2**bits
+            tables = {"lloyd_max": lloyd_max(value, bits).levels, "uniform": limits[0] + limits.diff() * middle}
+            for row, name in enumerate(_TABLES):
+                self.levels[row, bits - 1, :2**bits].copy_(tables[name])
 
     def quantize(self, codeword: torch.Tensor, bits: int) -> torch.Tensor:
         """Indices, int64, of codewords ``[..., element]``."""
@@ -74,4 +75,4 @@ class CodewordQuantizer(torch.nn.Module):
     def _table(self, bits: int) -> Quantizer:
         if self.quantization == "none":
             return NoQuantizer()
-        return TableQuantizer(self.levels[bits - 1, :2**bits].cpu())
+        return TableQuantizer(self.levels[_TABLES.index(self.quantization), bits - 1, :2**bits].cpu())

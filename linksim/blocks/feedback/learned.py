@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -86,6 +88,12 @@ class LearnedCodec(TrainedCodec):
     @abstractmethod
     def decoded(self, *parts: torch.Tensor) -> torch.Tensor:
         """Images ``[image, 2, row, beam]`` from codewords, or from the stacked results of `read_image`."""
+
+    def set_budget(self, options: dict[str, Any]) -> None:
+        super().set_budget(options)
+        self.quantization = options["quantization"]
+        self.quantizer = copy.copy(self.quantizer)
+        self.quantizer.quantization = self.quantization
 
     def begin_stage(self, stage: int) -> None:
         """Training goes on in another stage, 0 being the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -70,6 +70,10 @@ class MaskedCodec(LearnedCodec):
         self.selector = RandomSelection(rows, beams) if self.selection == "random" else StrongestSelection(
             SelfInformationEncoder() if self.selection == "self_information" else None)
         self.make_decoder(rows, beams)
+
+    def set_budget(self, options: dict[str, Any]) -> None:
+        super().set_budget(options)
+        self.value_bits = options["value_bits"]
 
     def codeword(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return *self._selected(image), _mean(image)

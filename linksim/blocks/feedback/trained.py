@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -33,6 +35,20 @@ class TrainedCodec(FeedbackCodec):
     @abstractmethod
     def prepare(self, shape: FeedbackShape) -> None:
         """Make parameters and buffers of the right size, untrained, and remember the shape."""
+
+    def at_budget(self, options: dict[str, Any]) -> TrainedCodec:
+        """The same codec, sharing its parameters, with a method's own budget.
+
+        :param options: of the method; those that say what the codec is made of are its own.
+        """
+        other = copy.copy(self)
+        other._modules = dict(self._modules)  # copied as well, or a part replaced there would be here
+        other.set_budget(options)
+        return other
+
+    def set_budget(self, options: dict[str, Any]) -> None:
+        """Take over what of the options is chosen when the codec is used."""
+        self.bits = options["bits"]
 
     def saved_state(self) -> dict[str, torch.Tensor]:
         """What a checkpoint holds."""

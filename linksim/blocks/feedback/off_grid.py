@@ -11,6 +11,7 @@ from linksim.blocks.feedback.base import ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter
 from linksim.blocks.feedback.matching_pursuit import Pursuit, WaveGrid, pursue
 from linksim.blocks.feedback.scale import SCALE_BITS, scale_code, scale_of
+from linksim.blocks.feedback.symbols import LARGEST
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.blocks.feedback.wave_gains import quantized_gains, squared_error
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, count_table, read_waves
@@ -150,12 +151,14 @@ class OffGridCodec(ClosedFormCodec):
         step = scale_of(scale).clamp_min(1e-300)
         count = (found.peak >= threshold * step[:, None]).long().cumprod(-1).sum(-1)
         steps = quantized_gains(found.gram, found.correlation, found.energy, count, step)
+        writable = steps.abs().flatten(1).amax(-1) <= LARGEST
+        steps = steps * writable[:, None, None, None]
         written = Written.of(found.index, steps, self.grid)
         # two bits end a code word
         bits = SCALE_BITS + 2 + written.expected_bits(self.tables, count_table(self.bits))
         gain = torch.view_as_complex(steps.double()) * step[:, None, None]
         error = squared_error(found.gram, found.correlation, found.energy, gain)
-        return bits <= self.bits, Choice(scale, steps, error)
+        return (bits <= self.bits) & writable, Choice(scale, steps, error)
 
     def decode_users(self, readers: Sequence[BitReader], grid: ReportGrid) -> torch.Tensor:
         self.check_shape(grid)

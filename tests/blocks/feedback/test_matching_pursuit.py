@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.matching_pursuit import WaveGrid, pursue
+from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.feedback.wave_gains import quantized_gains, squared_error
 from linksim.csi import Panel
+from linksim.metrics import nmse
+from linksim.registry import create
 
 GRID = WaveGrid(Panel(rows=2, columns=8, polarizations=2), num_subcarriers=64)
 
@@ -94,3 +97,12 @@ def test_gains_beyond_the_count_are_zero(channel):
     assert steps[0, :2].any()
     assert not steps[0, 2:].any()
     assert not steps[1].any()
+
+
+def test_a_budget_beyond_all_need_is_no_fault(plane_waves):
+    csi = plane_waves(batch=2, user=1)
+    codec = create("feedback", "off_grid", {"bits": 20000})
+    codec.prepare(FeedbackShape.of(csi))
+    report = codec.encode(csi)
+    assert nmse(codec.decode(report).h, csi.h) < 1e-3
+    assert int(report.num_bits.max()) < 20000

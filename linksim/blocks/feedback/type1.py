@@ -53,8 +53,8 @@ class Type1(Codebook):
     PMI whose layers hold most of the energy of its subbands' strongest eigenvectors.
 
     Sources: TS 38.214, 5.2.2.2.1, Tables 5.2.2.2.1-3, -5 and -6; widths and order of the fields: TS 38.212,
-    Tables 6.3.1.1.2-1, 6.3.2.1.2-4 and -5. The tables were written down from knowledge of the standard and compared
-    with public implementations of it, not with its text. Mode 2 and ranks 3 to 8 are left out.
+    Tables 6.3.1.1.2-1, 6.3.2.1.2-4 and -5. The tables were written down from knowledge of the standard; they were
+    not compared with its text entry by entry. Mode 2 and ranks 3 to 8 are left out.
 
     :param rank: layers reported.
     :param subband_size: the smaller or the larger of the two sizes of TS 38.214, Table 5.2.1.4-2.

@@ -27,9 +27,14 @@ from __future__ import annotations
 import torch
 
 from linksim import seeding
-from linksim.blocks.feedback.networks.layers import begin_small, convolution, leaky_relu
+from linksim.blocks.feedback.networks.layers import NEGATIVE_SLOPE, begin_small, convolution, leaky_relu
 
 NUM_MAPS = 64
+
+_AT_ONCE = 4
+
+_POSITION_BITS = 24
+"""More positions than any window has."""
 
 
 class SelfInformation(torch.nn.Module):
@@ -57,9 +62,15 @@ class SelfInformation(torch.nn.Module):
         kernel = (-difference.square().sum(1) / (2 * self.bandwidth**2)).exp()  # (7) over its peak
         return -kernel.mean(1).log2().unflatten(1, window.shape[2:])  # (9)
 
+    @torch.no_grad()
     def forward(self, window: torch.Tensor) -> torch.Tensor:
         """``[n, 2, rows, beams]`` to the mask, ``[n, 1, rows, beams]``: 1 where there is information, else 0."""
-        return (self.information(window) >= self.threshold).to(window.dtype)[:, None]
+        # as `information`, without its logarithm, and without copies of the neighbours
+        reach, (rows, beams) = self.radius, window.shape[2:]
+        around = torch.nn.functional.pad(window, (reach,) * 4).unfold(2, rows, reach).unfold(3, beams, reach)
+        distance = (around - window[:, :, None, None]).square_().sum(1)  # [n, 3, 3, rows, beams]
+        likeness = distance.mul_(-0.5 / self.bandwidth**2).exp_().sum((1, 2))
+        return (likeness <= 9 * 2**-self.threshold).to(window.dtype)[:, None]
 
 
 class SelfInformationEncoder(torch.nn.Module):
@@ -78,10 +89,48 @@ class SelfInformationEncoder(torch.nn.Module):
         self.features = torch.nn.Sequential(convolution(2, NUM_MAPS, 3, bias=True), leaky_relu())
         self.image = torch.nn.Sequential(convolution(NUM_MAPS, 2, 3, bias=True), leaky_relu())
         begin_small(self.image[0])
+        self._kernels: tuple[torch.Tensor, ...] | None = None
+        self.register_load_state_dict_post_hook(lambda module, _: module._forget())
+
+    def train(self, mode: bool = True) -> SelfInformationEncoder:
+        self._forget()
+        return super().train(mode)
+
+    def _apply(self, *arguments: object) -> SelfInformationEncoder:  # to another device
+        self._forget()
+        return super()._apply(*arguments)
+
+    def _forget(self) -> None:
+        self._kernels = None
 
     def forward(self, window: torch.Tensor) -> torch.Tensor:
         """``[n, 2, rows, beams]`` to the same."""
-        return self.image(self.features(window) * self.information(window))
+        if self.training or torch.is_grad_enabled():
+            return self.image(self.features(window) * self.information(window))
+        # few at a time: their 64 maps stay in a processor's cache
+        at_once = len(window) if window.is_cuda else _AT_ONCE
+        return torch.cat([self._deployed(part) for part in window.split(at_once)])
+
+    def _deployed(self, window: torch.Tensor) -> torch.Tensor:
+        """The same as a terminal would run it: normalisations folded into the kernels, nothing kept for gradients."""
+        if self._kernels is None:
+            kernel, bias = _folded(self.image[0])
+            # two maps from 64: a matrix product for each place of the kernel, and their sum, whose order is reversed
+            self._kernels = *_folded(self.features[0]), kernel.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2), \
+                bias[:, None, None]
+        kernel, bias, places, offset = self._kernels
+        features = torch.nn.functional.conv2d(window, kernel, bias, padding=1)
+        features = torch.nn.functional.leaky_relu_(features, NEGATIVE_SLOPE) * self.information(window)
+        image = torch.nn.functional.fold(places @ features.flatten(2), window.shape[2:], 3, padding=1)
+        return torch.nn.functional.leaky_relu_(image + offset, NEGATIVE_SLOPE)
+
+
+def _folded(unit: torch.nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kernel and bias of a `convolution` whose normalisation has its running statistics."""
+    kernel, normalization = unit
+    return torch.nn.utils.fusion.fuse_conv_bn_weights(
+        kernel.weight, kernel.bias, normalization.running_mean, normalization.running_var, normalization.eps,
+        normalization.weight, normalization.bias)
 
 
 def select_strongest(image: torch.Tensor, num_values: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,7 +146,7 @@ def select_strongest(image: torch.Tensor, num_values: int) -> tuple[torch.Tensor
     if not 1 <= num_values <= flat.shape[1]:
         raise ValueError(f"selection: 1 to {flat.shape[1]} values can be had of an image {list(image.shape[1:])} "
                          f"(given {num_values})")
-    positions = _strongest_first(flat)[:, :num_values].sort(-1).values
+    positions = _strongest(flat, num_values).sort(-1).values
     return flat.gather(1, positions), positions
 
 
@@ -116,15 +165,17 @@ def select_strongest_each(image: torch.Tensor, num_values: torch.Tensor) -> tupl
     if num_values.min() < 1 or num_values.max() > total:
         raise ValueError(f"selection: 1 to {total} values can be had of an image {list(image.shape[1:])} "
                          f"(given {num_values.tolist()})")
-    order = _strongest_first(flat)[:, :int(num_values.max())]
+    order = _strongest(flat, int(num_values.max()))
     meant = torch.arange(order.shape[1], device=order.device) < num_values[:, None]  # the first are the strongest
     positions = order.masked_fill(~meant, total).sort(-1).values
     return torch.nn.functional.pad(flat, (0, 1)).gather(1, positions), positions, meant
 
 
-def _strongest_first(flat: torch.Tensor) -> torch.Tensor:
-    # stable, so that ties (all that is masked) fall the same way on every device
-    return flat.detach().abs().argsort(dim=-1, descending=True, stable=True)
+def _strongest(flat: torch.Tensor, num_values: int) -> torch.Tensor:
+    """Positions of the largest magnitudes, largest first, of equal ones the first: ``[n, num_values]``."""
+    # bits of a positive float are ordered as it is; ties (all that is masked) fall the same way on every device
+    rank = flat.detach().float().abs().contiguous().view(torch.int32).long() << _POSITION_BITS
+    return (rank - torch.arange(flat.shape[1], device=flat.device)).topk(num_values, -1).indices
 
 
 def fill(values: torch.Tensor, positions: torch.Tensor, mean: torch.Tensor, rows: int, beams: int) -> torch.Tensor:

@@ -201,3 +201,17 @@ def test_gradients_reach_every_parameter_through_selection_and_filling():
         for name, parameter in part.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.any(), name
+
+
+def test_the_deployed_terminal_is_the_trained_one():
+    torch.manual_seed(0)
+    encoder = SelfInformationEncoder()
+    encoder(torch.rand(8, 2, 13, 17) - 0.5)  # running statistics of their own
+    encoder.eval()
+    window = torch.rand(3, 2, 13, 17) * 2 - 1
+    window[0, :, :6] = 0
+    with torch.no_grad():
+        deployed = encoder(window)
+    assert torch.allclose(deployed, encoder(window).detach(), atol=1e-6)
+    masks = encoder.information
+    assert torch.equal(masks(window)[:, 0] > 0, masks.information(window) >= masks.threshold)

@@ -19,7 +19,7 @@ from linksim.csi import Csi
 from linksim.registry import register
 from linksim.types import PositiveInt
 
-THRESHOLDS = (0.7, 1.0, 1.4)
+THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0)
 """Waves are used as long as they stood out of what was left by so many steps; the encoder tries each."""
 
 _TRAINING_COUNTS = (4, 8, 16, 32, 64, 128)
@@ -51,7 +51,7 @@ class OffGridCodec(ClosedFormCodec):
 
     A path between two delay bins and two beams spreads over many DFT coefficients; here it is one wave. Terminal
     antennas and polarisations share the waves and have gains of their own. The quantiser's step decides how many waves
-    are worth their bits; the encoder takes the step, and one of three thresholds, at which least is left of the
+    are worth their bits; the encoder takes the step, and a threshold, at which least is left of the
     channel. Gains of waves that overlap are decided one after the other, each making up for the last one's error.
 
     :param bits: per report, at most.

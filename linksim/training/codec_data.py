@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.csi import Csi
@@ -44,19 +46,30 @@ class CodecDrops(TrainingDrops):
     """Drops whose future is the true downlink at one instant, and whose history the terminal's estimate of it.
 
     :param training: of the codec; see `codec_training`.
+    :param window: delay rows that the codec sees, if it sees no more; noiseless drops are then kept as a band of as
+        many tones with the same window, which takes a fraction of the memory. 0: the whole band.
     """
 
-    def __init__(self, scenario: Scenario, training: Training, device: str = "cpu") -> None:
+    def __init__(self, scenario: Scenario, training: Training, device: str = "cpu", window: int = 0) -> None:
         super().__init__(codec_scenario(scenario, training), training, device)
+        self.window = window if training.csi_snr_db is None else 0
 
     def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * len(self.chunks)
         drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device)
-        csi = _first_instant(drops.future)
+        csi = _narrowed(_first_instant(drops.future), self.window)
         batch = TrainingBatch(csi, csi, csi)
         return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))
 
 
 def _first_instant(csi: Csi) -> Csi:
     return replace(csi, h=csi.h[..., :1, :].clone(), time_s=csi.time_s[:1])
+
+
+def _narrowed(csi: Csi, num_rows: int) -> Csi:
+    """A band of ``num_rows`` tones whose delay rows are the first ones of this band; 0: the band itself."""
+    if not 0 < num_rows < csi.h.shape[-1]:
+        return csi
+    rows = torch.fft.ifft(csi.h, dim=-1, norm="ortho")[..., :num_rows]
+    return replace(csi, h=torch.fft.fft(rows, dim=-1, norm="ortho"), frequency_hz=csi.frequency_hz[:num_rows])

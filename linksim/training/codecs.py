@@ -88,7 +88,8 @@ class CodecTrainee(Trainee):
         return codec_identity(self.scenario, self.method)
 
     def drops(self, device: str) -> CodecDrops:
-        return CodecDrops(self.scenario, self.training, device)
+        _, options = codec_of(self.scenario, self.method)
+        return CodecDrops(self.scenario, self.training, device, options["delay_window"])
 
     def untrained(self, device: str) -> LearnedCodec:
         with torch.random.fork_rng([]):

@@ -7,9 +7,11 @@ import torch
 from rich.console import Console
 
 from linksim import load_scenario
+from linksim.blocks.feedback.window import DelayWindow
 from linksim.errors import LinksimError
 from linksim.experiment.run import run
 from linksim.training.callbacks import Selection
+from linksim.training.codec_data import CodecDrops, codec_training
 from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
 from linksim.training.module import step_of_stage
 from linksim.training.stages import stage_lengths
@@ -147,3 +149,15 @@ def test_one_training_serves_every_budget_and_quantiser(scenario, tmp_path):
     assert bits["coarse"] <= 150 < bits["fine"] <= 300 < bits["floats"]
     assert table["nmse_db"]["equal"] != table["nmse_db"]["coarse"]
     assert table["nmse_db"]["floats"] <= table["nmse_db"]["coarse"] + 0.05
+
+
+def test_a_narrowed_band_has_the_same_window(scenario):
+    one = scenario()
+    training = codec_training(one, one.methods[0])
+    whole, narrow = (CodecDrops(one, training, window=rows) for rows in (0, 8))
+    window = DelayWindow(8)
+    images = [window.images(drops.draw(drops.chunks[0]).future) for drops in (whole, narrow)]
+    assert torch.allclose(images[0][0], images[1][0], atol=1e-5)
+    assert torch.equal(images[0][1], images[1][1])
+    noisy = codec_training(one, one.methods[0]).model_copy(update={"csi_snr_db": (0.0, 10.0)})
+    assert CodecDrops(one, noisy, window=8).window == 0  # noise is that of the whole band

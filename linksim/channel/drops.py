@@ -52,6 +52,14 @@ class Drops:
             self._h(self.uplink_rays, self.uplink, time_s), time_s=time_s
         )
 
+    @property
+    def path_loss_db(self) -> torch.Tensor:
+        """``[batch, user]``: loss between isotropic antennas before normalisation, where path loss is modelled.
+
+        That of a ray-traced user is the loss of all its paths together.
+        """
+        return -10 * self.uplink_rays.large_scale_gain.log10()
+
     def _h(self, rays: Rays, band: Band, time_s: torch.Tensor) -> torch.Tensor:
         h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
         return h.to(torch.complex64)
@@ -96,6 +104,15 @@ def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu"
     """
     with sionna_seed(seed):
         rays = draw_rays(channel, batch_size, device, channel.precision)
+    return drops_of_rays(channel, rays, seed)
+
+
+def drops_of_rays(channel: Channel, rays: Rays, seed: int) -> Drops:
+    """History and future of rays, wherever they come from.
+
+    :param rays: of ``[batch, user]`` links; their phases refer to the uplink's carrier.
+    :param seed: of this chunk, for the downlink's phases where they are independent.
+    """
     downlink_rays = rays
     if channel.duplex == "fdd_gapped_independent":
         downlink_rays = rays.with_fresh_phases(generator(stream_seed(seed, "downlink phases")))

@@ -11,6 +11,7 @@ from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
 from linksim.metrics.catalogue import METRICS, metric
+from linksim.scenario.ray_traced import RayTraced
 from linksim.scenario.section import Section
 from linksim.scenario.training import MethodTraining, Training, merged
 from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
@@ -112,11 +113,12 @@ class ChannelFiles(Section):
 class Channel(Section):
     """Which channels are drawn. One drop is one set of users around one base station."""
 
-    source: Literal["model", "files"] = Field(
+    source: Literal["model", "files", "ray_traced"] = Field(
         "model", description="Draw the drops from `model`, or take them in order from `files`, which then fills in "
-        "the fields of this section that the scenario leaves out."
+        "the fields of this section that the scenario leaves out, or place users in the scene of `ray_traced`."
     )
     files: ChannelFiles = ChannelFiles()
+    ray_traced: RayTraced = RayTraced()
     model: Literal[
         "uma", "umi", "rma", "inh_open", "inh_mixed", "inf_sl", "inf_dl", "inf_sh", "inf_dh", "inf_hh",
         "cdl_a", "cdl_b", "cdl_c", "cdl_d", "cdl_e",
@@ -174,14 +176,30 @@ class Channel(Section):
 
     def _check_source(self) -> None:
         given = bool(self.files.path) + (self.files.generator is not None)
-        if self.source == "model":
+        if self.source == "ray_traced":
+            self._check_ray_traced()
+        elif self.ray_traced != RayTraced():
+            raise ValueError(f"ray_traced options are given, but source is {self.source}: write source: ray_traced")
+        if self.source != "files":
             if given:
-                raise ValueError("files are given, but source is model: write source: files")
-            if self.carrier_frequency_ghz < 0.5:
+                raise ValueError(f"files are given, but source is {self.source}: write source: files")
+            if self.source == "model" and self.carrier_frequency_ghz < 0.5:
                 raise ValueError(f"carrier_frequency_ghz must be at least 0.5 for {self.model} "
                                  f"(given {self.carrier_frequency_ghz:g})")
         elif given != 1:
             raise ValueError("source is files: write files.path or files.generator" + ", not both" * (given == 2))
+
+    def _check_ray_traced(self) -> None:
+        for name in ("model", "indoor_share", "path_loss", "shadow_fading"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"source is ray_traced, which has no {name}: leave it out (given "
+                                 f"{getattr(self, name)!r})")
+        if self.bs_array.height_m is not None:
+            raise ValueError("source is ray_traced: the height of the panel is the third number of "
+                             "ray_traced.position_m, leave bs_array.height_m out")
+        if self.carrier_frequency_ghz < 1:
+            raise ValueError("carrier_frequency_ghz must be at least 1 for ray_traced: materials are known from there "
+                             f"on (given {self.carrier_frequency_ghz:g})")
 
     @property
     def num_times(self) -> int:
@@ -195,7 +213,19 @@ NOT_DRAWN = {"source", "files"}
 
 def later_fields(channel: Channel) -> set[str]:
     """Fields that came after results were released: at their defaults they name no random stream and no result."""
-    return {"precision"} if channel.precision == "single" else set()
+    later = {"precision"} if channel.precision == "single" else set()
+    return later if channel.source == "ray_traced" else later | {"ray_traced"}
+
+
+def drawn_fields(channel: Channel) -> dict[str, Any]:
+    """What the drops of a channel depend on, as JSON can hold it: what training streams and checkpoints are named by.
+
+    A scene of the user counts by its digest, not by where it lies.
+    """
+    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
+    if "ray_traced" in drawn and channel.ray_traced.scene_sha256:
+        del drawn["ray_traced"]["scene"]
+    return drawn
 
 
 class Acquisition(Section):
@@ -467,7 +497,7 @@ def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
                 "; training files are named in channel.files.training_path" if key == "files" else ""))
     data = _deeper(channel.model_dump(), changes)
     if changes.get("source") == "model":
-        data["files"] = {}
+        data |= {"files": {}, "ray_traced": changes.get("ray_traced", {})}
     try:
         return Channel.model_validate(data)
     except pydantic.ValidationError as error:

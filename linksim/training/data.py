@@ -70,7 +70,8 @@ class TrainingDrops:
         """
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * num_chunks(self.scenario, self.training)
-        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device)
+        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
+                                        chunk.validation)
         uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
         batch = TrainingBatch(drops.history, drops.future, uplink_future)
         return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))

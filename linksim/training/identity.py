@@ -11,13 +11,12 @@ from linksim import registry
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.scenario.load import weights_digest
 from linksim.scenario.schema import (
-    NOT_DRAWN,
     Channel,
     Method,
     Scenario,
     block_of,
     checkpoint_of,
-    later_fields,
+    drawn_fields,
     training_of,
 )
 from linksim.scenario.training import NOT_LEARNED, Training, later_training_fields
@@ -48,8 +47,7 @@ def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
         "version": registry.block_class("predictor", name).version,
         "options": registry.validate_options(registry.find("predictor", name), options),
         "shape": vars(problem_shape(scenario, training)),
-        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)),
-                        acquisition.model_dump(mode="json")]
+        "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
                        for channel, acquisition in training_conditions(scenario, training)],
         "num_drops": training.num_drops,
         "seed": training.seed,

@@ -39,6 +39,8 @@ def trace(options: RayTraced, carrier_hz: float, say: Callable[[str], None]) -> 
     for first in range(0, len(positions), BATCH):
         parts.append(trace_positions(rt, scene, options, carrier_hz, positions[first:first + BATCH]))
         done = min(first + BATCH, len(positions))
+        if 10 * done // len(positions) == 10 * first // len(positions) or done == len(positions):
+            continue
         left_s = (time.monotonic() - began) / done * (len(positions) - done)
         say(f"tracing {options.scene}: {done} of {len(positions)} positions, about {left_s:.0f} s left")
     table = PathTable.joined(parts, {"sionna_rt": installed_version(), "carrier_hz": carrier_hz,
@@ -74,8 +76,8 @@ def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, 
     power = transfer.abs().square().sum((-2, -1)) / 2
     power = torch.where(tensors["valid"], power, torch.zeros_like(power))
     # of paths of equal power the earlier one first, whatever their order in the solver
-    early = torch.where(power > 0, tensors["tau"], torch.inf).argsort(-1, stable=True)
-    order = early.gather(-1, power.gather(-1, early).argsort(-1, descending=True, stable=True))[:, :STORED_PATHS]
+    early = torch.where(power > 0, tensors["tau"], torch.inf).argsort(dim=-1, stable=True)
+    order = early.gather(-1, power.gather(-1, early).argsort(dim=-1, descending=True, stable=True))[:, :STORED_PATHS]
     kept = power.gather(-1, order) > 0
 
     def picked(values: torch.Tensor) -> torch.Tensor:

@@ -82,7 +82,7 @@ class RayTraced(Section):
         40.0, description="Paths further below the strongest one of their position are left out, dB."
     )
     min_path_gain_db: FiniteFloat = Field(
-        -160.0, description="Positions with less gain over all paths (isotropic antennas) are left out, dB."
+        -140.0, description="Positions with less gain over all paths (isotropic antennas) are left out, dB."
     )
     synchronized: bool = Field(
         True, description="Delays count from the first path of each user, as in the models, or from departure."

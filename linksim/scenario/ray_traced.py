@@ -26,9 +26,9 @@ class Site(NamedTuple):
 
 
 SITES = {
-    "munich": Site((8.5, 21.0, 27.0), 90.0),
+    "munich": Site((8.5, 21.0, 32.0), 45.0),
     "etoile": Site((75.0, 40.0, 31.0), 180.0),
-    "florence": Site((20.0, 0.0, 25.0), 0.0),
+    "florence": Site((-75.0, 0.0, 27.0), 30.0),
     "san_francisco": Site((216.0, -6.0, 49.0), 180.0),
     "simple_street_canyon": Site((-33.0, 11.0, 32.0), 0.0),
     "simple_street_canyon_with_cars": Site((-33.0, 11.0, 32.0), 0.0),

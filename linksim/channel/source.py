@@ -33,6 +33,10 @@ def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: in
 
 def source_notes(channel: Channel) -> set[str]:
     """What a run should say of where its drops come from, beyond its header."""
+    if channel.source == "ray_traced":
+        from linksim.channel.ray_traced.drops import table_note
+
+        return {table_note(channel)}
     if channel.source != "files" or channel.files.generator is not None:
         return set()
     from linksim.channel.files.opened import open_channel_files

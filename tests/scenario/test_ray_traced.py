@@ -39,7 +39,8 @@ def test_options_of_another_source_are_refused(tiny):
 
 def test_a_scene_of_the_user_counts_by_content(scenario_file, tmp_path):
     changes = TRACED | {"channel.ray_traced.scene": "mine.xml", "channel.ray_traced.position_m": [0, 0, 30]}
-    (tmp_path / "mine.xml").write_text('<scene><shape type="ply"><string name="filename" value="a.ply"/></shape></scene>')
+    scene = '<scene><shape type="ply"><string name="filename" value="a.ply"/></shape></scene>'
+    (tmp_path / "mine.xml").write_text(scene)
     (tmp_path / "a.ply").write_text("one")
     first = load_scenario(scenario_file(changes))
     assert first.channel.ray_traced.scene == str(tmp_path / "mine.xml")

@@ -49,6 +49,13 @@ def chosen_positions(channel: Channel, split: str) -> PathTable:
     return found
 
 
+def table_note(channel: Channel) -> str:
+    """Where test drops come from, for the manifest."""
+    table, count = path_table(channel), len(chosen_positions(channel, "test"))
+    return (f"{channel.ray_traced.scene} at {channel.carrier_frequency_ghz:g} GHz: {len(table)} positions with a path, "
+            f"traced by sionna-rt {table.about.get('sionna_rt')}; drops stand on {count} of them")
+
+
 def _chosen(table: PathTable, options: RayTraced, los: str, split: str) -> PathTable:
     keep = torch.from_numpy(positions_of(split, table.position_m.numpy(), options))
     keep &= table.total_gain >= 10 ** (options.min_path_gain_db / 10)

@@ -38,9 +38,10 @@ def test_a_set_does_not_depend_on_the_other_positions_of_the_table(make_table):
 def test_training_validation_and_test_stand_on_different_ground(make_table, make_channel, made):
     channel = make_channel()
     made(make_table(num=3000), channel)
-    stand = {name: {tuple(place) for place in drops.uplink_rays.position_user_m.flatten(0, 1).tolist()} for name, drops in {
-        "test": chunk_of_drops(channel, 50, 7, 0), "training": training_chunk_of_drops(channel, 50, 7, 0),
-        "validation": training_chunk_of_drops(channel, 50, 7, 0, validation=True)}.items()}
+    chunks = {"test": chunk_of_drops(channel, 50, 7, 0), "training": training_chunk_of_drops(channel, 50, 7, 0),
+              "validation": training_chunk_of_drops(channel, 50, 7, 0, validation=True)}
+    stand = {name: {tuple(place) for place in drops.uplink_rays.position_user_m.flatten(0, 1).tolist()}
+             for name, drops in chunks.items()}
     assert all(len(places) == 50 for places in stand.values())
     assert not stand["test"] & stand["training"]
     assert not stand["test"] & stand["validation"]
@@ -70,10 +71,11 @@ def test_users_of_a_drop_stand_apart_even_where_positions_are_few():
 def test_too_few_positions_is_one_line(make_table, make_channel, made):
     channel = make_channel(num_users=8, bs_array={"rows": 2, "columns": 4})
     made(make_table(num=12), channel)
-    with pytest.raises(ScenarioError, match=r"positions for test in munich.*too few for channel.num_users = 8.*radius_m"):
+    with pytest.raises(ScenarioError, match=r"for test in munich.*too few for channel.num_users = 8.*radius_m"):
         chosen_positions(channel, "test")
+    nlos = make_channel(los="nlos")
+    made(make_table(), nlos)
     with pytest.raises(ScenarioError, match=r"^channel.ray_traced: 0 positions"):
-        made(make_table(), nlos := make_channel(los="nlos"))
         chosen_positions(nlos, "test")
 
 

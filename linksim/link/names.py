@@ -20,5 +20,4 @@ def channel_name(channel: Channel) -> str:
     """How the propagation of a channel section is written: a model, or a ray-traced scene."""
     if channel.source != "ray_traced":
         return model_name(channel.model)
-    scene = channel.ray_traced.scene.replace("\\", "/").rpartition("/")[2].removesuffix(".xml")
-    return f"ray-traced {scene}"
+    return f"ray-traced {channel.ray_traced.title}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
@@ -117,6 +118,11 @@ class RayTraced(Section):
     def of_user(self) -> bool:
         """Whether the scene is the user's own file."""
         return self.scene.endswith(".xml")
+
+    @property
+    def title(self) -> str:
+        """The scene's name, or that of the user's file."""
+        return PurePath(self.scene).stem if self.of_user else self.scene
 
     @property
     def site(self) -> Site:

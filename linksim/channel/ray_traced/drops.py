@@ -43,7 +43,7 @@ def chosen_positions(channel: Channel, split: str) -> PathTable:
         _CHOSEN[key] = (table, found)
     if len(found) < channel.num_users:
         raise ScenarioError(
-            f"channel.ray_traced: {len(found)} positions for {split} in {channel.ray_traced.scene} "
+            f"channel.ray_traced: {len(found)} positions for {split} in {channel.ray_traced.title} "
             f"(los: {channel.los}), too few for channel.num_users = {channel.num_users}: a larger radius_m, a finer "
             "grid_spacing_m or a lower min_path_gain_db gives more")
     return found
@@ -52,7 +52,7 @@ def chosen_positions(channel: Channel, split: str) -> PathTable:
 def table_note(channel: Channel) -> str:
     """Where test drops come from, for the manifest."""
     table, count = path_table(channel), len(chosen_positions(channel, "test"))
-    return (f"{channel.ray_traced.scene} at {channel.carrier_frequency_ghz:g} GHz: {len(table)} positions with a path, "
+    return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: {len(table)} positions with a path, "
             f"traced by sionna-rt {table.about.get('sionna_rt')}; drops stand on {count} of them")
 
 

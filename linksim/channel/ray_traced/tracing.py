@@ -42,13 +42,13 @@ def trace(options: RayTraced, carrier_hz: float, say: Callable[[str], None]) -> 
         if 10 * done // len(positions) == 10 * first // len(positions) or done == len(positions):
             continue
         left_s = (time.monotonic() - began) / done * (len(positions) - done)
-        say(f"tracing {options.scene}: {done} of {len(positions)} positions, about {left_s:.0f} s left")
+        say(f"tracing {options.title}: {done} of {len(positions)} positions, about {left_s:.0f} s left")
     table = PathTable.joined(parts, {"sionna_rt": installed_version(), "carrier_hz": carrier_hz,
                                      "options": options.model_dump(mode="json"), "candidates": len(positions)})
     if not len(table):
-        raise ScenarioError(f"channel.ray_traced: none of {len(positions)} positions in {options.scene} is reached by "
+        raise ScenarioError(f"channel.ray_traced: none of {len(positions)} positions in {options.title} is reached by "
                             "a path: move the base station (position_m), or allow more (max_depth, diffraction)")
-    say(f"traced {options.scene}: {len(table)} of {len(positions)} positions have a path, "
+    say(f"traced {options.title}: {len(table)} of {len(positions)} positions have a path, "
         f"{time.monotonic() - began:.0f} s")
     return table
 

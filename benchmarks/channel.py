@@ -29,7 +29,7 @@ from sionna.phy.channel import cir_to_ofdm_channel
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import build_model, draw_topology
 from linksim.channel.sionna_rays import sample_rays
-from linksim.scenario.schema import BsArray, Channel
+from linksim.scenario.channel import BsArray, Channel
 from linksim.seeding import sionna_seed
 
 PERIOD_S = 0.5e-3

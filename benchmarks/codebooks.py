@@ -12,7 +12,7 @@ from linksim.blocks.feedback.subbands import divide, eigenvectors
 from linksim.channel.drops import draw_drops
 from linksim.metrics.similarity import sgcs_per_drop
 from linksim.registry import create
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 CODEBOOKS = [
     ("type1", {}),

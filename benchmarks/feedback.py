@@ -23,7 +23,7 @@ from linksim.channel.drops import Drops, draw_drops
 from linksim.metrics.error import nmse_per_drop
 from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.registry import create
-from linksim.scenario.schema import BsArray, Channel
+from linksim.scenario.channel import BsArray, Channel
 
 CHANNEL = Channel(
     model="uma", carrier_frequency_ghz=28, num_subcarriers=1024, subcarrier_spacing_khz=100e3 / 1024, num_history=1,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from linksim.llvm import name_llvm
+
 __version__ = "0.1.0"
 
 _EXPORTS = {
@@ -20,6 +22,8 @@ _EXPORTS = {
     "Csi": "linksim.csi",
     "Panel": "linksim.csi",
 }
+
+name_llvm()
 
 __all__ = [*_EXPORTS, "__version__"]
 

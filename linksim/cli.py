@@ -320,10 +320,12 @@ def _train(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from linksim.experiment.failure import named_blocks
+    from linksim.experiment.ready import make_channels_ready
     from linksim.training.everything import check_everything, prepare_everything
 
     try:
         with _terminated_as_interrupted(), named_blocks(scenario, "in training"):
+            make_channels_ready(scenario, Console())
             check_everything(scenario, device, options.method)
             lines = prepare_everything(scenario, device, Console(), options.method)
     except KeyboardInterrupt:

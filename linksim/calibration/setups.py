@@ -14,7 +14,7 @@ from sionna.sys import gen_tr38901_multicell_topology
 from linksim.calibration.ports import steered_port
 from linksim.calibration.wrap_around import nearest_images
 from linksim.channel.sionna_models import build_model, draw_topology
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 Phase = Literal["large scale", "configuration 1", "configuration 2", "single sector"]
 

@@ -11,7 +11,7 @@ from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import draw_rays
 from linksim.csi import Csi, Panel
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 from linksim.seeding import generator, sionna_seed, stream_seed
 
 
@@ -65,6 +65,14 @@ class Drops:
         time_s = self.history.time_s
         return self.future.with_h(self._h(self.downlink_rays, self.downlink, time_s), time_s=time_s)
 
+    @property
+    def path_loss_db(self) -> torch.Tensor:
+        """``[batch, user]``: loss between isotropic antennas before normalisation, where path loss is modelled.
+
+        That of a ray-traced user is the loss of all its paths together.
+        """
+        return -10 * self.uplink_rays.large_scale_gain.log10()
+
     def _h(self, rays: Rays, band: Band, time_s: torch.Tensor) -> torch.Tensor:
         h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
         return h.to(torch.complex64)
@@ -109,6 +117,15 @@ def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu"
     """
     with sionna_seed(seed):
         rays = draw_rays(channel, batch_size, device, channel.precision)
+    return drops_of_rays(channel, rays, seed)
+
+
+def drops_of_rays(channel: Channel, rays: Rays, seed: int) -> Drops:
+    """History and future of rays, wherever they come from.
+
+    :param rays: of ``[batch, user]`` links; their phases refer to the uplink's carrier.
+    :param seed: of this chunk, for the downlink's phases where they are independent.
+    """
     downlink_rays = rays
     if channel.duplex == "fdd_gapped_independent":
         downlink_rays = rays.with_fresh_phases(generator(stream_seed(seed, "downlink phases")))

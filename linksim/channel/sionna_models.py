@@ -14,7 +14,7 @@ from sionna.phy.channel.tr38901 import CDL, InF, InH, PanelArray, RMa, UMa, UMi
 
 from linksim.channel.rays import Rays
 from linksim.channel.sionna_rays import sample_cdl_rays, sample_rays
-from linksim.scenario.schema import BsArray, Channel, UeArray
+from linksim.scenario.channel import BsArray, Channel, UeArray
 
 _MODELS = {"uma": UMa, "umi": UMi, "rma": RMa, "inh": InH, "inf": InF}
 

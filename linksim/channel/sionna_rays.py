@@ -7,6 +7,7 @@ Sionna's [batch, tx, rx, cluster, ray] layout exists in this file alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -93,8 +94,8 @@ def _to_rays(recorder: _Recorder, uplink: bool, gain: torch.Tensor, position_use
     turns = [topology.tx_orientations, topology.rx_orientations]
     if uplink:
         arrays, turns = arrays[::-1], turns[::-1]
-    bs = _end(arrays[0], turns[0].unsqueeze(2).expand(*links, 3), *table[2:4], generator)
-    ue = _end(arrays[1], turns[1].unsqueeze(1).expand(*links, 3), *table[:2], generator)
+    bs = array_end(arrays[0], turns[0].unsqueeze(2).expand(*links, 3), *table[2:4], generator._forward_rotation_matrix)
+    ue = array_end(arrays[1], turns[1].unsqueeze(1).expand(*links, 3), *table[:2], generator._forward_rotation_matrix)
     velocity = topology.velocities.unsqueeze(1).unsqueeze(-2)  # [batch, 1, user, 1, 3]
     one = torch.ones_like(table[5])
     opposite = one.clone()
@@ -209,13 +210,15 @@ def _planar(components: torch.Tensor) -> torch.Tensor:
     return components.unflatten(0, (-1, 2)).movedim((0, 1), (-2, -1))
 
 
-def _end(array: Any, turn: torch.Tensor, zenith: torch.Tensor, azimuth: torch.Tensor, generator: Any) -> ArrayEnd:
+def array_end(array: Any, turn: torch.Tensor, zenith: torch.Tensor, azimuth: torch.Tensor,
+              rotation_of: Callable[[torch.Tensor], torch.Tensor]) -> ArrayEnd:
     """Directions, field patterns and layout of one end.
 
     :param turn: ``[*links, 3]``, orientation (bearing, downtilt, slant), radian.
     :param zenith: ``[*links, ray]``; ``azimuth`` likewise.
+    :param rotation_of: from orientations to rotation matrices (TR 38.901 eq. 7.1-4).
     """
-    rotation = generator._forward_rotation_matrix(turn)
+    rotation = rotation_of(turn)
     sin_zenith, cos_zenith = zenith.sin(), zenith.cos()
     x, y, z = sin_zenith * azimuth.cos(), sin_zenith * azimuth.sin(), cos_zenith
     x_local, y_local, z_local = (  # R^T direction

@@ -1,9 +1,9 @@
-"""Where the chain and the training get their drops: drawn from a model, read from files, or from a generator."""
+"""Where the chain and the training get their drops: from a model, from files, from a generator or from a scene."""
 
 from __future__ import annotations
 
 from linksim.channel.drops import Drops, draw_drops
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 
 def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu") -> Drops:
@@ -18,6 +18,10 @@ def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: in
     """
     if channel.source == "model":
         return draw_drops(channel, batch_size, seed, device)
+    if channel.source == "ray_traced":
+        from linksim.channel.ray_traced.drops import ray_traced_drops
+
+        return ray_traced_drops(channel, batch_size, seed, device)
     if channel.files.generator is not None:
         from linksim.channel.files.generated import generated_drops
 
@@ -29,22 +33,31 @@ def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: in
 
 def source_notes(channel: Channel) -> set[str]:
     """What a run should say of where its drops come from, beyond its header."""
-    if channel.source == "model" or channel.files.generator is not None:
+    if channel.source == "ray_traced":
+        from linksim.channel.ray_traced.drops import table_note
+
+        return {table_note(channel)}
+    if channel.source != "files" or channel.files.generator is not None:
         return set()
     from linksim.channel.files.opened import open_channel_files
 
     return set(open_channel_files(channel.files).header.notes)
 
 
-def training_chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu"
-                            ) -> Drops:
-    """One chunk of training drops: files have theirs in ``channel.files.training_path``.
+def training_chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu",
+                            validation: bool = False) -> Drops:
+    """One chunk of training drops: files have theirs in ``channel.files.training_path``, scenes on other ground.
 
     :param channel: of one training condition.
+    :param validation: whether it is for validation, which a scene keeps its own ground for.
     :raises LinksimError: the file does not hold them.
     """
     if channel.source == "model":
         return draw_drops(channel, batch_size, seed, device)
+    if channel.source == "ray_traced":
+        from linksim.channel.ray_traced.drops import ray_traced_drops
+
+        return ray_traced_drops(channel, batch_size, seed, device, "validation" if validation else "training")
     if not channel.files.training_path and channel.files.generator is not None:
         from linksim.channel.files.generated import generated_drops
 

@@ -11,8 +11,9 @@ from typing import TypeVar
 import torch
 from torch.utils.data import Dataset
 
-from linksim.channel.drops import Drops, draw_drops
-from linksim.scenario.schema import Channel
+from linksim.channel.drops import Drops
+from linksim.channel.source import training_chunk_of_drops
+from linksim.scenario.channel import Channel
 from linksim.seeding import stream_seed
 
 Item = TypeVar("Item")
@@ -50,7 +51,8 @@ class ChannelStream(Dataset):
         """
         if not 0 <= index < self.num_chunks:
             raise IndexError(f"chunk {index} of a stream of {self.num_chunks}")
-        return draw_drops(self.channel, self.chunk_size, stream_seed(*self._identity, index), self.device)
+        seed = stream_seed(*self._identity, index)
+        return training_chunk_of_drops(self.channel, self.chunk_size, seed, index, self.device)
 
     def prefetched(self, ahead: int = 1) -> Iterator[Drops]:
         """All chunks in order, drawn while the last one is used."""

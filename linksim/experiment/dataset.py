@@ -24,8 +24,10 @@ from linksim.channel.files.writing import LinksimWriter, make_writer
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
 from linksim.errors import LinksimError, StoreError
 from linksim.experiment.plan import make_plan, unit_seed
+from linksim.experiment.ready import make_channels_ready
 from linksim.experiment.run import versions
-from linksim.scenario.schema import NOT_DRAWN, Channel, Scenario
+from linksim.scenario.channel import NOT_DRAWN, Channel
+from linksim.scenario.schema import Scenario
 from linksim.training.data import CHUNK, condition_of, training_conditions, training_seed
 
 SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
@@ -70,6 +72,7 @@ def write_dataset(scenario: Scenario, out: Path, export: Export, device: str, co
     :raises StoreError: the disk is full or cannot be written.
     """
     _check_target(out, export, overwrite)
+    make_channels_ready(scenario, console)
     torch.set_num_threads(scenario.run.threads_per_worker)
     channels, stream = _test_drops(scenario, export.num_drops, device) if export.split == "test" \
         else _training_drops(scenario, export.num_drops, device)
@@ -132,8 +135,10 @@ def _training_drops(scenario: Scenario, num_drops: int, device: str) -> tuple[li
 
     def drawn() -> Iterator[Chunk]:
         for chunk, first in enumerate(range(0, total, CHUNK)):
-            channel, _ = conditions[condition_of(chunk, len(conditions))[0]]
-            drops = training_chunk_of_drops(channel, CHUNK, training_seed(scenario, channel, chunk), chunk, device)
+            number, validation = condition_of(chunk, len(conditions))
+            channel, _ = conditions[number]
+            drops = training_chunk_of_drops(channel, CHUNK, training_seed(scenario, channel, chunk), chunk, device,
+                                            validation)
             yield channels.index(channel), drops, min(CHUNK, total - first)
 
     return channels, drawn()
@@ -147,7 +152,7 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
         writer: Any = Llm4cpWriter(temporary, {"test": "test", "training": "train"}[export.split], len(points),
                                    export.num_drops)
     else:
-        drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN)
+        drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | {"ray_traced"})
         about = FileHeader(split=export.split, seed=_seed(scenario, export), chunk_size=_chunk_size(scenario, export),
                            channel=_without(drawn, axes), points=points, keys={})
         writer = LinksimWriter(make_writer(temporary, temporary.suffix, export.num_drops * len(points)), about, axes,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from linksim import registry
+from linksim.scenario.channel import NOT_DRAWN
 from linksim.scenario.load import axis_stage, point_scenario, sweep_points
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, NOT_DRAWN, PERFECT_CSI, Scenario, axis_column, block_of
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of
 from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
@@ -134,9 +135,12 @@ def channel_identity(scenario: Scenario) -> str:
     """What decides the drops: the channel's fields that differ from the defaults, and the chunk size.
 
     Two scenarios with the same channel and seed see the same drops, whatever their names and methods. Channel files
-    count by their digests, not by where they lie.
+    and scenes count by their digests, not by where they lie.
     """
-    return _identity(scenario, {"files": {"path", "training_path"}})
+    left_out: dict[str, Any] = {"files": {"path", "training_path"}}
+    if scenario.channel.ray_traced.scene_sha256:
+        left_out["ray_traced"] = {"scene"}
+    return _identity(scenario, left_out)
 
 
 def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
@@ -145,7 +149,7 @@ def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
     Channel files do not enter it: on drops that were stored from a scenario, noise is the one of that scenario.
     """
     resolved = point.points[0][1]
-    identity = point.identity if resolved.channel.source == "model" else _identity(resolved, NOT_DRAWN)
+    identity = _identity(resolved, NOT_DRAWN) if resolved.channel.source == "files" else point.identity
     return stream_seed(scenario.seed, "test", identity, chunk)
 
 
@@ -155,7 +159,7 @@ def _identity(scenario: Scenario, left_out: Any) -> str:
 
 
 def _stored_units(scenarios: list[Scenario]) -> int | None:
-    if scenarios[0].channel.source == "model":
+    if scenarios[0].channel.source != "files":
         return None
     from linksim.channel.files.agreement import num_drops
 

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
-from linksim.link.names import model_name
+from linksim.link.names import channel_name
 from linksim.metrics.catalogue import metric
-from linksim.scenario.schema import Channel, block_of
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import block_of
 
 CONVENTIONS = {
     "SNR": "link.snr_db: downlink transmit power over noise power per subcarrier at unit average channel gain; "
@@ -70,13 +71,13 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
 
 
 def _channels_from(channel: Channel) -> str:
-    """The model that drops are drawn from, or where they are stored."""
+    """The model that drops are drawn from, the scene they are traced in, or where they are stored."""
     if channel.source == "files":
         return Path(channel.files.path).name if channel.files.path else \
             f"cir_source {block_of(channel.files.generator)[0]}"
     los = "" if channel.model.startswith("cdl") else \
         f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
-    return f"{model_name(channel.model)}{los}"
+    return f"{channel_name(channel)}{los}"
 
 
 class LiveProgress:

@@ -23,6 +23,7 @@ from linksim.experiment.execute import make_executor
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
+from linksim.experiment.ready import make_channels_ready
 from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, RunningTotal, interval_of, percentiles, summarize_unit
 from linksim.experiment.store import Store
@@ -65,6 +66,7 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     console = console or Console(quiet=True)
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
+    make_channels_ready(scenario, console)
     if trained_methods(scenario) or any(method.feedback for method in scenario.methods):
         from linksim.training.everything import check_everything
 

@@ -22,7 +22,7 @@ from linksim.errors import NumericalError
 from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, report_history, report_key
-from linksim.link.names import model_name
+from linksim.link.names import channel_name
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
@@ -304,7 +304,7 @@ def _pilot_notes(scenario: Scenario, drops: Drops) -> set[str]:
         return set()
     return {
         f"pilots of a user stand {spacing_hz / 1e3:.0f} kHz apart, sparser than the coherence bandwidth of "
-        f"{model_name(channel.model)} (median of each chunk below that; 1/(5 delay spread)): expect an error "
+        f"{channel_name(channel)} (median of each chunk below that; 1/(5 delay spread)): expect an error "
         "floor; use fewer users or a smaller channel.subcarrier_spacing_khz"
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from linksim.scenario.channel import Channel
+
 
 def model_name(model: str) -> str:
     """How a channel model is written: UMa, CDL-A, InH (open office), InF-SH."""
@@ -12,3 +14,10 @@ def model_name(model: str) -> str:
     if family == "inh":
         return f"{name} ({variant} office)"
     return f"{name}-{variant.upper()}" if variant else name
+
+
+def channel_name(channel: Channel) -> str:
+    """How the propagation of a channel section is written: a model, or a ray-traced scene."""
+    if channel.source != "ray_traced":
+        return model_name(channel.model)
+    return f"ray-traced {channel.ray_traced.title}"

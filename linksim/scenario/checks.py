@@ -7,17 +7,9 @@ from typing import Any
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
+from linksim.scenario.channel import Channel
 from linksim.scenario.feedback_checks import check_feedback, check_rate_distortion
-from linksim.scenario.schema import (
-    PERFECT_CSI,
-    Channel,
-    Method,
-    Scenario,
-    block_of,
-    checkpoint_of,
-    trained_methods,
-    training_of,
-)
+from linksim.scenario.schema import PERFECT_CSI, Method, Scenario, block_of, checkpoint_of, trained_methods, training_of
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
 
 

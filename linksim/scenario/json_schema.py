@@ -6,7 +6,8 @@ from typing import Any
 
 from linksim.metrics.catalogue import METRICS
 from linksim.registry import catalogue
-from linksim.scenario.schema import PERFECT_CSI, Channel, Scenario
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import PERFECT_CSI, Scenario
 
 _CHECKPOINT = {"type": "string", "description": "Folder of a checkpoint to use, relative to the scenario file; without "
                "it the one that matches the scenario is found or trained."}

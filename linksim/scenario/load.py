@@ -18,16 +18,15 @@ import yaml
 
 from linksim.errors import ScenarioError
 from linksim.faults import booleans_as_numbers, describe, suggestion
+from linksim.scenario.channel import NOT_DRAWN, later_fields
 from linksim.scenario.checks import check
 from linksim.scenario.dotted import place_of, replaced, value_at
 from linksim.scenario.schema import (
-    NOT_DRAWN,
     STAGE_OF_SECTION,
     Feedback,
     Scenario,
     Section,
     checkpoint_of,
-    later_fields,
     later_method_fields,
     later_run_fields,
     trained_methods,
@@ -100,14 +99,18 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
 
 
 def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
-    """Paths of channel files relative to the scenario file's folder."""
+    """Paths of channel files and scenes relative to the scenario file's folder."""
     channel = data.get("channel")
-    files = channel.get("files") if isinstance(channel, dict) else None
-    if not isinstance(files, dict):
+    if not isinstance(channel, dict):
         return data
-    paths = {key: str((folder / files[key]).resolve()) for key in ("path", "training_path")
-             if isinstance(files.get(key), str) and files[key]}
-    return {**data, "channel": {**channel, "files": {**files, **paths}}}
+    changed = dict(channel)
+    for section, keys in (("files", ("path", "training_path")), ("ray_traced", ("scene",))):
+        if isinstance(given := channel.get(section), dict):
+            changed[section] = {**given, **{
+                key: str((folder / given[key]).resolve()) for key in keys
+                if isinstance(given.get(key), str) and given[key] and (section == "files" or given[key][-4:] == ".xml")
+            }}
+    return {**data, "channel": changed}
 
 
 def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
@@ -126,8 +129,11 @@ def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]
 
 
 def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
-    """What the channel files say, where the scenario takes its channels from files and leaves it out."""
+    """What the channel files say, where the scenario takes its channels from files and leaves it out; the digest of a
+    scene of the user."""
     channel, sweep = data.get("channel"), data.get("sweep")
+    if isinstance(channel, dict) and channel.get("source") == "ray_traced":
+        return _with_scene_digest(data, channel, source)
     if not isinstance(channel, dict) or channel.get("source") != "files":
         return data
     from linksim.channel.files.agreement import completed
@@ -139,6 +145,23 @@ def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
     except ScenarioError as error:
         key, _, message = str(error).partition(": ")
         raise ScenarioError(f"{source.cite(('channel', *key.split('.')))}: {message}") from None
+
+
+def _with_scene_digest(data: dict[str, Any], channel: dict[str, Any], source: Source) -> dict[str, Any]:
+    options = channel.get("ray_traced")
+    if not isinstance(options, dict) or not isinstance(scene := options.get("scene"), str) or scene[-4:] != ".xml":
+        return data
+    from linksim.channel.ray_traced.scene import scene_digest
+
+    try:
+        found = scene_digest(scene)
+    except ScenarioError as error:
+        message = str(error).removeprefix("scene: ")
+        raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene'))}: {message}") from None
+    if options.get("scene_sha256") not in (None, "", found):
+        raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene_sha256'))}: {scene} has another digest, "
+                            f"{found}: it has changed")
+    return {**data, "channel": {**channel, "ray_traced": {**options, "scene_sha256": found}}}
 
 
 def load_plugins(paths: list[str]) -> None:
@@ -220,8 +243,12 @@ def scenario_hash(scenario: Scenario) -> str:
     left_out: dict[str, Any] = dict.fromkeys(later_fields(channel), True)
     if channel.source == "model":
         left_out |= dict.fromkeys(NOT_DRAWN, True)
-    else:
+    elif channel.source == "files":
         left_out["files"] = {"path", "training_path"}  # their digests count, not where they lie
+    else:
+        left_out["files"] = True
+        if channel.ray_traced.scene_sha256:
+            left_out["ray_traced"] = {"scene"}
     data = scenario.model_dump(mode="json", exclude={
         "description": True, "plugins": True,
         "training": {"folder", "devices", "num_nodes", "cache_gb"} | later_training_fields(scenario.training),

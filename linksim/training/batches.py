@@ -9,7 +9,7 @@ import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.csi import Csi
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 _PER_DROP = ("h", "noise_variance", "max_doppler_hz")
 

@@ -10,7 +10,8 @@ import torch
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.csi import Csi
-from linksim.scenario.schema import Acquisition, Channel, Method, Scenario
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import Acquisition, Method, Scenario
 from linksim.scenario.training import Training, merged
 from linksim.training.batches import selected
 from linksim.training.conditions import CHUNK, Chunk, Condition, training_conditions
@@ -24,7 +25,7 @@ def codec_scenario(scenario: Scenario, training: Training) -> Scenario:
     ``training.csi_snr_db`` from noisy CSI and noiseless labels.
     """
     update: dict[str, Any] = {"acquisition": Acquisition(type="perfect" if training.csi_snr_db is None else "awgn")}
-    if scenario.channel.source == "model":
+    if scenario.channel.source != "files":
         short = {"num_history": 1, "num_future": 1, "csi_period_ms": Channel.model_fields["csi_period_ms"].default}
         update["channel"] = scenario.channel.model_copy(update=short)
     kept = {axis: values for axis, values in scenario.sweep.items() if axis.startswith("channel.")}
@@ -57,7 +58,8 @@ class CodecDrops(TrainingDrops):
     def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * len(self.chunks)
-        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device)
+        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
+                                        chunk.validation)
         csi = _narrowed(_first_instant(drops.future), self.window)
         batch = TrainingBatch(csi, csi, csi)
         return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))

@@ -19,7 +19,8 @@ from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, Trai
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.schema import NOT_DRAWN, Method, Scenario, codec_of, later_fields
+from linksim.scenario.channel import drawn_fields
+from linksim.scenario.schema import Method, Scenario, codec_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import RELEASED, write_checkpoint
@@ -53,8 +54,7 @@ def codec_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
     """What a codec's checkpoint depends on, as JSON can hold it."""
     name, options = codec_of(scenario, method)
     training = codec_training(scenario, method)
-    drawn = [channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
-             for channel, _ in codec_conditions(scenario, training)]
+    drawn = [drawn_fields(channel) for channel, _ in codec_conditions(scenario, training)]
     about = {
         "block": name, "version": registry.block_class("feedback", name).version,
         "options": _without_budget(options), "num_drops": training.num_drops, "seed": training.seed,

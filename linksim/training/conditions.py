@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from linksim.errors import ScenarioError
+from linksim.scenario.channel import Channel, drawn_fields
 from linksim.scenario.load import point_scenario, sweep_points
 from linksim.scenario.schema import (
-    NOT_DRAWN,
     Acquisition,
-    Channel,
     Method,
     Scenario,
     block_of,
     checkpoint_of,
-    later_fields,
     trained_methods,
     training_channel,
 )
@@ -151,7 +149,7 @@ def training_seed(scenario: Scenario, channel: Channel, chunk: int, training: Tr
 
     :param epoch: another one has other drops, for ``training.fresh_drops``.
     """
-    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
+    drawn = drawn_fields(channel)
     fresh = (epoch,) if epoch else ()
     return stream_seed((training or scenario.training).seed, "training", drawn, chunk, *fresh)
 

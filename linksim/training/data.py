@@ -12,7 +12,8 @@ from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.channel.streaming import prefetched
 from linksim.link.acquisition import acquire
-from linksim.scenario.schema import Channel, Scenario
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
 from linksim.seeding import generator, stream_seed
 from linksim.training.batches import selected
@@ -70,7 +71,8 @@ class TrainingDrops:
         """
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * num_chunks(self.scenario, self.training)
-        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device)
+        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
+                                        chunk.validation)
         uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
         batch = TrainingBatch(drops.history, drops.future, uplink_future)
         return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))

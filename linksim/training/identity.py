@@ -9,17 +9,9 @@ from typing import Any
 
 from linksim import registry
 from linksim.blocks.prediction.trained import LearnedPredictor
+from linksim.scenario.channel import Channel, drawn_fields
 from linksim.scenario.load import weights_digest
-from linksim.scenario.schema import (
-    NOT_DRAWN,
-    Channel,
-    Method,
-    Scenario,
-    block_of,
-    checkpoint_of,
-    later_fields,
-    training_of,
-)
+from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import NOT_LEARNED, Training, later_training_fields
 from linksim.training.conditions import training_conditions
 from linksim.training.data import problem_shape
@@ -48,8 +40,7 @@ def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
         "version": registry.block_class("predictor", name).version,
         "options": registry.validate_options(registry.find("predictor", name), options),
         "shape": vars(problem_shape(scenario, training)),
-        "conditions": [[channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel)),
-                        acquisition.model_dump(mode="json")]
+        "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
                        for channel, acquisition in training_conditions(scenario, training)],
         "num_drops": training.num_drops,
         "seed": training.seed,

@@ -16,7 +16,7 @@ from linksim.calibration.sionna_draw import SionnaDraw
 from linksim.calibration.study import Outcome, all_setups, compare, draw_parts, run_setup
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_rays import sample_rays
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 NETWORK = Network("umi", 6e9, "configuration 2")
 SECTOR = Sector(Channel(

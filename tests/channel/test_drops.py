@@ -5,7 +5,7 @@ import torch
 
 from linksim.channel.drops import bands, draw_drops
 from linksim.metrics import nmse, sgcs
-from linksim.scenario.schema import BsArray, Channel
+from linksim.scenario.channel import BsArray, Channel
 
 SMALL = {"num_subcarriers": 12, "bs_array": BsArray(rows=2, columns=2)}
 

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import draw_rays
 from linksim.channel.sionna_rays import sample_cdl_rays, sample_rays
-from linksim.scenario.schema import BsArray, Channel, UeArray
+from linksim.scenario.channel import BsArray, Channel, UeArray
 from linksim.seeding import sionna_seed
 
 PERIOD_S = 0.5e-3

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from linksim.channel.streaming import ChannelStream, prefetched
-from linksim.scenario.schema import BsArray, Channel
+from linksim.scenario.channel import BsArray, Channel
 
 CHANNEL = Channel(num_subcarriers=6, num_history=3, num_future=2, bs_array=BsArray(rows=2, columns=2))
 

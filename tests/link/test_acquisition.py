@@ -7,8 +7,9 @@ from linksim.channel.drops import draw_drops
 from linksim.link.acquisition import acquire, coherence_bandwidth_hz
 from linksim.link.chain import simulate_chunk
 from linksim.metrics import nmse
+from linksim.scenario.channel import BsArray, Channel
 from linksim.scenario.load import scenario_from_dict
-from linksim.scenario.schema import Acquisition, BsArray, Channel
+from linksim.scenario.schema import Acquisition
 
 CHANNEL = Channel(num_users=2, num_subcarriers=24, num_history=4, subcarrier_spacing_khz=15,
                   bs_array=BsArray(rows=2, columns=2))

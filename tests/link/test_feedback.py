@@ -14,9 +14,10 @@ from linksim.errors import ScenarioError
 from linksim.link import chain
 from linksim.link.feedback import downlink_at_terminal, report_history, with_bit_errors
 from linksim.metrics import nmse
+from linksim.scenario.channel import BsArray, Channel
 from linksim.scenario.checks import check
 from linksim.scenario.load import scenario_hash
-from linksim.scenario.schema import Acquisition, BsArray, Channel, Feedback, Scenario
+from linksim.scenario.schema import Acquisition, Feedback, Scenario
 
 CHANNEL = {"num_subcarriers": 8, "num_history": 4, "num_future": 2, "num_users": 2, "speed_kmh": 3,
            "bs_array": {"rows": 1, "columns": 4}}

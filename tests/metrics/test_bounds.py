@@ -11,7 +11,8 @@ from linksim.metrics import nmse
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.error import nmse_per_drop
 from linksim.metrics.genie import genie_lmmse
-from linksim.scenario.schema import Acquisition, BsArray, Channel, UeArray
+from linksim.scenario.channel import BsArray, Channel, UeArray
+from linksim.scenario.schema import Acquisition
 
 SMALL = {"num_subcarriers": 16, "bs_array": BsArray(rows=2, columns=2)}
 

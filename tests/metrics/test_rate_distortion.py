@@ -11,7 +11,7 @@ from linksim.blocks.feedback.topm import TopMCodec
 from linksim.channel.drops import draw_drops
 from linksim.metrics import nmse
 from linksim.metrics.rate_distortion import decibel_of_mean, genie_rate_distortion, reverse_water_filling
-from linksim.scenario.schema import BsArray, Channel
+from linksim.scenario.channel import BsArray, Channel
 
 
 def test_rate_and_error_agree_with_the_water_level():

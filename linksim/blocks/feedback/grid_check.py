@@ -6,7 +6,7 @@ import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.csi import Panel
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 
 def check_grid(codec: FeedbackCodec, channel: Channel) -> None:

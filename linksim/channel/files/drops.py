@@ -16,7 +16,7 @@ from linksim.channel.files.reader import Header, Reader, Samples
 from linksim.channel.rays import Rays
 from linksim.csi import Csi, Panel
 from linksim.errors import LinksimError, NumericalError
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from linksim.channel.files.cir import A_AXES, by_user, check_shapes, sizes
 from linksim.channel.files.drops import to_drops
 from linksim.channel.files.reader import Header, Samples, fault
 from linksim.errors import LinksimError
-from linksim.scenario.schema import Channel, block_of
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import block_of
 from linksim.seeding import sionna_seed
 
 _iterators: dict[str, tuple[int, Iterator[Any]]] = {}

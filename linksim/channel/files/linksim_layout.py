@@ -16,8 +16,8 @@ import pydantic
 from linksim.channel.files.arrays import Arrays, numeric, open_arrays, require, text_of
 from linksim.channel.files.reader import Header, Samples, fault
 from linksim.faults import describe
+from linksim.scenario.channel import Channel
 from linksim.scenario.dotted import replaced
-from linksim.scenario.schema import Channel
 
 HEADER = "header"
 RAYS, DOWNLINK_RAYS = "rays/", "downlink_rays/"

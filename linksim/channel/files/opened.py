@@ -14,7 +14,7 @@ from linksim.channel.files.deepmimo import open_deepmimo
 from linksim.channel.files.linksim_layout import HEADER, open_linksim
 from linksim.channel.files.llm4cp import open_llm4cp, variable_files
 from linksim.channel.files.reader import Reader, fault
-from linksim.scenario.schema import ChannelFiles
+from linksim.scenario.channel import ChannelFiles
 
 _SIGNS = {HEADER: "linksim", "HT": "cost2100", "HF_all": "cost2100", "a": "cir", "channel": "deepmimo"}
 """The array that gives a format away."""

@@ -14,7 +14,7 @@ from linksim.csi import Csi, Panel
 from linksim.errors import ScenarioError
 from linksim.metrics import sgcs
 from linksim.registry import create
-from linksim.scenario.schema import Channel
+from linksim.scenario.channel import Channel
 
 CODEBOOKS = ("type1", "type2", "etype2")
 

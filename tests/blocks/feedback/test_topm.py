@@ -66,7 +66,7 @@ def test_the_28_ghz_set_at_full_band_needs_the_bits_that_it_is_known_to_need():
     """1024 tones x 32 antennas, outdoors: top-M, and the genie bound, as measured independently on 32 other drops."""
     from linksim.channel.drops import draw_drops
     from linksim.metrics.rate_distortion import decibel_of_mean, genie_rate_distortion
-    from linksim.scenario.schema import BsArray, Channel
+    from linksim.scenario.channel import BsArray, Channel
 
     drops = draw_drops(Channel(
         carrier_frequency_ghz=28, num_subcarriers=1024, subcarrier_spacing_khz=100e3 / 1024, num_history=1,

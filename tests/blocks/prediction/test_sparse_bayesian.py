@@ -11,7 +11,8 @@ from linksim.link.acquisition import acquire
 from linksim.metrics import nmse as mean_nmse
 from linksim.metrics.genie import genie_lmmse
 from linksim.registry import create
-from linksim.scenario.schema import Acquisition, Channel
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import Acquisition
 from linksim.seeding import generator
 
 

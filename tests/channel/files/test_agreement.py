@@ -141,7 +141,7 @@ def test_a_fault_names_file_line_and_key(exported, scenario_file, command, tmp_p
         ({"source": "files", "files": {"path": "drops.h5", "antenna_order": ["row"]}}, "once each"),
         ({"source": "files", "files": {"path": 3}}, "a text needed"),
         ({"source": "files", "files": 3}, "keys and values needed"),
-        ({"source": "file", "files": {"path": "drops.h5"}}, "'model' or 'files'"),
+        ({"source": "file", "files": {"path": "drops.h5"}}, "'model', 'files' or 'ray_traced'"),
         ({"carrier_frequency_ghz": 0.3}, "at least 0.5 for uma"),
     ]:
         outcome = command("validate", scenario_file({"channel": changes}))

@@ -1,0 +1,73 @@
+"""Drops of users who stand at traced positions."""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.channel.drops import Drops, drops_of_rays
+from linksim.channel.ray_traced.rays import rays_at
+from linksim.channel.ray_traced.split import positions_of
+from linksim.channel.ray_traced.table import PathTable, path_table, table_name
+from linksim.errors import ScenarioError
+from linksim.scenario.channel import Channel
+from linksim.scenario.ray_traced import RayTraced
+from linksim.seeding import generator, stream_seed
+
+_CHOSEN: dict[tuple, tuple[PathTable, PathTable]] = {}
+"""Chosen before, with the whole table they are from."""
+
+
+def ray_traced_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu", split: str = "test") -> Drops:
+    """A chunk of drops: users at positions of one set, with headings and orientations of their own.
+
+    :param seed: of the chunk: decides all that is random.
+    :param split: ``test``, ``validation`` or ``training``.
+    :raises ScenarioError: fewer positions than users; the table has to be traced, and cannot be.
+    """
+    table = chosen_positions(channel, split)
+    which = drawn_positions(len(table), batch_size, channel.num_users, generator(stream_seed(seed, "positions")))
+    rays = rays_at(table, which, channel, seed, device)
+    return drops_of_rays(channel, rays, seed)
+
+
+def chosen_positions(channel: Channel, split: str) -> PathTable:
+    """The part of a channel's table that a set of drops is drawn from.
+
+    :raises ScenarioError: fewer positions than users in a drop.
+    """
+    key = (table_name(channel), channel.ray_traced, channel.los, split)
+    table, found = _CHOSEN.get(key, (None, None))
+    if table is not path_table(channel):
+        table = path_table(channel)
+        found = _chosen(table, channel.ray_traced, channel.los, split)
+        _CHOSEN[key] = (table, found)
+    if len(found) < channel.num_users:
+        raise ScenarioError(
+            f"channel.ray_traced: {len(found)} positions for {split} in {channel.ray_traced.title} "
+            f"(los: {channel.los}), too few for channel.num_users = {channel.num_users}: a larger radius_m, a finer "
+            "grid_spacing_m or a lower min_path_gain_db gives more")
+    return found
+
+
+def table_note(channel: Channel) -> str:
+    """Where test drops come from, for the manifest."""
+    table, count = path_table(channel), len(chosen_positions(channel, "test"))
+    return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: {len(table)} positions with a path, "
+            f"traced by sionna-rt {table.about.get('sionna_rt')}; drops stand on {count} of them")
+
+
+def _chosen(table: PathTable, options: RayTraced, los: str, split: str) -> PathTable:
+    keep = torch.from_numpy(positions_of(split, table.position_m.numpy(), options))
+    keep &= table.total_gain >= 10 ** (options.min_path_gain_db / 10)
+    if los != "mixed":
+        keep &= table.line_of_sight == (los == "los")
+    return table.at(keep).limited(options.max_paths, options.path_range_db)
+
+
+def drawn_positions(count: int, batch_size: int, num_users: int, stream: torch.Generator) -> torch.Tensor:
+    """Positions of every user, ``[batch, user]``: none twice until too few are left for a drop."""
+    drops: list[torch.Tensor] = []
+    while len(drops) < batch_size:
+        order = torch.randperm(count, generator=stream)
+        drops += order[:count - count % num_users].view(-1, num_users)
+    return torch.stack(drops[:batch_size])

@@ -1,0 +1,85 @@
+"""Sionna RT, imported so that it does not bring the process down.
+
+On a CPU it compiles through LLVM. With a library older than version 19 the import succeeds and the first tracing
+aborts the process, so the one that `linksim.llvm` named, or the user, is asked for its version first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from importlib import metadata
+from typing import Any
+
+from linksim.errors import ScenarioError
+from linksim.llvm import LEAST, VARIABLE, named_too_late
+
+RELEASE = "2.2"
+"""Of sionna-rt. Tables are named by it, so that they are found where it is not installed."""
+
+_FIX = "install what tracing needs: pip install 'linksim[rt]' (uv sync --extra rt)"
+
+
+def import_sionna_rt() -> Any:
+    """The module ``sionna.rt``, ready to trace.
+
+    :raises ScenarioError: sionna-rt or LLVM is missing or of another version.
+    """
+    version = installed_version()
+    if version is None:
+        raise ScenarioError(f"channel.source: ray_traced has to trace this scene first, and sionna-rt is not "
+                            f"installed: {_FIX}")
+    if version.split(".")[:2] != RELEASE.split("."):
+        raise ScenarioError(f"channel.source: ray_traced needs sionna-rt {RELEASE}, but {version} is installed: {_FIX}")
+    _choose_backend()
+    try:
+        from sionna import rt
+    except ImportError as error:
+        raise ScenarioError(f"channel.source: sionna-rt cannot be imported ({error}): {_FIX}") from None
+    return rt
+
+
+def installed_version() -> str | None:
+    """Of sionna-rt; None where it is not installed."""
+    try:
+        return metadata.version("sionna-rt")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _choose_backend() -> None:
+    """The CPU where there is an LLVM, also beside a GPU: the same table on every machine. Else the GPU."""
+    library = os.environ.get(VARIABLE, "")
+    version = llvm_version(library) if library else 0
+    if version >= LEAST:
+        if named_too_late():
+            raise ScenarioError(f"channel.source: sionna-rt was imported before linksim: import linksim first, or set "
+                                f"{VARIABLE}={library} in the environment")
+        variant = "llvm_ad_mono_polarized"
+    else:
+        import torch
+
+        if not torch.cuda.is_available():
+            found = f"{VARIABLE} names {library}, " + (f"version {version}" if version else "which is none or older") \
+                if library else "none was found"
+            raise ScenarioError(f"channel.source: ray_traced traces through LLVM {LEAST} or newer, but {found}: "
+                                f"{_FIX}, or name a library in {VARIABLE}")
+        variant = "cuda_ad_mono_polarized"
+    try:
+        import mitsuba
+
+        if mitsuba.variant() is None:  # sionna-rt has not chosen yet
+            mitsuba.set_variant(variant)
+    except ImportError as error:
+        raise ScenarioError(f"channel.source: sionna-rt cannot be used ({error}): {_FIX}") from None
+
+
+def llvm_version(path: str) -> int:
+    """Major version of an LLVM library; 0 where it cannot be loaded or is older than 16, which cannot tell."""
+    try:
+        ask = ctypes.CDLL(path).LLVMGetVersion
+    except (OSError, AttributeError):
+        return 0
+    major = ctypes.c_uint()
+    ask(ctypes.byref(major), None, None)
+    return major.value

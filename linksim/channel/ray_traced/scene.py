@@ -1,0 +1,105 @@
+"""A scene of Sionna RT, and where in it terminals may stand: outdoors, under the open sky."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from linksim.channel.ray_traced.runtime import import_sionna_rt
+from linksim.errors import ScenarioError
+from linksim.scenario.ray_traced import RayTraced
+
+_GROUND = re.compile(r"(?i).*(ground|terrain|plane|floor|street|road|lawn|grass).*")
+"""Names of objects that people walk on."""
+
+_FLAT_M = 1.0
+"""Where no object has such a name, ground is what lies this close to the lowest surface."""
+
+
+def load_scene(options: RayTraced, carrier_hz: float) -> Any:
+    """The scene at a carrier, without devices.
+
+    :raises ScenarioError: it cannot be loaded, or a material is not known at this carrier.
+    """
+    rt = import_sionna_rt()
+    path = options.scene if options.of_user else getattr(rt.scene, options.scene)
+    try:
+        scene = rt.load_scene(path, merge_shapes_exclude_regex=_GROUND.pattern)
+        scene.frequency = carrier_hz
+    except (OSError, RuntimeError, ValueError, ElementTree.ParseError) as error:
+        said = " ".join(str(error).split())
+        raise ScenarioError(f"channel.ray_traced.scene: {options.scene} cannot be used at "
+                            f"{carrier_hz / 1e9:g} GHz: {said}") from None
+    return scene
+
+
+def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
+    """Points of a grid, at the terminals' height above ground that has nothing above it.
+
+    :returns: ``[position, 3]``, m, float64.
+    :raises ScenarioError: there is none.
+    """
+    import drjit as dr
+    import mitsuba as mi
+
+    x, y = _grid(options)
+    top = float(scene.mi_scene.bbox().max.z) + 10
+    ray = mi.Ray3f(mi.Point3f(x, y, np.full_like(x, top)), mi.Vector3f(0, 0, -1))
+    hit = scene.mi_scene.ray_intersect(ray)
+    height, valid = np.array(hit.p.z, dtype=np.float64), np.array(hit.is_valid())
+    ground = {item.object_id for name, item in scene.objects.items() if _GROUND.match(name)}
+    if ground:
+        valid &= np.isin(np.array(dr.reinterpret_array(mi.UInt32, hit.shape)), list(map(int, ground)))
+    elif valid.any():
+        valid &= height < height[valid].min() + _FLAT_M
+    if not valid.any():
+        raise ScenarioError("channel.ray_traced: no open ground within radius_m and sector_deg of position_m "
+                            f"{_text(options)} in {options.scene}: move the base station or widen them")
+    return np.stack([x, y, height + options.terminal_height_m], -1)[valid]
+
+
+def _grid(options: RayTraced) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the scene's grid within the radius and the sector. The grid itself does not move with the station."""
+    (centre_x, centre_y, _), azimuth_deg = options.site
+    spacing, radius = options.grid_spacing_m, options.radius_m
+
+    def line(centre: float) -> np.ndarray:
+        first, last = (math.floor((centre + side * radius) / spacing) for side in (-1, 1))
+        return (np.arange(first, last + 1) + 0.5) * spacing
+
+    x, y = (part.ravel() for part in np.meshgrid(line(centre_x), line(centre_y)))
+    distance = np.hypot(x - centre_x, y - centre_y)
+    off_deg = np.degrees(np.arctan2(y - centre_y, x - centre_x)) - azimuth_deg
+    inside = np.abs((off_deg + 180) % 360 - 180) <= options.sector_deg / 2
+    keep = (distance <= radius) & (distance >= options.min_distance_m) & inside
+    return x[keep], y[keep]
+
+
+def _text(options: RayTraced) -> str:
+    return "(" + ", ".join(f"{part:g}" for part in options.site.position_m) + ")"
+
+
+def scene_digest(path: str | Path) -> str:
+    """SHA-256 of a user's scene: its file and the meshes that it names.
+
+    :raises ScenarioError: a file that is not there, or no XML.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    try:
+        text = path.read_bytes()
+        digest.update(text)
+        for item in ElementTree.fromstring(text).iter("string"):
+            if item.get("name") == "filename":
+                digest.update(hashlib.sha256((path.parent / item.get("value", "")).read_bytes()).digest())
+    except OSError as error:
+        raise ScenarioError(f"scene: {error.filename}: {(error.strerror or str(error)).lower()}") from None
+    except ElementTree.ParseError as error:
+        raise ScenarioError(f"scene: {path}: not an XML file ({error})") from None
+    return digest.hexdigest()

@@ -1,0 +1,146 @@
+"""Traced paths of many positions, kept between runs: what a run reads instead of tracing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+
+from linksim.cache import cache_folder, cached_tensors
+from linksim.channel.ray_traced.runtime import RELEASE
+from linksim.scenario.channel import Channel
+from linksim.scenario.ray_traced import TRACED
+
+_FORMAT = 1
+"""Of the table: another one is traced again."""
+
+_TABLES: dict[tuple[str, str], PathTable] = {}
+"""Read before, by cache folder and name."""
+
+
+@dataclass(frozen=True)
+class PathTable:
+    """Paths from one base station to positions that all have at least one, the strongest first.
+
+    :param position_m: ``[position, 3]``, float64, in the scene's axes.
+    :param bs_position_m: ``[3]``, float64.
+    :param transfer: ``[position, path, 2, 2]``, complex64, from (theta, phi) at the base station to (theta, phi) at
+        the terminal, between isotropic antennas; without the phase of the delay. Unused paths are zero.
+    :param delay_s: ``[position, path]``, from departure.
+    :param departure: ``[position, path, 2]``, zenith and azimuth at the base station, radian.
+    :param arrival: the same at the terminal, towards where the path comes from.
+    :param num_paths: ``[position]``, how many are used.
+    :param line_of_sight: ``[position]``, bool: a path without interactions is among them.
+    :param total_gain: ``[position]``, power gain of all paths found, also of those that are not kept.
+    :param about: how it was made.
+    """
+
+    position_m: torch.Tensor
+    bs_position_m: torch.Tensor
+    transfer: torch.Tensor
+    delay_s: torch.Tensor
+    departure: torch.Tensor
+    arrival: torch.Tensor
+    num_paths: torch.Tensor
+    line_of_sight: torch.Tensor
+    total_gain: torch.Tensor
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.position_m)
+
+    @property
+    def path_gain(self) -> torch.Tensor:
+        """``[position, path]``: power gain, mean of both polarisations at the base station, sum at the terminal."""
+        return self.transfer.abs().square().sum((-2, -1)) / 2
+
+    def at(self, which: torch.Tensor) -> PathTable:
+        """Some positions, by mask or index."""
+        return replace(self, **{item.name: getattr(self, item.name)[which] for item in fields(self)
+                                if item.name not in ("bs_position_m", "about")})
+
+    def limited(self, max_paths: int, range_db: float) -> PathTable:
+        """The same positions with fewer paths: at most so many, none further below the strongest one."""
+        gain = self.path_gain
+        used = gain > gain[:, :1] * 10 ** (-range_db / 10)
+        used[:, max_paths:] = False
+        used[:, 0] = True
+        longest = int(used.sum(-1).max()) if len(used) else 0
+        used = used[:, :longest]
+        cut = replace(self, **{name: getattr(self, name)[:, :longest] for name in _BY_PATH})
+        return replace(cut, transfer=torch.where(used[..., None, None], cut.transfer, 0), num_paths=used.sum(-1))
+
+    @classmethod
+    def joined(cls, parts: list[PathTable], about: dict[str, Any]) -> PathTable:
+        """Tables of the same base station, one after the other."""
+        longest = max(part.delay_s.shape[1] for part in parts)
+
+        def widened(name: str, part: PathTable) -> torch.Tensor:
+            values = getattr(part, name)
+            missing = longest - part.delay_s.shape[1]
+            return pad(values, (0, 0) * (values.dim() - 2) + (0, missing)) if name in _BY_PATH else values
+
+        return replace(parts[0], about=about, **{
+            item.name: torch.cat([widened(item.name, part) for part in parts])
+            for item in fields(cls) if item.name not in ("bs_position_m", "about")
+        })
+
+    def to_tensors(self) -> dict[str, torch.Tensor]:
+        """What the file holds."""
+        text = torch.tensor(list(json.dumps(self.about).encode()), dtype=torch.uint8)
+        return {**{item.name: getattr(self, item.name) for item in fields(self) if item.name != "about"},
+                "about": text}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> PathTable:
+        """Inverse of `to_tensors`."""
+        about = json.loads(bytes(tensors["about"].tolist()))
+        return cls(**{name: value for name, value in tensors.items() if name != "about"}, about=about)
+
+
+_BY_PATH = ("transfer", "delay_s", "departure", "arrival")
+
+
+def path_table(channel: Channel, say: Callable[[str], None] | None = None) -> PathTable:
+    """The table of a channel: from the cache, traced at first.
+
+    :param say: is told of the progress of tracing; by default it is written to stderr.
+    :raises ScenarioError: it has to be traced, and cannot be.
+    :raises StoreError: the cache folder cannot be written.
+    """
+    name = table_name(channel)
+    key = (str(cache_folder()), name)
+    if key not in _TABLES:
+        def traced() -> dict[str, torch.Tensor]:
+            from linksim.channel.ray_traced.tracing import trace
+
+            carrier_hz = channel.carrier_frequency_ghz * 1e9
+            return trace(channel.ray_traced, carrier_hz, say or _to_stderr).to_tensors()
+
+        _TABLES[key] = PathTable.from_tensors(cached_tensors(name, traced))
+    return _TABLES[key]
+
+
+def table_name(channel: Channel) -> str:
+    """Of the file in the cache folder: a digest of all that the table depends on."""
+    options = channel.ray_traced
+    traced = options.model_dump(mode="json", include=set(TRACED))
+    traced |= {"position_m": list(options.site.position_m), "azimuth_deg": options.site.azimuth_deg}
+    if options.of_user:
+        from linksim.channel.ray_traced.scene import scene_digest
+
+        traced |= {"scene": "", "scene_sha256": options.scene_sha256 or scene_digest(options.scene)}
+    identity = {"format": _FORMAT, "sionna_rt": RELEASE, "carrier_ghz": channel.carrier_frequency_ghz, **traced}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    place = "scene" if options.of_user else options.scene
+    return f"ray_traced-{_FORMAT}/{place}-{digest}.safetensors"
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,45 @@
+"""What a run needs before its first drop and before it writes anything: the path tables of ray-traced scenes."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from linksim.scenario.channel import Channel
+from linksim.scenario.load import point_scenario, sweep_points
+from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
+
+
+def make_channels_ready(scenario: Scenario, console: Console) -> None:
+    """Trace the scenes of a scenario that no table is kept of, saying so.
+
+    :raises ScenarioError: a scene cannot be traced, or has too few positions.
+    :raises StoreError: the cache folder cannot be written.
+    """
+    wanted = [(channel, split) for channel, split in _wanted(scenario) if channel.source == "ray_traced"]
+    if not wanted:
+        return
+    from linksim.channel.ray_traced.drops import chosen_positions
+    from linksim.channel.ray_traced.table import path_table
+
+    for channel, split in dict.fromkeys(wanted):
+        path_table(channel, lambda text: console.print(text, highlight=False, markup=False))
+        chosen_positions(channel, split)
+
+
+def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:
+    """Channels that drops are taken of, each with the set they are from."""
+    wanted = [(point_scenario(scenario, point).channel, "test") for point in sweep_points(scenario)]
+    for method in trained_methods(scenario):
+        if checkpoint_of(method.predictor) is None:
+            from linksim.training.conditions import training_conditions
+
+            wanted += [(channel, split) for channel, _ in training_conditions(scenario, training_of(scenario, method))
+                       for split in ("training", "validation")]
+    if any(method.feedback for method in scenario.methods):
+        from linksim.training.codec_data import codec_conditions, codec_training
+        from linksim.training.codecs import methods_with_fitted_codecs
+
+        wanted += [(channel, split) for method in methods_with_fitted_codecs(scenario)
+                   for channel, _ in codec_conditions(scenario, codec_training(scenario, method))
+                   for split in ("training", "validation")]
+    return wanted

@@ -1,0 +1,206 @@
+"""The section `channel`: which channels are drawn, from where, with which arrays and on which band."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from linksim.scenario.ray_traced import RayTraced
+from linksim.scenario.section import Section
+from linksim.types import Fraction, PositiveFloat, PositiveInt
+
+
+class BsArray(Section):
+    """The base station's panel, half-wavelength spacing at the carrier."""
+
+    rows: PositiveInt = Field(4, description="Antenna rows of the panel.")
+    columns: PositiveInt = Field(4, description="Antenna columns of the panel.")
+    polarization: Literal["single", "dual"] = Field(
+        "dual", description="One vertical element, or two slanted by +-45 degrees, at each position."
+    )
+    pattern: Literal["omni", "38.901"] = Field("38.901", description="Element pattern (TR 38.901 Table 7.3-1).")
+    downtilt_deg: Annotated[float, Field(ge=-90, le=90)] = Field(
+        7.0, description="Mechanical downtilt of the panel, degrees."
+    )
+    height_m: PositiveFloat | None = Field(None, description="Panel height, m; the model's own if empty.")
+
+    @property
+    def num_antennas(self) -> int:
+        return self.rows * self.columns * (2 if self.polarization == "dual" else 1)
+
+
+class UeArray(Section):
+    """A terminal's antennas: a horizontal half-wavelength line, upright, turned at random about the vertical."""
+
+    num_antennas: Annotated[int, Field(ge=1, le=4)] = Field(1, description="Antennas per terminal, 1 to 4.")
+    polarization: Literal["single", "dual"] = Field("single", description="Dual: pairs slanted by +-45 degrees.")
+    pattern: Literal["omni", "38.901"] = Field("omni", description="Element pattern.")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> UeArray:
+        if self.polarization == "dual" and self.num_antennas % 2:
+            raise ValueError("a dual-polarised terminal needs an even num_antennas")
+        return self
+
+
+class ChannelFiles(Section):
+    """Where stored channels come from, and what their format cannot say itself (docs/channel_files.md)."""
+
+    path: str = Field("", description="File (llm4cp: folder) of the drops to simulate, relative to the scenario file.")
+    training_path: str = Field("", description="The same for training drops, where a method trains.")
+    format: Literal["auto", "linksim", "llm4cp", "cost2100", "deepmimo", "cir"] = Field(
+        "auto", description="Layout of the file; auto tells it from the names of its arrays."
+    )
+    generator: str | dict[str, Any] | None = Field(
+        None, description="Instead of a path: a plugged-in cir_source that computes impulse responses as they are "
+        "needed, by its name or as {type: name, option: …}."
+    )
+    speeds_kmh: tuple[Annotated[float, Field(ge=0, le=500)], ...] = Field(
+        (), description="llm4cp: speeds of the first axis; those published for sets of 10 and 900 if empty."
+    )
+    antenna_order: tuple[Literal["polarization", "column", "row"], ...] = Field(
+        (), description="Nesting of the file's BS antenna index, slowest first; the format's own if empty."
+    )
+    direction: Literal["downlink", "uplink"] = Field(
+        "downlink", description="cir: whether the transmitters of the file are base stations or terminals."
+    )
+    tones: Literal[125, 1024] = Field(
+        125, description="cost2100: tones that the truncated delay window is transformed to."
+    )
+    spatial_domain: Literal["angle", "antenna"] = Field(
+        "angle", description="cost2100: whether the 32 spatial values are beams (transformed back) or antennas."
+    )
+    sha256: str = Field(
+        "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the file, filled in on loading; given, it must agree."
+    )
+    training_sha256: str = Field(
+        "", pattern=r"^([0-9a-f]{64})?$", description="The same for training_path."
+    )
+
+    def __hash__(self) -> int:  # a generator's options are a dictionary
+        return hash(self.model_dump_json())
+
+    @model_validator(mode="after")
+    def _antenna_order_is_whole(self) -> ChannelFiles:
+        if self.antenna_order and sorted(self.antenna_order) != ["column", "polarization", "row"]:
+            raise ValueError("antenna_order names polarization, column and row once each")
+        return self
+
+
+class Channel(Section):
+    """Which channels are drawn. One drop is one set of users around one base station."""
+
+    source: Literal["model", "files", "ray_traced"] = Field(
+        "model", description="Draw the drops from `model`, or take them in order from `files`, which then fills in "
+        "the fields of this section that the scenario leaves out, or place users in the scene of `ray_traced`."
+    )
+    files: ChannelFiles = ChannelFiles()
+    ray_traced: RayTraced = RayTraced()
+    model: Literal[
+        "uma", "umi", "rma", "inh_open", "inh_mixed", "inf_sl", "inf_dl", "inf_sh", "inf_dh", "inf_hh",
+        "cdl_a", "cdl_b", "cdl_c", "cdl_d", "cdl_e",
+    ] = Field("uma", description="TR 38.901 scenario drawn afresh in every drop, or a fixed CDL profile.")
+    los: Literal["mixed", "los", "nlos"] = Field(
+        "mixed", description="Line of sight of outdoor users: by the model's probability, always, never."
+    )
+    carrier_frequency_ghz: Annotated[float, Field(gt=0, le=100)] = Field(
+        2.4, description="Carrier (the uplink's in FDD), GHz; the models begin at 0.5."
+    )
+    duplex: Literal["tdd", "fdd_adjacent", "fdd_gapped_coherent", "fdd_gapped_independent"] = Field(
+        "tdd", description="Downlink band: the uplink's own; the adjacent half of one response; duplex_gap_mhz "
+        "higher with the same paths and phases; the same with independent path phases."
+    )
+    duplex_gap_mhz: PositiveFloat = Field(
+        95.0, description="Downlink minus uplink carrier in the gapped FDD modes, MHz."
+    )
+    num_subcarriers: PositiveInt = Field(48, description="Subcarriers (tones) per band.")
+    subcarrier_spacing_khz: PositiveFloat = Field(180.0, description="Spacing of the tones, kHz.")
+    csi_period_ms: PositiveFloat = Field(0.5, description="Time between CSI samples, ms.")
+    num_history: PositiveInt = Field(16, description="CSI samples the base station has seen.")
+    num_future: PositiveInt = Field(4, description="CSI samples to predict and transmit over.")
+    num_users: Annotated[int, Field(ge=1, le=16)] = Field(1, description="Users per drop, 1 to 16.")
+    speed_kmh: Annotated[float, Field(ge=0, le=500)] = Field(
+        30.0, description="Speed of every user, km/h, in a random horizontal direction."
+    )
+    indoor_share: Fraction = Field(0.0, description="Share of users indoors, 0 to 1.")
+    path_loss: bool = Field(False, description="Apply path loss.")
+    shadow_fading: bool = Field(False, description="Apply shadow fading.")
+    normalization: Literal["user", "drop", "none"] = Field(
+        "user", description="Unit average gain (over phases and antennas) of every user, or of the users of a "
+        "drop together, or gains as drawn. Never uses fading, past or future."
+    )
+    delay_spread_ns: PositiveFloat = Field(300.0, description="RMS delay spread of the CDL profiles, ns.")
+    precision: Literal["single", "double"] = Field(
+        "single", description="Floating point numbers that rays are drawn and summed in (other drops for each); "
+        "the chain's CSI is single."
+    )
+    bs_array: BsArray = BsArray()
+    ue_array: UeArray = UeArray()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Channel:
+        self._check_source()
+        cdl = self.model.startswith("cdl_")
+        if cdl and self.los != "mixed":
+            raise ValueError(f"los cannot be chosen for {self.model}: a CDL profile has its own (D and E are LOS)")
+        if cdl and (self.indoor_share or self.path_loss or self.shadow_fading):
+            raise ValueError(f"{self.model} has no indoor_share, path_loss or shadow_fading")
+        if self.model.startswith(("inh_", "inf_")) and self.indoor_share:
+            raise ValueError(f"every user of {self.model} is indoors: leave indoor_share out")
+        if self.model == "inf_hh" and self.los == "nlos":
+            raise ValueError("inf_hh has line of sight always")
+        return self
+
+    def _check_source(self) -> None:
+        given = bool(self.files.path) + (self.files.generator is not None)
+        if self.source == "ray_traced":
+            self._check_ray_traced()
+        elif self.ray_traced != RayTraced():
+            raise ValueError(f"ray_traced options are given, but source is {self.source}: write source: ray_traced")
+        if self.source != "files":
+            if given:
+                raise ValueError(f"files are given, but source is {self.source}: write source: files")
+            if self.source == "model" and self.carrier_frequency_ghz < 0.5:
+                raise ValueError(f"carrier_frequency_ghz must be at least 0.5 for {self.model} "
+                                 f"(given {self.carrier_frequency_ghz:g})")
+        elif given != 1:
+            raise ValueError("source is files: write files.path or files.generator" + ", not both" * (given == 2))
+
+    def _check_ray_traced(self) -> None:
+        for name in ("model", "indoor_share", "path_loss", "shadow_fading"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"source is ray_traced, which has no {name}: leave it out (given "
+                                 f"{getattr(self, name)!r})")
+        if self.bs_array.height_m is not None:
+            raise ValueError("source is ray_traced: the height of the panel is the third number of "
+                             "ray_traced.position_m, leave bs_array.height_m out")
+        if self.carrier_frequency_ghz < 1:
+            raise ValueError("carrier_frequency_ghz must be at least 1 for ray_traced: materials are known from there "
+                             f"on (given {self.carrier_frequency_ghz:g})")
+
+    @property
+    def num_times(self) -> int:
+        """Samples of history and future together."""
+        return self.num_history + self.num_future
+
+
+NOT_DRAWN = {"source", "files"}
+"""Fields of `Channel` that say where drops come from, not what they are: random streams do not depend on them."""
+
+
+def later_fields(channel: Channel) -> set[str]:
+    """Fields that came after results were released: at their defaults they name no random stream and no result."""
+    later = {"precision"} if channel.precision == "single" else set()
+    return later if channel.source == "ray_traced" else later | {"ray_traced"}
+
+
+def drawn_fields(channel: Channel) -> dict[str, Any]:
+    """What the drops of a channel depend on, as JSON can hold it: what training streams and checkpoints are named by.
+
+    A scene of the user counts by its digest, not by where it lies.
+    """
+    drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
+    if "ray_traced" in drawn and channel.ray_traced.scene_sha256:
+        del drawn["ray_traced"]["scene"]
+    return drawn

@@ -1,0 +1,68 @@
+"""The kept table: whole, named by what it depends on, read without Sionna RT."""
+
+import pytest
+import torch
+
+from linksim.cache import cache_folder, cached_tensors
+from linksim.channel.ray_traced import runtime
+from linksim.channel.ray_traced import table as tables
+from linksim.channel.ray_traced.table import PathTable, path_table, table_name
+from linksim.errors import ScenarioError
+from linksim.scenario.ray_traced import RayTraced, Site
+
+
+def test_a_table_comes_back_from_its_tensors(make_table):
+    table = make_table(num=3)
+    again = PathTable.from_tensors(table.to_tensors())
+    assert again.about == table.about
+    assert all(torch.equal(getattr(again, name), tensor) for name, tensor in table.to_tensors().items()
+               if name != "about")
+
+
+def test_tables_are_joined_to_the_longest(make_table):
+    first, second = make_table(num=3, num_paths=2), make_table(num=4, num_paths=5)
+    joined = PathTable.joined([first, second], {})
+    assert joined.transfer.shape == (7, 5, 2, 2)
+    torch.testing.assert_close(joined.path_gain.sum(-1), torch.cat([first.total_gain, second.total_gain]))
+
+
+def test_the_name_depends_on_what_is_traced_and_on_nothing_else(make_channel):
+    name = table_name(make_channel())
+    site = RayTraced().site
+    assert isinstance(site, Site)
+    for same in ({"speed_kmh": 3}, {"los": "los"}, {"ray_traced": {"max_paths": 3, "guard_m": 1, "test_share": 0.5}},
+                 {"ray_traced": {"position_m": site.position_m, "azimuth_deg": site.azimuth_deg}}):
+        assert table_name(make_channel(**same)) == name
+    for other in ({"carrier_frequency_ghz": 3.5}, {"ray_traced": {"max_depth": 2}}, {"ray_traced": {"scene": "etoile"}},
+                  {"ray_traced": {"position_m": (0, 0, 30)}}, {"ray_traced": {"rays_launched": 5000}}):
+        assert table_name(make_channel(**other)) != name
+
+
+def test_a_kept_table_needs_no_sionna_rt(make_table, make_channel, monkeypatch, tmp_path):
+    monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path))
+    monkeypatch.setattr(runtime, "installed_version", lambda: None)
+    monkeypatch.setattr(tables, "_TABLES", {})
+    channel = make_channel()
+    with pytest.raises(ScenarioError, match=r"sionna-rt is not installed: .*linksim\[rt\]"):
+        path_table(channel)
+    assert not list(cache_folder().rglob("*.safetensors"))
+    table = make_table()
+    cached_tensors(table_name(channel), table.to_tensors)
+    assert len(path_table(channel)) == len(table)
+
+
+def test_another_release_is_refused(monkeypatch):
+    monkeypatch.setattr(runtime, "installed_version", lambda: "1.2.1")
+    with pytest.raises(ScenarioError, match=r"needs sionna-rt 2\.2, but 1\.2\.1 is installed"):
+        runtime.import_sionna_rt()
+
+
+@pytest.mark.parametrize("library", [None, "/nowhere/libLLVM.so"])
+def test_without_llvm_nothing_is_imported(monkeypatch, library):
+    monkeypatch.setattr(runtime, "installed_version", lambda: "2.2.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("DRJIT_LIBLLVM_PATH", raising=False)
+    if library:
+        monkeypatch.setenv("DRJIT_LIBLLVM_PATH", library)
+    with pytest.raises(ScenarioError, match=r"LLVM 19 or newer.*DRJIT_LIBLLVM_PATH"):
+        runtime.import_sionna_rt()

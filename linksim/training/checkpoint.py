@@ -51,11 +51,11 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
             lines.append(f"{method.name}: {_as_given(scenario, method, Path(given))}")
             continue
         about = identity(scenario, method)
-        folder = _found(scenario, about)
+        folder = found_checkpoint(scenario, about)
         if folder is not None:
             lines.append(f"{method.name}: loaded from {folder}")
             continue
-        folder = _folder(scenario, about)
+        folder = checkpoint_folder(scenario, about)
         began = time.monotonic()
         if is_learned(method):
             from linksim.training.launch import train
@@ -79,7 +79,7 @@ def check_trained(scenario: Scenario, device: str, only: str | None = None) -> N
         training = training_of(scenario, method)
         if given := checkpoint_of(method.predictor):
             _as_given(scenario, method, Path(given))
-        elif is_learned(method) and _found(scenario, identity(scenario, method)) is None:
+        elif is_learned(method) and found_checkpoint(scenario, identity(scenario, method)) is None:
             from linksim.training.trainer import check_task
 
             check_task(PredictorTrainee(scenario, method), device)
@@ -134,7 +134,7 @@ class PredictorTrainee(Trainee):
 
 def _as_it_is(scenario: Scenario, method: Method) -> TrainedPredictor:
     """A method's block from its checkpoint if there is one, else untrained; in evaluation mode."""
-    if checkpoint_of(method.predictor) or _found(scenario, identity(scenario, method)):
+    if checkpoint_of(method.predictor) or found_checkpoint(scenario, identity(scenario, method)):
         return load_predictor(scenario, method, "cpu")
     return untrained(scenario, method).eval()
 
@@ -153,18 +153,26 @@ def load_predictor(scenario: Scenario, method: Method | str | dict[str, Any], de
         shape = _read_about(folder)["shape"]
     else:
         about = identity(scenario, method)
-        folder, shape = _found(scenario, about) or _folder(scenario, about), about["shape"]
-    try:
-        state = safetensors.torch.load_file(folder / _WEIGHTS)
-    except FileNotFoundError:
-        raise LinksimError(f"{folder}: no checkpoint here; run `linksim train` where this folder is shared") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise LinksimError(f"{folder / _WEIGHTS}: damaged ({error}); delete the folder and train again") from None
+        folder, shape = found_checkpoint(scenario, about) or checkpoint_folder(scenario, about), about["shape"]
+    state = read_weights(folder)
     with torch.random.fork_rng([]):  # initial weights, replaced at once
         block = registry.create("predictor", *block_of(method.predictor))
         block.prepare(ProblemShape(**shape))
     _fill(block, state, folder)
     return block.to(device).eval()
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """A checkpoint's tensors by name.
+
+    :raises LinksimError: there is none (a worker on a machine that does not share the folder), or it is damaged.
+    """
+    try:
+        return safetensors.torch.load_file(folder / _WEIGHTS)
+    except FileNotFoundError:
+        raise LinksimError(f"{folder}: no checkpoint here; run `linksim train` where this folder is shared") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise LinksimError(f"{folder / _WEIGHTS}: damaged ({error}); delete the folder and train again") from None
 
 
 def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
@@ -200,15 +208,16 @@ def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:
     return list({training_key(method): method for method in [*before, *methods]}.values())
 
 
-def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:
+def found_checkpoint(scenario: Scenario, about: dict[str, Any]) -> Path | None:
     """The folder of a matching checkpoint: one's own, else a released one."""
-    for folder in (_folder(scenario, about), RELEASED / _name(about)):
+    for folder in (checkpoint_folder(scenario, about), RELEASED / _name(about)):
         if (folder / _WEIGHTS).is_file():
             return folder
     return None
 
 
-def _folder(scenario: Scenario, about: dict[str, Any]) -> Path:
+def checkpoint_folder(scenario: Scenario, about: dict[str, Any]) -> Path:
+    """Where the checkpoint of this identity is, or would be, kept."""
     return Path(scenario.training.folder) / _name(about)
 
 

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from rich.console import Console
 
@@ -23,14 +21,12 @@ from linksim.scenario.channel import drawn_fields
 from linksim.scenario.schema import Method, Scenario, codec_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
-from linksim.training.checkpoint import RELEASED, write_checkpoint
+from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_conditions, codec_training
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee
 
 BUDGET_OPTIONS = ("bits", "quantization", "value_bits")
-
-_WEIGHTS = "weights.safetensors"
 
 
 def codec_key(scenario: Scenario, method: Method) -> str:
@@ -108,7 +104,7 @@ def check_codecs(scenario: Scenario, device: str, only: str | None = None) -> No
     """
     for method in _picked(scenario, only):
         try:
-            if _found(scenario, codec_identity(scenario, method)) is not None:
+            if found_checkpoint(scenario, codec_identity(scenario, method)) is not None:
                 load_codec(scenario, method)
             elif _is_learned(codec_of(scenario, method)[0]):
                 from linksim.training.trainer import check_task
@@ -132,10 +128,10 @@ def prepare_codecs(scenario: Scenario, device: str, console: Console, only: str 
     for method in _picked(scenario, only):
         about = codec_identity(scenario, method)
         title = f"codec of {method.name}"
-        if (folder := _found(scenario, about)) is not None:
+        if (folder := found_checkpoint(scenario, about)) is not None:
             lines.append(f"{title}: loaded from {folder}")
             continue
-        folder = _folder(scenario, about)
+        folder = checkpoint_folder(scenario, about)
         began = time.monotonic()
         if _is_learned(about["block"]):
             from linksim.training.launch import train
@@ -155,13 +151,8 @@ def load_codec(scenario: Scenario, method: Method) -> TrainedCodec:
     :raises LinksimError: no matching checkpoint, or a damaged one.
     """
     about = codec_identity(scenario, method)
-    folder = _found(scenario, about) or _folder(scenario, about)
-    try:
-        state = safetensors.torch.load_file(folder / _WEIGHTS)
-    except FileNotFoundError:
-        raise LinksimError(f"{folder}: no checkpoint here; run where this folder is shared") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise LinksimError(f"{folder / _WEIGHTS}: damaged ({error}); delete the folder and fit again") from None
+    folder = found_checkpoint(scenario, about) or checkpoint_folder(scenario, about)
+    state = read_weights(folder)
     with torch.random.fork_rng([]):  # initial weights, replaced at once
         codec = _shaped(scenario, method)
     try:
@@ -224,13 +215,3 @@ def _picked(scenario: Scenario, only: str | None) -> list[Method]:
     keys = {codec_key(scenario, one) for one in ([wanted, method_named(scenario, start)] if start else [wanted])}
     return [method for method in methods if codec_key(scenario, method) in keys]
 
-
-def _found(scenario: Scenario, about: dict[str, Any]) -> Path | None:
-    for folder in (_folder(scenario, about), RELEASED / _folder(scenario, about).name):
-        if (folder / _WEIGHTS).is_file():
-            return folder
-    return None
-
-
-def _folder(scenario: Scenario, about: dict[str, Any]) -> Path:
-    return Path(scenario.training.folder) / f"{about['block']}-{digest(about)}"

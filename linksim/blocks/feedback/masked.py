@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -19,6 +18,7 @@ from linksim.blocks.feedback.networks.selection import (
     select_strongest_each,
 )
 from linksim.blocks.feedback.quantizer import FLOAT_BITS, Quantization
+from linksim.blocks.feedback.topm import affordable_coefficients
 from linksim.errors import ScenarioError
 
 MEAN_BITS = 8
@@ -125,7 +125,7 @@ class MaskedCodec(LearnedCodec):
         """Elements of an image, and bits of each."""
         left = budget - MEAN_BITS
         if self.several_values:
-            return affordable_elements(self.total, self._fixed_bits, left), self._fixed_bits
+            return max(1, affordable_coefficients(self.total, self._fixed_bits, max(0, left))), self._fixed_bits
         left -= self._position_bits(self.total, self.num_values)
         return self.num_values, self.quantizer.affordable_bits(left // self.num_values)
 
@@ -149,19 +149,6 @@ class MaskedCodec(LearnedCodec):
 
     def decoded(self, values: torch.Tensor, positions: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         return self.restored(fill(values, positions, mean, self.rows, self.beams))
-
-
-@lru_cache(maxsize=256)
-def affordable_elements(total: int, value_bits: int, bits: int) -> int:
-    """The most elements of ``total`` whose positions and values fit into ``bits``; at least one."""
-    low, high = 1, max(1, min(total, bits // value_bits))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if combination_bits(total, middle) + value_bits * middle <= bits:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _mean(image: torch.Tensor) -> torch.Tensor:

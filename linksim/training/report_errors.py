@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from linksim import registry
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.prediction.trained import normalized_errors
-from linksim.errors import LinksimError
 from linksim.link.feedback import report_key
 from linksim.scenario.load import point_scenario, sweep_points
 from linksim.scenario.schema import Method, Scenario, block_of, codec_of
-from linksim.training.checkpoint import write_checkpoint
+from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_training
 from linksim.training.codecs import codec_identity, load_codec
-from linksim.training.identity import digest
-
-_WEIGHTS = "weights.safetensors"
 
 _NUM_CHUNKS = 2
 """Chunks of validation drops that the error is measured on."""
@@ -39,8 +33,7 @@ def prepare_report_errors(scenario: Scenario, device: str) -> None:
     """
     for point, method in _reports(scenario):
         about = _about(point, method)
-        folder = _folder(point, about)
-        if (folder / _WEIGHTS).is_file():
+        if found_checkpoint(point, about) is not None:
             continue
         drops = CodecDrops(point, codec_training(point, method), device)
         held_out = [chunk for chunk in drops.chunks if chunk.validation][:_NUM_CHUNKS]
@@ -51,7 +44,7 @@ def prepare_report_errors(scenario: Scenario, device: str) -> None:
                 csi = drops.draw(chunk).future
                 errors.append(normalized_errors(codec.decode(codec.encode(csi)).h, csi.h).flatten())
         error = torch.cat(errors).double().mean().reshape(1).cpu()
-        write_checkpoint(folder, {"error": error}, about)
+        write_checkpoint(checkpoint_folder(point, about), {"error": error}, about)
 
 
 def load_report_errors(scenario: Scenario) -> dict[str, float]:
@@ -61,13 +54,8 @@ def load_report_errors(scenario: Scenario) -> dict[str, float]:
     """
     found = {}
     for point, method in _reports(scenario):
-        folder = _folder(point, _about(point, method))
-        try:
-            state = safetensors.torch.load_file(folder / _WEIGHTS)
-            found[report_key(point, method)] = float(state["error"])
-        except (OSError, KeyError, safetensors.SafetensorError) as error:
-            raise LinksimError(f"{folder}: no error of the reports here ({type(error).__name__}); run where this "
-                               "folder is shared") from None
+        state = read_weights(checkpoint_folder(point, _about(point, method)))
+        found[report_key(point, method)] = float(state["error"])
     return found
 
 
@@ -94,6 +82,3 @@ def _codec(scenario: Scenario, method: Method) -> FeedbackCodec:
     return load_codec(scenario, method) if registry.find("feedback", name).trains \
         else registry.create("feedback", name, options).eval()
 
-
-def _folder(scenario: Scenario, about: dict[str, Any]) -> Path:
-    return Path(scenario.training.folder) / f"report_error-{digest(about)}"

@@ -8,8 +8,8 @@ time), and hold and wiener. The problem is the papers': 16 samples of 48 subcarr
 a sequence of its own for the learned predictors. A latency is the time of one `predict` from tensors on the device to
 tensors on the device, the median of several after two that warm up, divided by drops or by antennas. All take turns, so
 that a machine that is busy for a while slows none of them alone. Below the table stand ratios of two times of the same
-turn, their medians too: what a predictor costs over its language model alone on the same tokens, and over the language
-model as it comes, frozen and without low-rank additions; and CSI-ALM-Light over GRU.
+turn, their medians too: what a predictor costs over its language model alone on the same tokens, low-rank additions
+folded into it as in every run; and CSI-ALM-Light over GRU.
 
 The papers' language model is ``--backbone gpt2``. On a CPU core the CNN and the language models take half a second to
 one and a half for each drop: choose fewer drops there.
@@ -21,10 +21,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
+from linksim.blocks.merging import merge_low_rank
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape
 from linksim.csi import Csi, Panel
@@ -51,6 +51,7 @@ def build(spec: BlockSpec, device: str, backbone: str | None) -> Predictor:
     predictor = create("predictor", spec.name, options)
     if isinstance(predictor, LearnedPredictor):
         predictor.prepare(SHAPE)
+        merge_low_rank(predictor)  # as in a run
     return predictor.to(device).eval()
 
 
@@ -69,7 +70,7 @@ def noise(num_drops: int, device: str) -> Csi:
 
 @torch.inference_mode()
 def measure(predictors: dict[str, Predictor], num_drops: int, device: str, mixed: bool, repetitions: int) -> Times:
-    """Time predictions, and language models alone under the predictor's name and "alone" or "as it comes"."""
+    """Time predictions, and language models alone under the predictor's name and "alone"."""
     history = noise(num_drops, device)
     time_s = history.time_s[-1] + 0.5e-3 * torch.arange(1, SHAPE.num_future + 1, device=device)
 
@@ -100,15 +101,7 @@ def measure(predictors: dict[str, Predictor], num_drops: int, device: str, mixed
             actions[name]()
             hook.remove()
             actions[f"{name} alone"] = passing(backbone, tokens)
-            actions[f"{name} as it comes"] = passing(as_it_comes(predictor, device), tokens)
     return in_turns(actions, device, repetitions)
-
-
-def as_it_comes(predictor: Predictor, device: str) -> torch.nn.Module:
-    """A predictor's language model, frozen and with nothing added."""
-    from linksim.blocks.backbone import build_backbone
-
-    return build_backbone(replace(predictor.choice, adaptation="frozen")).to(device).eval()
 
 
 def in_turns(actions: dict[str, Callable[[], object]], device: str, repetitions: int) -> Times:
@@ -175,8 +168,7 @@ def main() -> None:
     print(f"\nratios at {', '.join(map(str, chosen.drops))} drops")
     for name in predictors:
         if f"{name} alone" in times[0]:
-            print(f"{name} / its language model alone: {ratios(times, name, f'{name} alone')}; / as it comes: "
-                  f"{ratios(times, name, f'{name} as it comes')}")
+            print(f"{name} / its language model alone: {ratios(times, name, f'{name} alone')}")
     if {"csi_alm_light", "gru"} <= predictors.keys():
         print(f"csi_alm_light / gru: {ratios(times, 'csi_alm_light', 'gru')}")
 

@@ -38,6 +38,8 @@ class UnitRunner:
     def __init__(self, scenario: Scenario, device: str) -> None:
         import torch
 
+        from linksim.blocks.merging import merge_low_rank
+
         torch.set_num_threads(scenario.run.threads_per_worker)
         load_plugins(scenario.plugins)
         self.plan: Plan = make_plan(scenario)
@@ -45,6 +47,8 @@ class UnitRunner:
         with named_blocks(scenario, "loading its checkpoint"):
             self.predictors: dict[str, Predictor] = _trained(scenario, device)
             self.codecs: dict[str, FeedbackCodec] = _fitted_codecs(scenario, device)
+            for block in (*self.predictors.values(), *self.codecs.values()):
+                merge_low_rank(block)
             self.report_errors: dict[str, float] = _report_errors(scenario)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:

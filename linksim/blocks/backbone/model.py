@@ -13,6 +13,10 @@ from linksim.blocks.backbone.choice import BackboneChoice
 from linksim.blocks.backbone.loading import load
 from linksim.blocks.backbone.words import principal_words, shuffled
 
+EAGER_TOKENS = 64
+"""Of so few tokens, attention by plain matrix products takes a third less time to train on a CPU than torch's fused
+one, whose backward pass there is made for long texts."""
+
 
 class Backbone(torch.nn.Module):
     """A language model without words at either end: vectors in, hidden states out, each token seeing those before it.
@@ -54,7 +58,7 @@ class Backbone(torch.nn.Module):
 
         :raises ValueError: another width, or more tokens than the model has positions for.
         """
-        self._check(inputs_embeds)
+        self._get_ready(inputs_embeds)
         if self.body is None:
             return inputs_embeds
         return self.body(inputs_embeds=inputs_embeds, use_cache=False).last_hidden_state
@@ -69,19 +73,23 @@ class Backbone(torch.nn.Module):
 
         :raises ValueError: as `forward`, or no attention here (body "none").
         """
-        self._check(inputs_embeds)
+        self._get_ready(inputs_embeds)
         if self.body is None:
             raise ValueError("backbone with body 'none': it has no attention; choose 'language_model' or 'attention'")
         output = self.body(inputs_embeds=inputs_embeds, use_cache=False, output_hidden_states=True)
         attention = ARCHITECTURES[self.body.config.model_type].last_attention
         return output.last_hidden_state, attention(self.body, output.hidden_states[-2])
 
-    def _check(self, inputs_embeds: torch.Tensor) -> None:
+    def _get_ready(self, inputs_embeds: torch.Tensor) -> None:
         if inputs_embeds.dim() != 3 or inputs_embeds.shape[2] != self.width:
             raise ValueError(f"backbone: vectors [batch, token, {self.width}] needed "
                              f"(given {list(inputs_embeds.shape)})")
         if self.max_tokens is not None and inputs_embeds.shape[1] > self.max_tokens:
             raise ValueError(f"backbone: at most {self.max_tokens} tokens (given {inputs_embeds.shape[1]})")
+        if self.body is not None:
+            short = inputs_embeds.device.type == "cpu" and inputs_embeds.shape[1] <= EAGER_TOKENS
+            if self.body.config._attn_implementation != (chosen := "eager" if short else "sdpa"):
+                self.body.set_attn_implementation(chosen)
 
 
 def build_backbone(choice: BackboneChoice) -> Backbone:

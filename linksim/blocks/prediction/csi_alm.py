@@ -67,13 +67,15 @@ class CrossModalAlignment(torch.nn.Module):
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
-        self.self_attention = torch.nn.MultiheadAttention(width, num_heads, batch_first=True)
+        self.self_attention = torch.nn.MultiheadAttention(width, num_heads)
         self.query, self.key, self.value = (torch.nn.Linear(width, width, bias=False) for _ in range(3))
         self.gate = torch.nn.Linear(2 * width, width)
 
     def forward(self, tokens: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """``[sequence, token, D]`` and ``[d, D]`` to ``[sequence, token, D]``."""
-        time = self.self_attention(tokens, tokens, tokens, need_weights=False)[0]  # (13)
+        # contiguous, as products with transposed tokens copy the weights for each of them
+        rows = tokens.transpose(0, 1).contiguous()
+        time = self.self_attention(rows, rows, rows, need_weights=False)[0].transpose(0, 1).contiguous()  # (13)
         scores = self.query(time) @ self.key(words).mT / words.shape[-1] ** 0.5
         cross = scores.softmax(-1) @ self.value(words)  # (15), (16)
         gate = self.gate(torch.cat([cross, time], -1)).sigmoid()  # (17)

@@ -43,9 +43,11 @@ class Layer(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Attended]:
         """``[sequence, token, width]`` to the same shape."""
         attended = self.attended(self.attention_norm(x)).chunk(3, -1)
-        heads = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in attended)
-        mixed = torch.nn.functional.scaled_dot_product_attention(*heads)
-        x = x + self.joined(mixed.transpose(1, 2).flatten(2))
+        # of 20 tokens, plain matrix products take a third of the time of torch's fused attention on a CPU
+        query, key, value = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2).flatten(0, 1)
+                             for part in attended)
+        mixed = (query @ key.mT * key.shape[-1] ** -0.5).softmax(-1) @ value
+        x = x + self.joined(mixed.unflatten(0, (len(x), -1)).transpose(1, 2).flatten(2))
         return x + self.feedforward(self.feedforward_norm(x)), attended
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -128,7 +129,8 @@ def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:
 
 def history_scale(h: torch.Tensor) -> torch.Tensor:
     """Root mean square of each user's history: ``[batch, user, …]`` to ``[batch, user, 1, 1, 1, 1]``."""
-    return torch.view_as_real(h).square().sum(-1).mean((-4, -3, -2, -1), keepdim=True).sqrt()
+    norm = torch.linalg.vector_norm(torch.view_as_real(h.resolve_conj()), dim=(2, 3, 4, 5, 6))
+    return (norm / math.prod(h.shape[2:]) ** 0.5)[..., None, None, None, None]
 
 
 def _scaled(h: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

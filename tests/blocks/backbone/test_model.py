@@ -8,7 +8,7 @@ import weakref
 import pytest
 import torch
 
-from linksim.blocks.backbone import BackboneChoice, build_backbone
+from linksim.blocks.backbone import BackboneChoice, build_backbone, model
 
 
 def build(name, **options):
@@ -114,6 +114,17 @@ def test_one_attention_layer_keeps_the_dictionary_but_nothing_else_that_was_lear
         assert not weight.equal(state[f"body.{name}"])
     attention(vectors).square().sum().backward()
     assert all(parameter.grad is not None for parameter in attention.body.parameters())
+
+
+def test_short_and_long_sequences_take_different_ways_to_the_same_attention(tiny, vectors, monkeypatch):
+    backbone = build(tiny).eval()
+    with torch.no_grad():
+        short, short_attention = backbone.forward_with_attention(vectors)
+        monkeypatch.setattr(model, "EAGER_TOKENS", 6)
+        long, long_attention = backbone.forward_with_attention(vectors)
+    assert not short.equal(long)
+    torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close([*short_attention], [*long_attention], atol=1e-5, rtol=1e-5)
 
 
 def test_wrong_inputs_are_named(tiny, vectors):

@@ -124,7 +124,7 @@ def test_alignment_is_the_paper_s_equations():
     alignment = CrossModalAlignment(16, 4)
     tokens, words = torch.randn(3, 6, 16), torch.randn(9, 16)
     aligned = alignment(tokens, words)
-    time = alignment.self_attention(tokens, tokens, tokens)[0]
+    time = alignment.self_attention(*[tokens.transpose(0, 1)] * 3)[0].transpose(0, 1)
     keys, values = words @ alignment.key.weight.T, words @ alignment.value.weight.T
     for sequence in range(3):
         for token in range(6):
@@ -143,7 +143,7 @@ def test_the_gate_mixes_words_and_time():
     with torch.no_grad():
         alignment.gate.weight.zero_()
         alignment.gate.bias.fill_(-100.0)  # time alone
-        time = alignment.self_attention(tokens, tokens, tokens)[0]
+        time = alignment.self_attention(*[tokens.transpose(0, 1)] * 3)[0].transpose(0, 1)
         torch.testing.assert_close(alignment(tokens, words), time)
         alignment.gate.bias.fill_(100.0)  # words alone: every token a mixture of values of words
         values = alignment.value(words)

@@ -19,8 +19,10 @@ _WORDS = {"snr": "SNR", "csi": "CSI", "bs": "BS", "ue": "UE"}
 
 _SUMMARIES = {
     PERFECT_CSI: "The transmitter knows the true channel at the future time",
-    GENIE_CSI: "The transmitter uses the genie's estimate: a reference, not a bound on rate or similarity",
+    **dict.fromkeys(GENIE_CSI.values(), "The transmitter uses the genie's estimate: a reference, not a bound on rate "
+                                        "or similarity"),
     BOUNDS["genie_lmmse"]: "LMMSE with every ray's delay, angles, Doppler and power known, phases unknown",
+    BOUNDS["genie_lmmse_reports"]: "The same from the terminal's own estimates, as if reports had no limit of bits",
     BOUNDS["genie_rate_distortion"]: "Least error of one report of feedback.bits, the geometry known, phases unknown",
     BOUNDS["perfect_csi_zf"]: "Zero forcing with the true channel: the limit of methods precoded by zf",
     BOUNDS["sum_capacity"]: "Dirty-paper coding with the true channel, power split over users at will",
@@ -71,12 +73,13 @@ class Plan:
     def method_names(self) -> list[str]:
         """Methods, then bounds, in plotting order."""
         names = [m.name for m in self.scenario.methods]
-        genie = [GENIE_CSI] if "genie_lmmse" in self.scenario.bounds else []
+        genie = [name for bound, name in GENIE_CSI.items() if bound in self.scenario.bounds]
         return [*names, *genie, *(BOUNDS[bound] for bound in self.scenario.bounds)]
 
     def method_records(self) -> list[dict[str, str]]:
         """What the manifest says of each curve."""
-        kinds = {PERFECT_CSI: "reference", GENIE_CSI: "reference", **dict.fromkeys(BOUNDS.values(), "bound")}
+        kinds = {PERFECT_CSI: "reference", **dict.fromkeys(GENIE_CSI.values(), "reference"),
+                 **dict.fromkeys(BOUNDS.values(), "bound")}
         return [{"name": name, "kind": kinds.get(name, "method"), "summary": self._summary(name)}
                 for name in self.method_names]
 

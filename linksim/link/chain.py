@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,14 +20,14 @@ from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
 from linksim.errors import NumericalError
-from linksim.link.acquisition import acquire, coherence_bandwidth_hz, pilot_spacing_hz
+from linksim.link.acquisition import Observation, acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, report_history, report_key
 from linksim.link.names import channel_name
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
-from linksim.metrics.genie import genie_lmmse
+from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.scenario.schema import (
     BOUNDS,
@@ -46,7 +47,7 @@ CAPACITY_SAMPLES = 8
 
 
 _ERRORS = ("nmse", "squared_")
-"""Measures that the genie bounds; its similarity and rate are those of one more link, `GENIE_CSI`."""
+"""Measures that a genie bounds; its similarity and rate are those of one more link, `GENIE_CSI`."""
 
 Estimates = dict[Any, tuple[torch.Tensor, dict[str, torch.Tensor]]]
 """By predictor key: the estimate ``[batch, time, subcarrier, user, ue_ant, bs_ant]``, and its measures."""
@@ -113,12 +114,15 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                         if reported.num_concealed:
                             result.counters[f"reports that could not be decoded: {method.name}"] += \
                                 reported.num_concealed
-            if "genie_lmmse" in scenario.bounds and "genie" not in estimates:
+            for bound in _genies(scenario):
                 # estimators that start from the same samples share the bound
-                seen = (acquisition.type, acquisition.csi_snr_db)
+                late = scenario.feedback.delay_periods if bound == "genie_lmmse_reports" else 0
+                seen = (bound, acquisition.type, acquisition.csi_snr_db, late)
                 if seen not in genies:
-                    genies[seen] = _scored(genie_lmmse(drops, observation), GENIE_CSI, scenario, drops, result)
-                estimates["genie"] = genies[seen]
+                    csi = genie_lmmse(drops, observation) if bound == "genie_lmmse" else \
+                        genie_lmmse_reports(drops, reports.observation, len(drops.history.time_s) - late)
+                    genies[seen] = _scored(csi, GENIE_CSI[bound], scenario, drops, result)
+                estimates[bound] = genies[seen]
             result.rows += _rows(index, scenario, true, estimates)
             if "genie_rate_distortion" in scenario.bounds:
                 bits = scenario.feedback.bits
@@ -156,20 +160,26 @@ class _Reports:
                  errors: dict[str, float]) -> None:
         self._drops, self._acquisition, self._seed, self._fitted = drops, acquisition, seed, fitted
         self._errors = errors
-        self._estimate: Csi | None = None
         self._known: dict[str, Reported] = {}
+
+    @cached_property
+    def _at_terminal(self) -> tuple[Csi, Observation]:
+        return downlink_at_terminal(self._drops, self._acquisition, self._seed)
+
+    @property
+    def observation(self) -> Observation:
+        """What the terminals' estimates of the downlink are made from."""
+        return self._at_terminal[1]
 
     def of(self, scenario: Scenario, method: Method) -> Reported:
         """What the base station has of this method's reports."""
-        if self._estimate is None:
-            self._estimate = downlink_at_terminal(self._drops, self._acquisition, self._seed)
         name, options = codec_of(scenario, method)
         last_only = block_of(method.predictor)[0] == "hold"
         key = f"{report_key(scenario, method)} {scenario.feedback!r} {last_only}"
         if key not in self._known:
             block = self._block(scenario, method, name, options)
             with torch.inference_mode():
-                self._known[key] = report_history(self._estimate, block, scenario.feedback, self._seed, last_only,
+                self._known[key] = report_history(self._at_terminal[0], block, scenario.feedback, self._seed, last_only,
                                                   self._errors.get(report_key(scenario, method), 0.0))
         return self._known[key]
 
@@ -203,9 +213,14 @@ def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: Chunk
     csi = _usable(csi, name, scenario, result)
     h_hat = by_resource(csi.h)
     several = scenario.channel.num_users * scenario.link.num_streams_per_user > 1
-    if several and (name != GENIE_CSI or h_hat.any()):  # where nothing can be learnt the genie's link is left out
+    # where nothing can be learnt the genie's link is left out
+    if several and (name not in GENIE_CSI.values() or h_hat.any()):
         _count_deficient(h_hat, name, scenario, result)
     return h_hat, csi_measures(csi.h, drops.future.h, directions_only)
+
+
+def _genies(scenario: Scenario) -> list[str]:
+    return [bound for bound in GENIE_CSI if bound in scenario.bounds]
 
 
 def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates
@@ -213,23 +228,23 @@ def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimat
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
     entries = [(m.name, None if m.name == PERFECT_CSI else estimate_key(scenario, m), m.precoder)
                for m in scenario.methods]
-    if "genie" in estimates and estimates["genie"][0].any():
-        entries.append((GENIE_CSI, "genie", None))
+    genies = _genies(scenario)
+    entries += [(GENIE_CSI[bound], bound, None) for bound in genies if estimates[bound][0].any()]
     if "perfect_csi_zf" in scenario.bounds and needs_link(scenario):
         entries.append((BOUNDS["perfect_csi_zf"], None, "zf"))
     rows = []
     for name, key, precoder_reference in entries:
         h_hat, measures = (true, {}) if key is None else estimates[key]
-        if name == GENIE_CSI:
+        if key in genies:
             measures = {key: value for key, value in measures.items() if not key.startswith(_ERRORS)}
         if needs_link(scenario):
             precoder = registry.create("precoder", *block_of(precoder_reference or scenario.link.precoder))
             weights = precoder.precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
             measures = {**measures, **link_measures(weights, true, noise_variance)}
         rows.append((index, name, measures))
-    if "genie" in estimates:
-        errors = {key: value for key, value in estimates["genie"][1].items() if key.startswith(_ERRORS)}
-        rows.append((index, BOUNDS["genie_lmmse"], errors))
+    for bound in genies:
+        errors = {key: value for key, value in estimates[bound][1].items() if key.startswith(_ERRORS)}
+        rows.append((index, BOUNDS[bound], errors))
     return rows
 
 

@@ -9,7 +9,7 @@ import torch
 from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of, instants
 from linksim.channel.drops import Drops
 from linksim.csi import Csi
-from linksim.link.acquisition import acquire
+from linksim.link.acquisition import Observation, acquire
 from linksim.scenario.schema import Acquisition, Feedback, Method, Scenario, codec_of
 from linksim.seeding import generator, stream_seed
 
@@ -30,9 +30,11 @@ class Reported:
     directions_only: bool
 
 
-def downlink_at_terminal(drops: Drops, acquisition: Acquisition, seed: int) -> Csi:
-    """The terminals' own estimate of the downlink at the history's times, the noise a stream of its own."""
-    return acquire(drops.downlink_history(), acquisition, generator(stream_seed(seed, "downlink acquisition")))[0]
+def downlink_at_terminal(drops: Drops, acquisition: Acquisition, seed: int) -> tuple[Csi, Observation]:
+    """The terminals' own estimate of the downlink at the history's times, and what it was made from; the noise is a
+    stream of its own.
+    """
+    return acquire(drops.downlink_history(), acquisition, generator(stream_seed(seed, "downlink acquisition")))
 
 
 def report_key(scenario: Scenario, method: Method) -> str:

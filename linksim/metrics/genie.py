@@ -11,6 +11,8 @@ matrices and A itself is never formed.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from linksim.channel.drops import Band, Drops
@@ -33,14 +35,32 @@ def genie_lmmse(drops: Drops, observation: Observation) -> Csi:
     :param observation: the raw noisy uplink samples of every antenna port.
     :returns: the estimate on the future's grid.
     """
-    target = drops.future
     if drops.downlink_rays is not drops.uplink_rays:
-        return target.with_h(torch.zeros_like(target.h))
+        return drops.future.with_h(torch.zeros_like(drops.future.h))
+    return _prediction(drops, observation, drops.uplink_rays, drops.uplink, drops.history.time_s)
+
+
+def genie_lmmse_reports(drops: Drops, observation: Observation, num_arrived: int) -> Csi:
+    """LMMSE prediction of the downlink future from what the terminals estimate of the downlink, geometry known.
+
+    It bounds every method whose reports tell the channel, as if a report could have any number of bits and lost none.
+
+    :param drops: truth and rays.
+    :param observation: the terminals' raw noisy samples of the downlink history.
+    :param num_arrived: the first samples of the history, whose reports have arrived.
+    :returns: the estimate on the future's grid.
+    """
+    arrived = replace(observation, h=observation.h[..., :num_arrived, :])
+    return _prediction(drops, arrived, drops.downlink_rays, drops.downlink, drops.history.time_s[:num_arrived])
+
+
+def _prediction(drops: Drops, observation: Observation, rays: Rays, band: Band, past_s: torch.Tensor) -> Csi:
+    """From samples of these rays in this band."""
+    target = drops.future
     h = torch.empty_like(target.h)
-    past_s, future_s = drops.history.time_s, target.time_s
     for user in range(h.shape[1]):
-        a = ray_factors(drops.uplink_rays, user, drops.uplink, past_s, drops.reference_hz)
-        b = ray_factors(drops.uplink_rays, user, drops.downlink, future_s, drops.reference_hz)
+        a = ray_factors(rays, user, band, past_s, drops.reference_hz)
+        b = ray_factors(rays, user, drops.downlink, target.time_s, drops.reference_hz)
         for drop in range(h.shape[0]):
             h[drop, user] = _one_link(
                 [factor[drop] for factor in a], [factor[drop] for factor in b],

@@ -8,8 +8,17 @@ from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.channel import Channel
-from linksim.scenario.feedback_checks import check_feedback, check_rate_distortion
-from linksim.scenario.schema import PERFECT_CSI, Method, Scenario, block_of, checkpoint_of, trained_methods, training_of
+from linksim.scenario.feedback_checks import check_feedback, check_genies, check_rate_distortion
+from linksim.scenario.schema import (
+    GENIE_CSI,
+    PERFECT_CSI,
+    Method,
+    Scenario,
+    block_of,
+    checkpoint_of,
+    trained_methods,
+    training_of,
+)
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
 
 
@@ -53,10 +62,7 @@ def check(scenario: Scenario) -> None:
         else:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
     check_training_sections(scenario)
-    if "genie_lmmse" in scenario.bounds and channel.duplex != "tdd" and any(m.feedback for m in scenario.methods):
-        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {channel.duplex} reports tell "
-                            "more: write bounds: [sum_capacity], or channel.duplex: tdd (reports use the downlink band "
-                            "alone)")
+    check_genies(scenario)
     if "genie_rate_distortion" in scenario.bounds:
         check_rate_distortion(scenario)
     if "perfect_csi_zf" in scenario.bounds:
@@ -106,8 +112,8 @@ def _check_files(scenario: Scenario) -> None:
         if channel.duplex not in ("tdd", "fdd_adjacent"):
             raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
                                 "fdd_adjacent")
-    if "genie_lmmse" in scenario.bounds and not has_rays:
-        raise ScenarioError(f"bounds: genie_lmmse needs the rays of every drop, which {title} does not hold: write "
+    if not has_rays and (genies := GENIE_CSI.keys() & {*scenario.bounds}):
+        raise ScenarioError(f"bounds: {min(genies)} needs the rays of every drop, which {title} does not hold: write "
                             "bounds: [sum_capacity], or []")
     trained = [method.name for method in trained_methods(scenario) if checkpoint_of(method.predictor) is None
                and training_of(scenario, method).channel.get("source") != "model"]

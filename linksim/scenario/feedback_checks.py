@@ -51,6 +51,19 @@ def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
         raise ScenarioError(f"{place}: {error}") from None
 
 
+def check_genies(scenario: Scenario) -> None:
+    """Every method that is scored has the genie that sees what it sees."""
+    reporting = any(method.feedback for method in scenario.methods)
+    duplex = scenario.channel.duplex
+    if "genie_lmmse_reports" in scenario.bounds and not reporting:
+        raise ScenarioError("bounds: genie_lmmse_reports bounds methods with feedback, and there are none: leave it "
+                            "out")
+    if "genie_lmmse" in scenario.bounds and reporting and duplex != "tdd" \
+            and "genie_lmmse_reports" not in scenario.bounds:
+        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {duplex} reports tell more: add "
+                            "genie_lmmse_reports, or leave genie_lmmse out")
+
+
 def check_rate_distortion(scenario: Scenario) -> None:
     """The bound is of one report of a known size."""
     if scenario.feedback.bits is None:

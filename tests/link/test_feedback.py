@@ -17,7 +17,7 @@ from linksim.metrics import nmse
 from linksim.scenario.channel import BsArray, Channel
 from linksim.scenario.checks import check
 from linksim.scenario.load import scenario_hash
-from linksim.scenario.schema import Acquisition, Feedback, Scenario
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition, Feedback, Scenario
 
 CHANNEL = {"num_subcarriers": 8, "num_history": 4, "num_future": 2, "num_users": 2, "speed_kmh": 3,
            "bs_array": {"rows": 1, "columns": 4}}
@@ -45,7 +45,7 @@ def drops():
 
 @pytest.fixture(scope="module")
 def estimate(drops):
-    return downlink_at_terminal(drops, Acquisition(csi_snr_db=30), 1)
+    return downlink_at_terminal(drops, Acquisition(csi_snr_db=30), 1)[0]
 
 
 def test_a_method_with_reports_changes_nothing_of_the_others():
@@ -102,9 +102,9 @@ def test_waiting_makes_held_csi_worse():
 
 
 def test_terminals_noise_is_not_the_base_stations(drops, estimate):
-    again = downlink_at_terminal(drops, Acquisition(csi_snr_db=30), 1)
+    again, _ = downlink_at_terminal(drops, Acquisition(csi_snr_db=30), 1)
     assert torch.equal(again.h, estimate.h)
-    other = downlink_at_terminal(drops, Acquisition(csi_snr_db=20), 1)
+    other, _ = downlink_at_terminal(drops, Acquisition(csi_snr_db=20), 1)
     truth = drops.history.h
     assert torch.allclose((other.h - truth) / (estimate.h - truth), torch.tensor(10**0.5 + 0j), rtol=1e-3)
 
@@ -140,6 +140,16 @@ def test_directions_alone_have_similarity_and_rate_but_no_error():
     assert rows["type I"]["rate_bps_hz"].isfinite().all()
 
 
+def test_each_kind_of_method_has_a_genie_that_sees_what_it_sees():
+    plenty = {"name": "plenty of bits", "predictor": "wiener", "feedback": {"type": "top_m", "bits": 4000}}
+    rows, _ = rows_of(scenario_of(channel={**CHANNEL, "duplex": "fdd_adjacent"}, methods=["hold", plenty, "wiener"],
+                                  bounds=["genie_lmmse", "genie_lmmse_reports"], feedback={"delay_periods": 1}))
+    uplink, reports = (rows[name]["nmse"].mean() for name in (BOUNDS["genie_lmmse"], BOUNDS["genie_lmmse_reports"]))
+    assert reports < rows["plenty of bits"]["nmse"].mean() < uplink < rows["wiener"]["nmse"].mean()
+    assert {*GENIE_CSI.values()} < {*rows}
+    assert "nmse" not in rows[GENIE_CSI["genie_lmmse_reports"]]
+
+
 @pytest.mark.parametrize(("changes", "message"), [
     ({"feedback": {"bits": 20}, "methods": [{**TOP_M, "feedback": "top_m"}]}, "methods.0.feedback: .*at least"),
     ({"methods": [{**TOP_M, "feedback": "top_n"}]}, "unknown feedback 'top_n': did you mean 'top_m'"),
@@ -151,6 +161,7 @@ def test_directions_alone_have_similarity_and_rate_but_no_error():
     ({"methods": [{**TOP_M, "feedback": "type1"}],
       "channel": {**CHANNEL, "bs_array": {"rows": 1, "columns": 4, "polarization": "single"}}}, "dual"),
     ({"bounds": ["genie_lmmse"], "channel": {**CHANNEL, "duplex": "fdd_adjacent"}}, "reports tell more"),
+    ({"bounds": ["genie_lmmse_reports"], "methods": ["hold"]}, "there are none: leave it out"),
     ({"methods": [{**TOP_M, "feedback": "klt"}], "sweep": {"methods.top-M.feedback.num_table_drops": [1, 2]}},
      "bits alone"),
 ])

@@ -10,7 +10,7 @@ from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics import nmse
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.error import nmse_per_drop
-from linksim.metrics.genie import genie_lmmse
+from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.scenario.channel import BsArray, Channel, UeArray
 from linksim.scenario.schema import Acquisition
 
@@ -72,6 +72,21 @@ def test_genie_without_noise_knows_the_future_and_with_noise_degrades():
         observed(channel, acquisition=Acquisition(csi_snr_db=snr)) for snr in (60, 20, 0, -20))]
     assert errors[0] < -45
     assert errors == sorted(errors)
+
+
+def test_in_tdd_reports_without_a_limit_tell_what_the_uplink_tells():
+    drops, _, observation = observed(Channel(**SMALL), batch=2)
+    from_reports = genie_lmmse_reports(drops, observation, drops.history.h.shape[-2])
+    assert torch.equal(from_reports.h, genie_lmmse(drops, observation).h)
+
+
+@pytest.mark.parametrize("duplex", ["fdd_adjacent", "fdd_gapped_independent"])
+def test_in_fdd_reports_tell_more_than_the_uplink_and_late_ones_less(duplex):
+    drops, _, uplink = observed(Channel(**SMALL, duplex=duplex))
+    _, downlink = acquire(drops.downlink_history(), Acquisition(), torch.Generator().manual_seed(2))
+    errors = [decibel(nmse(csi.h, drops.future.h)) for csi in (
+        genie_lmmse_reports(drops, downlink, 16), genie_lmmse_reports(drops, downlink, 13), genie_lmmse(drops, uplink))]
+    assert errors[0] < errors[1] - 0.5 < errors[2] - 3
 
 
 @pytest.mark.parametrize("speed_kmh", [10, 30, 60, 100])

@@ -1,9 +1,10 @@
-"""Release what was learned by gradient descent for the shipped scenarios; drop what none of them uses any more.
+"""Release what was trained for the shipped scenarios; drop what none of them uses any more.
 
     uv run python checkpoints/released/update.py
 
 Weights are kept in half precision, which moves predictions little (the GRU's by -74 dB); the blocks they are loaded
-into compute in single precision as always. Ridge is fitted anew in a minute and stays out.
+into compute in single precision as always. Ridge and some codecs
+are fitted anew in a minute and stay out.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import safetensors.torch
 import torch
 
 from linksim.scenario.load import load_scenario
+from linksim.training.codecs import codec_identity, methods_with_fitted_codecs
 from linksim.training.conditions import methods_to_train
 from linksim.training.identity import digest, identity, is_learned
 
 RELEASED = Path(__file__).parent
 ROOT = RELEASED.parents[1]
 LIMIT_MB = 60
+FITTED_ANEW = ("klt", "context")
+"""Codecs that are large and fitted in seconds."""
 
 
 def used() -> list[str]:
@@ -28,8 +32,9 @@ def used() -> list[str]:
     found = {}
     for path in sorted((ROOT / "scenarios").rglob("*.yaml")):
         scenario = load_scenario(path)
-        for method in filter(is_learned, methods_to_train(scenario)):
-            about = identity(scenario, method)
+        learned = [identity(scenario, method) for method in filter(is_learned, methods_to_train(scenario))]
+        codecs = [codec_identity(scenario, method) for method in methods_with_fitted_codecs(scenario)]
+        for about in learned + [codec for codec in codecs if codec["block"] not in FITTED_ANEW]:
             found[f"{about['block']}-{digest(about)}"] = None
     return list(found)
 

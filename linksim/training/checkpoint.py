@@ -53,7 +53,7 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
         about = identity(scenario, method)
         folder = found_checkpoint(scenario, about)
         if folder is not None:
-            lines.append(f"{method.name}: loaded from {folder}")
+            lines.append(f"{method.name}: loaded from {shown(folder)}")
             continue
         folder = checkpoint_folder(scenario, about)
         began = time.monotonic()
@@ -219,6 +219,12 @@ def found_checkpoint(scenario: Scenario, about: dict[str, Any]) -> Path | None:
 def checkpoint_folder(scenario: Scenario, about: dict[str, Any]) -> Path:
     """Where the checkpoint of this identity is, or would be, kept."""
     return Path(scenario.training.folder) / _name(about)
+
+
+def shown(folder: Path) -> str:
+    """How a checkpoint folder is written for people: relative where it lies in the working folder."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
 def _name(about: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from linksim.scenario.channel import drawn_fields
 from linksim.scenario.schema import Method, Scenario, codec_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
-from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
+from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_conditions, codec_training
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee
@@ -129,7 +129,7 @@ def prepare_codecs(scenario: Scenario, device: str, console: Console, only: str 
         about = codec_identity(scenario, method)
         title = f"codec of {method.name}"
         if (folder := found_checkpoint(scenario, about)) is not None:
-            lines.append(f"{title}: loaded from {folder}")
+            lines.append(f"{title}: loaded from {shown(folder)}")
             continue
         folder = checkpoint_folder(scenario, about)
         began = time.monotonic()

@@ -29,6 +29,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8",
 DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (4, 1.6, 1, 1.6)))
 BOUND_COLORS = ("#000000", "#6E6E6E", "#9A9A9A")
 BOUND_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3)))
+REFERENCE_DASHES: tuple[Any, ...] = ("-", (0, (8, 1.2, 2, 1.2)))
 RUN_DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.5)), (0, (1, 1.2)), (0, (4.5, 1.5, 1, 1.5)))
 RUN_SHADES = ("#000000", "#8A8A8A", "#5A5A5A", "#B0B0B0")
 
@@ -83,12 +84,14 @@ class LineStyle:
 def line_styles(methods: Sequence[Method]) -> dict[str, LineStyle]:
     """The style of each method by its place: limits and methods count separately."""
     styles: dict[str, LineStyle] = {}
-    num_bounds = num_methods = 0
+    num_bounds = num_references = num_methods = 0
     for method in methods:
         if method.name == PERFECT_CSI:
             styles[method.name] = LineStyle("#000000", linewidth=1.4, zorder=2.6)
         elif method.kind == "reference":
-            styles[method.name] = LineStyle("#6b6b6b", linewidth=1.4, zorder=2.6)
+            dashes = REFERENCE_DASHES[num_references % len(REFERENCE_DASHES)]
+            styles[method.name] = LineStyle("#6b6b6b", dashes, linewidth=1.4, zorder=2.6)
+            num_references += 1
         elif method.kind == "bound":
             color = BOUND_COLORS[num_bounds % len(BOUND_COLORS)]
             styles[method.name] = LineStyle(color, BOUND_DASHES[num_bounds % len(BOUND_DASHES)], zorder=2.5)

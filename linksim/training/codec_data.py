@@ -38,8 +38,11 @@ def codec_conditions(scenario: Scenario, training: Training) -> list[Condition]:
 
 
 def codec_training(scenario: Scenario, method: Method) -> Training:
-    """How a method's codec is trained, no field left empty; speeds say nothing about one instant."""
+    """How a method's codec is trained, no field left empty; speeds say nothing about one instant, and a file has its own.
+    """
     training = merged(scenario.training, method.codec_training)
+    if scenario.channel.source == "files":
+        return training.model_copy(update={"speeds_kmh": []})
     return training.model_copy(update={"speeds_kmh": [Channel.model_fields["speed_kmh"].default]})
 
 

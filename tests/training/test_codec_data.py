@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from scipy.io import savemat
 
@@ -15,17 +14,14 @@ from linksim.training.codec_data import CodecDrops, codec_training
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "cost2100.yaml"
 
 
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    """The example's files, of random windows."""
-    monkeypatch.chdir(tmp_path)
+def test_the_example_of_cost2100_trains_on_the_window_of_the_file(tmp_path):
     values = np.random.default_rng(1)
-    for name, count in (("train", 300), ("test", 1000)):
-        savemat(f"DATA_H{name}out.mat", {"HT": 0.5 + 0.1 * values.standard_normal((count, 2048))})
-
-
-def test_the_example_of_cost2100_trains_on_the_window_of_the_file(files):
-    scenario = load_scenario(EXAMPLE, {"training.num_drops": 300})
+    changes = {"training.num_drops": 300}
+    for name, key, count in (("train", "training_path", 300), ("test", "path", 1000)):
+        path = tmp_path / f"DATA_H{name}out.mat"
+        savemat(path, {"HT": 0.5 + 0.1 * values.standard_normal((count, 2048))})
+        changes[f"channel.files.{key}"] = str(path)
+    scenario = load_scenario(EXAMPLE, changes)
     training = codec_training(scenario, scenario.methods[0])
     assert training.speeds_kmh == []  # the file's users stand still
     drops = CodecDrops(scenario, training, window=32)

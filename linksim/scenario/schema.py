@@ -26,12 +26,12 @@ STAGE_OF_SECTION = {
 PERFECT_CSI = "perfect CSI"
 BOUNDS = {
     "genie_lmmse": "genie LMMSE bound",
-    "genie_lmmse_reports": "genie LMMSE bound of reports",
+    "genie_lmmse_reports": "genie LMMSE reports bound",
     "genie_rate_distortion": "genie rate-distortion bound",
     "perfect_csi_zf": "perfect-CSI ZF bound",
     "sum_capacity": "sum capacity",
 }
-GENIE_CSI = {"genie_lmmse": "genie LMMSE CSI", "genie_lmmse_reports": "genie LMMSE CSI of reports"}
+GENIE_CSI = {"genie_lmmse": "genie LMMSE CSI", "genie_lmmse_reports": "genie LMMSE reports CSI"}
 """Links that use a genie's estimate, by bound: references, since the least error does not mean the highest rate."""
 
 

@@ -254,7 +254,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _blocks(options: argparse.Namespace) -> int:
-    from linksim.scenario.load import load_plugins
+    from linksim.scenario.plugins import load_plugins
 
     load_plugins([str(Path(path).resolve()) for path in options.plugin])
     from linksim.registry import catalogue, nearest

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from linksim.experiment.run import run
-from linksim.scenario.load import load_scenario, scenario_hash
+from linksim.scenario.hashing import scenario_hash
+from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import BOUNDS
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from linksim import registry
 from linksim.scenario.channel import NOT_DRAWN
-from linksim.scenario.load import axis_stage, point_scenario, sweep_points
+from linksim.scenario.points import axis_stage, point_scenario, sweep_points
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of
 from linksim.seeding import stream_seed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from linksim.scenario.channel import Channel
-from linksim.scenario.load import point_scenario, sweep_points
+from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
 
 

@@ -28,7 +28,8 @@ from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, RunningTotal, interval_of, percentiles, summarize_unit
 from linksim.experiment.store import Store
 from linksim.metrics.catalogue import metric
-from linksim.scenario.load import load_scenario, scenario_hash
+from linksim.scenario.hashing import scenario_hash
+from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Scenario, trained_methods
 
 _RESUMED = "resumed: some units are from an earlier run with "

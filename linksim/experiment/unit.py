@@ -12,7 +12,7 @@ import pyarrow as pa
 from linksim.errors import LinksimError
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
-from linksim.scenario.load import load_plugins
+from linksim.scenario.plugins import load_plugins
 from linksim.scenario.schema import Scenario, axis_column
 
 if TYPE_CHECKING:

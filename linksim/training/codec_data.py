@@ -38,7 +38,7 @@ def codec_conditions(scenario: Scenario, training: Training) -> list[Condition]:
 
 
 def codec_training(scenario: Scenario, method: Method) -> Training:
-    """How a method's codec is trained, no field left empty; speeds say nothing about one instant, and a file has its own.
+    """How a method's codec is trained, no field left empty; speeds say nothing about one instant (a file has its own).
     """
     training = merged(scenario.training, method.codec_training)
     if scenario.channel.source == "files":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.load import point_scenario, sweep_points
+from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import (
     Acquisition,
     Method,

@@ -10,7 +10,7 @@ from typing import Any
 from linksim import registry
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.load import weights_digest
+from linksim.scenario.hashing import weights_digest
 from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import NOT_LEARNED, Training, later_training_fields
 from linksim.training.conditions import training_conditions

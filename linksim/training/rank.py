@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from linksim.errors import LinksimError
-from linksim.scenario.load import load_plugins
+from linksim.scenario.plugins import load_plugins
 from linksim.scenario.schema import Method, Scenario
 
 

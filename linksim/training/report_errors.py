@@ -11,7 +11,7 @@ from linksim import registry
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.prediction.trained import normalized_errors
 from linksim.link.feedback import report_key
-from linksim.scenario.load import point_scenario, sweep_points
+from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Method, Scenario, block_of, codec_of
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_training

@@ -9,7 +9,8 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.errors import NumericalError
 from linksim.link import chain
-from linksim.scenario.load import point_scenario, scenario_from_dict, sweep_points
+from linksim.scenario.load import scenario_from_dict
+from linksim.scenario.points import point_scenario, sweep_points
 
 SMALL = {"num_users": 3, "num_subcarriers": 12, "num_history": 8, "num_future": 2,
          "bs_array": {"rows": 2, "columns": 4}}

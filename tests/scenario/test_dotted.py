@@ -7,7 +7,8 @@ import pytest
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
 from linksim.scenario.dotted import place_of, replaced, value_at
-from linksim.scenario.load import axis_stage, scenario_from_dict
+from linksim.scenario.load import scenario_from_dict
+from linksim.scenario.points import axis_stage
 from linksim.scenario.schema import block_of
 
 METHODS = ["perfect CSI", {"name": "AR", "predictor": "ar"}, {"name": "AR.2", "predictor": {"type": "ar", "order": 1}},

@@ -4,7 +4,8 @@ import pytest
 
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.load import load_scenario, scenario_from_dict, scenario_hash
+from linksim.scenario.hashing import scenario_hash
+from linksim.scenario.load import load_scenario, scenario_from_dict
 
 TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4}
 

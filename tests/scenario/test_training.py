@@ -4,7 +4,8 @@ import pytest
 
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
-from linksim.scenario.load import scenario_from_dict, scenario_hash
+from linksim.scenario.hashing import scenario_hash
+from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.schema import Method, Scenario, Training, training_of
 from linksim.scenario.training import PRESETS, MethodTraining, later_training_fields, merged
 

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.load import scenario_hash
+from linksim.scenario.hashing import scenario_hash
 from linksim.training import checkpoint
 from linksim.training.checkpoint import check_trained, load_predictor, prepare
 from linksim.training.identity import digest, identity

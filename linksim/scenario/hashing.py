@@ -1,0 +1,55 @@
+"""What makes two runs the same: a digest of all that decides a scenario's drops and what is done with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from linksim.scenario.channel import NOT_DRAWN, later_fields
+from linksim.scenario.schema import Feedback, Scenario, checkpoint_of, later_method_fields, later_run_fields
+from linksim.scenario.training import later_training_fields
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Identity of the drops a scenario produces: all but its texts, stopping rule and where checkpoints are kept.
+
+    A plugin and a checkpoint that is named count by their content: an edited one makes another scenario, a moved one
+    does not.
+    """
+    channel = scenario.channel
+    left_out: dict[str, Any] = dict.fromkeys(later_fields(channel), True)
+    if channel.source == "model":
+        left_out |= dict.fromkeys(NOT_DRAWN, True)
+    elif channel.source == "files":
+        left_out["files"] = {"path", "training_path"}  # their digests count, not where they lie
+    else:
+        left_out["files"] = True
+        if channel.ray_traced.scene_sha256:
+            left_out["ray_traced"] = {"scene"}
+    data = scenario.model_dump(mode="json", exclude={
+        "description": True, "plugins": True,
+        "training": {"folder", "devices", "num_nodes", "cache_gb"} | later_training_fields(scenario.training),
+        "run": {"stopping", "units_per_round", "confidence", *later_run_fields(scenario.run)},
+        "channel": left_out,
+    })
+    if scenario.feedback == Feedback():
+        del data["feedback"]
+    for method in data["methods"]:
+        for key in later_method_fields(method):
+            del method[key]
+        training = {key: value for key, value in (method.pop("training") or {}).items() if value is not None}
+        method |= {"training": training} if training else {}
+        if folder := checkpoint_of(method["predictor"]):
+            method["predictor"]["checkpoint"] = weights_digest(folder)
+    plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
+    return hashlib.sha256(json.dumps([data, plugins], sort_keys=True).encode()).hexdigest()
+
+
+def weights_digest(folder: str) -> str:
+    """Digest of the weights in a checkpoint's folder; the folder's name where there are none."""
+    try:
+        return hashlib.sha256((Path(folder) / "weights.safetensors").read_bytes()).hexdigest()
+    except OSError:
+        return folder

@@ -1,0 +1,77 @@
+"""Sweep axes and the points of their grid."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pydantic
+
+from linksim.errors import ScenarioError
+from linksim.faults import describe
+from linksim.scenario.dotted import replaced, value_at
+from linksim.scenario.schema import STAGE_OF_SECTION, Scenario, Section
+from linksim.scenario.source import dotted
+from linksim.scenario.validation import within
+
+
+def sweep_points(scenario: Scenario) -> list[dict[str, float | str]]:
+    """Every combination of the sweep axes' values, first axis slowest; one empty point without axes.
+
+    :raises ScenarioError: an axis that names no field that can be swept.
+    """
+    for key in scenario.sweep:
+        try:
+            check_axis(scenario, key)
+        except ScenarioError as error:
+            raise ScenarioError(f"sweep.{key}: {error}") from None
+    return [dict(zip(scenario.sweep, values)) for values in itertools.product(*scenario.sweep.values())]
+
+
+def axis_stage(key: str) -> str:
+    """The first stage of the chain that a sweep axis invalidates."""
+    section, _, rest = key.partition(".")
+    # a method's own precoder leaves its prediction as it is; its codec comes before it
+    own = re.search(r"\.(precoder|feedback)(\.[^.]+)?$", rest) if section == "methods" else None
+    return {"precoder": "precoding", "feedback": "feedback"}[own[1]] if own else STAGE_OF_SECTION[section]
+
+
+def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenario:
+    """The scenario with one sweep point's values put in, without axes.
+
+    :raises ScenarioError: a value out of its field's range.
+    """
+    data = scenario.model_dump()
+    data["sweep"] = {}
+    for key, value in point.items():
+        try:
+            data = replaced(data, key, value)
+        except KeyError as error:
+            raise ScenarioError(f"{key}: {error.args[0]}") from None
+    try:
+        return Scenario.model_validate(data)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise ScenarioError(f"{dotted(within(first['loc'], data))}: {describe(first)}") from None
+
+
+def check_axis(scenario: Scenario, key: str) -> None:
+    """Whether a field can be swept over the values that the scenario gives.
+
+    :raises ScenarioError: it cannot; says why.
+    """
+    if key.partition(".")[0] in Scenario.model_fields and key.partition(".")[0] not in STAGE_OF_SECTION:
+        raise ScenarioError("only fields of " + ", ".join(STAGE_OF_SECTION) + " can be swept")
+    if key == "channel.source" or key.startswith("channel.files."):
+        raise ScenarioError("one run takes its channels from one place: run once for each, then `linksim report` "
+                            "overlays the runs")
+    try:
+        value = value_at(scenario, key)
+    except KeyError as error:
+        raise ScenarioError(error.args[0]) from None
+    if isinstance(value, bool) or not isinstance(value, int | float | str | None):
+        kind = "a section" if isinstance(value, Section) else repr(value)
+        raise ScenarioError(f"not a number or a name (it is {kind})")
+    texts = [given for given in scenario.sweep[key] if isinstance(given, str)]
+    if texts and isinstance(value, int | float):
+        raise ScenarioError(f"a number needed (given {texts[0]!r})")

@@ -1,0 +1,84 @@
+"""A dictionary against the schema: every fault as one line with file, line, key and fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pydantic
+
+from linksim.errors import ScenarioError
+from linksim.faults import booleans_as_numbers, describe, suggestion
+from linksim.scenario.schema import Scenario, Section
+from linksim.scenario.source import Place, Source
+
+BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
+
+
+def validated(data: dict[str, Any], source: Source) -> Scenario:
+    """The scenario of a dictionary.
+
+    :param source: where each value stands.
+    :raises ScenarioError: the first fault, an unknown key before all others.
+    """
+    try:
+        scenario = Scenario.model_validate(data)
+    except pydantic.ValidationError as error:
+        # an unknown key explains the others, so it goes first
+        first = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")[0]
+        place, message = within(first["loc"], data), _message(first)
+        if not place:  # a rule over the whole scenario: its text begins with the section, then perhaps the key
+            section, _, rest = message.partition(": ")
+            inner = next((at for at in source.lines if at[:1] == (section,) and len(at) == 2 and str(at[1]) in rest),
+                         None)
+            place, message = (inner or (section,), rest) if section in Scenario.model_fields else ((), message)
+        raise ScenarioError(f"{source.cite(place)}: {message}") from None
+    for place in booleans_as_numbers(data, scenario):
+        raise ScenarioError(f"{source.cite(place)}: a number needed (given true or false)")
+    return scenario
+
+
+def _message(fault: dict[str, Any]) -> str:
+    if fault["type"] == "extra_forbidden":
+        *parents, key = (part for part in fault["loc"] if not isinstance(part, int))
+        fields = list(_model_at(tuple(parents)).model_fields)
+        elsewhere = [path for path in _paths(Scenario) if path.rpartition(".")[2] == key]
+        near = f"did you mean {elsewhere[0]!r}?" if elsewhere else suggestion(str(key), fields)
+        return f"unknown key {key!r}: {near}"
+    if fault["loc"][-1:] and fault["loc"][-1] in ("str", "dict[str,any]"):
+        return f"{BLOCK_FORM} (given {fault['input']!r})"
+    if fault["type"] == "string_pattern_mismatch":
+        field = _model_at(fault["loc"][:-1]).model_fields[fault["loc"][-1]]
+        return f"{field.description} (given {fault['input']!r}; pattern {fault['ctx']['pattern']})"
+    return describe(fault)
+
+
+def _model_at(parents: Place) -> type[Section]:
+    model: Any = Scenario
+    for part in parents:
+        if not isinstance(part, int):
+            annotation = model.model_fields[part].annotation
+            candidates = [annotation, *getattr(annotation, "__args__", ())]
+            model = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
+    return model
+
+
+def _paths(model: type[Section], at: str = "") -> Iterator[str]:
+    """Dotted paths of all fields, lists left out."""
+    for name, field in model.model_fields.items():
+        yield at + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _paths(field.annotation, f"{at}{name}.")
+
+
+def within(place: tuple[Any, ...], data: Any) -> Place:
+    """The part of a fault's place that is in the data: pydantic appends the member of a union that it tried."""
+    for end, part in enumerate(place):
+        last = end == len(place) - 1
+        if isinstance(data, dict) and (part in data or last):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return place[:end]
+    return place

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
+from linksim.blocks.feedback.wave_gains import squared_error
 from linksim.csi import Panel
 
 _COARSE = 2
@@ -57,11 +59,32 @@ class WaveGrid:
         :param axis: 0 for delays, 1 for columns, 2 for rows.
         :param index: int64, any shape.
         """
-        samples, cells = self.line_sizes[axis], self.sizes[axis]
-        # reduced before it is divided: a phase of thousands of turns has lost digits
-        turns = (index[..., None] * torch.arange(samples, device=index.device)) % cells
-        angle = turns.double() * (2 * math.pi / cells)
-        return torch.polar(torch.full_like(angle, samples**-0.5), -angle if axis == 0 else angle)
+        turns = index[..., None] * torch.arange(self.line_sizes[axis])
+        return self._phases[axis][turns % self.sizes[axis]]
+
+    def inner(self, index: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Inner products of plane waves with others, complex128: it takes the difference of their cells alone.
+
+        :param index: ``[..., 3]``; ``other``, likewise, shapes as they broadcast.
+        """
+        product = torch.ones((), dtype=torch.complex128)
+        for axis, overlap in enumerate(self._overlaps):
+            product = product * overlap[(other[..., axis] - index[..., axis]) % self.sizes[axis]]
+        return product
+
+    @cached_property
+    def _phases(self) -> list[torch.Tensor]:
+        """Entries of unit vectors by their angle in cells of a full turn, along each axis."""
+        angles = [torch.arange(cells).double() * (2 * math.pi / cells) for cells in self.sizes]
+        return [torch.polar(torch.full_like(angle, samples**-0.5), -angle if axis == 0 else angle)
+                for axis, (angle, samples) in enumerate(zip(angles, self.line_sizes))]
+
+    @cached_property
+    def _overlaps(self) -> list[torch.Tensor]:
+        """Inner products of lines by how many cells the second lies further."""
+        sums = [torch.fft.fft(torch.ones(samples, dtype=torch.complex128), n=cells) / samples
+                for samples, cells in zip(self.line_sizes, self.sizes)]
+        return [total if axis == 0 else total.conj() for axis, total in enumerate(sums)]
 
     def separated(self, h: torch.Tensor) -> torch.Tensor:
         """``[user, ue_ant, bs_ant, 1, subcarrier]`` to ``[user, gain, column, row, subcarrier]``."""
@@ -83,11 +106,7 @@ class WaveGrid:
 
     def gram(self, index: torch.Tensor) -> torch.Tensor:
         """Inner products of plane waves, ``[user, wave, wave]``, complex128."""
-        product = torch.ones((), dtype=torch.complex128)
-        for axis in range(3):
-            line = self.line(axis, index[..., axis])
-            product = product * (line.conj() @ line.mT)
-        return product
+        return self.inner(index[:, :, None], index[:, None])
 
     def correlation(self, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Inner products of plane waves with a channel, ``[user, wave, gain]``.
@@ -144,9 +163,8 @@ def _pursue(x: torch.Tensor, grid: WaveGrid, num_waves: int, least_residual: flo
     seen = torch.zeros(users, num_waves, gains, dtype=torch.complex128)
     lines = [torch.zeros(users, num_waves, size, dtype=torch.complex64) for size in grid.line_sizes]
     lower = torch.eye(num_waves, dtype=torch.complex128).repeat(users, 1, 1)
-    residual = x.clone()
+    residual, left = x.clone(), energy.clone()
     for wave in range(num_waves):
-        left = torch.view_as_real(residual).double().square().flatten(1).sum(-1)
         going = (left > least_residual * energy).nonzero().flatten()
         if not len(going):
             break
@@ -154,12 +172,14 @@ def _pursue(x: torch.Tensor, grid: WaveGrid, num_waves: int, least_residual: flo
         index[going, wave], peak[going, wave] = found, height.double()
         for axis, line in enumerate(lines):
             line[going, wave] = grid.line(axis, found[:, axis]).to(line.dtype)
-        new = _inner(grid, index[going, :wave + 1], found)  # [user, wave]
+        new = grid.inner(index[going, :wave + 1], found[:, None])  # [user, wave]
         gram[going, :wave + 1, wave], gram[going, wave, :wave + 1] = new, new.conj()
         seen[going, wave] = grid.correlation(x[going], found[:, None])[:, 0].to(torch.complex128)
         lower[going, wave, :wave + 1] = _next_row(lower[going, :wave, :wave], new[:, :wave])
         factor = lower[going, :wave + 1, :wave + 1]
-        gain = torch.cholesky_solve(seen[going, :wave + 1], factor).to(x.dtype)
+        gain = torch.cholesky_solve(seen[going, :wave + 1], factor)
+        left[going] = squared_error(gram[going, :wave + 1, :wave + 1], seen[going, :wave + 1], energy[going], gain)
+        gain = gain.to(x.dtype)
         used = [line[going, :wave + 1] for line in lines]
         array = torch.einsum("uwg,uwc,uwr->ugcrw", gain, used[1], used[2]).flatten(1, 3)
         residual[going] = x[going] - (array @ used[0]).unflatten(1, x.shape[1:4])
@@ -204,13 +224,3 @@ def _strongest(x: torch.Tensor, grid: WaveGrid) -> tuple[torch.Tensor, torch.Ten
     users = torch.arange(len(x))
     found = torch.stack([cells[users, place[0], step] for cells, step in zip(around, place[1:])], -1)
     return found, height.sqrt()
-
-
-def _inner(grid: WaveGrid, index: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-    """Inner products of waves ``[user, wave, 3]`` with one, ``[user, 3]``."""
-    product = torch.ones((), dtype=torch.complex128)
-    for axis in range(3):
-        line, one = grid.line(axis, index[..., axis]), grid.line(axis, last[:, axis])
-        product = product * (line.conj() @ one[..., None]).squeeze(-1)
-    return product
-

@@ -103,18 +103,19 @@ def _built_in() -> dict[tuple[str, str], BlockSpec]:
     folder = Path(__file__).parent / "blocks"
     found = {}
     for path in sorted(folder.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                for decorator in node.decorator_list:
-                    if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
-                        kind, name = (ast.literal_eval(argument) for argument in decorator.args)
-                        extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
-                        module = ".".join(("linksim", "blocks", *path.relative_to(folder).with_suffix("").parts))
-                        found[kind, name] = BlockSpec(
-                            kind, name, ast.get_docstring(node) or "", f"{module}:{node.name}",
-                            _options_of_source(node), **extra,
-                        )
+        classes = {node.name: node for node in ast.parse(path.read_text(encoding="utf-8")).body
+                   if isinstance(node, ast.ClassDef)}
+        for node in classes.values():
+            constructed = _constructed(node, classes)
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
+                    kind, name = (ast.literal_eval(argument) for argument in decorator.args)
+                    extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
+                    module = ".".join(("linksim", "blocks", *path.relative_to(folder).with_suffix("").parts))
+                    found[kind, name] = BlockSpec(
+                        kind, name, _doc(node, constructed), f"{module}:{node.name}",
+                        _options_of_source(constructed), **extra,
+                    )
     return found
 
 
@@ -202,8 +203,27 @@ def _options_of_class(cls: type) -> type[pydantic.BaseModel]:
     return _model(cls.__name__, fields)
 
 
+def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+
+
+def _constructed(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> ast.ClassDef:
+    """The class itself, or if it has no constructor its base in the same file, if that one has."""
+    bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+    return node if _constructor(node) or not bases else _constructed(bases[0], classes)
+
+
+def _doc(node: ast.ClassDef, constructed: ast.ClassDef) -> str:
+    """The class's docstring, with the options of the base that it is constructed by."""
+    doc = ast.get_docstring(node) or ""
+    if constructed is node:
+        return doc
+    options = (ast.get_docstring(constructed) or "").partition("\n:param ")
+    return f"{doc}\n\n:param {options[2]}" if options[1] else doc
+
+
 def _options_of_source(node: ast.ClassDef) -> type[pydantic.BaseModel]:
-    constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    constructor = _constructor(node)
     if constructor is None:
         return _model(node.name, {})
     arguments = constructor.args.args[1:]

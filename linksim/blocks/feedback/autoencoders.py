@@ -15,7 +15,6 @@ from linksim.blocks.feedback.networks.csinet import CsiNetDecoder, CsiNetEncoder
 from linksim.blocks.feedback.networks.gcrnet import GCRNetDecoder, GCRNetEncoder
 from linksim.blocks.feedback.networks.transindecnet import TransInDecNetDecoder, TransInDecNetEncoder
 from linksim.blocks.feedback.networks.transnet import TransNetDecoder, TransNetEncoder
-from linksim.blocks.feedback.quantizer import Quantization
 from linksim.registry import register
 from linksim.types import PositiveInt
 
@@ -25,13 +24,17 @@ class AutoencoderCodec(LearnedCodec):
 
     The networks see parts from 0 to 1 with 0.5 for zero, as in the CsiNet data.
 
-    :param num_values: of the codeword, M in the literature.
+    :param num_values: of the codeword, M; 256 of 2048 parts are the literature's compression of 1/8.
     :param bits: per report, at most.
+    :param quantization: of the codeword.
+    :param delay_window: delay rows kept.
     """
 
     networks: ClassVar[tuple[type, type]]
 
-    def __init__(self, num_values: int, bits: int, quantization: Quantization, delay_window: int) -> None:
+    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
+                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
+                 delay_window: PositiveInt = 32) -> None:
         super().__init__(delay_window)
         self.num_values = num_values
         self.bits = bits
@@ -80,50 +83,25 @@ class AutoencoderCodec(LearnedCodec):
 class CsiNetCodec(AutoencoderCodec):
     """Convolutional autoencoder with two RefineNet blocks.
 
-    :param num_values: of the codeword; 256 of 2048 parts are the literature's compression of 1/8.
-    :param bits: per report, at most.
-    :param quantization: of the codeword.
-    :param delay_window: delay rows kept.
-
     Source: Wen, Shih and Jin, "Deep learning for massive MIMO CSI feedback", IEEE Wireless Commun. Lett. 7(5), 2018.
     """
 
     networks = CsiNetEncoder, CsiNetDecoder
-
-    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
-                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32) -> None:
-        super().__init__(num_values, bits, quantization, delay_window)
 
 
 @register("feedback", "crnet", trains=True)
 class CRNetCodec(AutoencoderCodec):
     """Multi-resolution convolutional autoencoder.
 
-    :param num_values: of the codeword; 256 of 2048 parts are the literature's compression of 1/8.
-    :param bits: per report, at most.
-    :param quantization: of the codeword.
-    :param delay_window: delay rows kept.
-
     Source: Lu, Wang and Song, "Multi-resolution CSI feedback with deep learning in massive MIMO system", ICC 2020.
     """
 
     networks = CRNetEncoder, CRNetDecoder
 
-    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
-                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32) -> None:
-        super().__init__(num_values, bits, quantization, delay_window)
-
 
 @register("feedback", "clnet", trains=True)
 class CLNetCodec(AutoencoderCodec):
     """Multi-resolution autoencoder with spatial and channel attention at the terminal.
-
-    :param num_values: of the codeword; 256 of 2048 parts are the literature's compression of 1/8.
-    :param bits: per report, at most.
-    :param quantization: of the codeword.
-    :param delay_window: delay rows kept.
 
     Source: Ji and Li, "CLNet: complex input lightweight neural network designed for massive MIMO CSI feedback", IEEE
     Wireless Commun. Lett. 10(10), 2021.
@@ -131,20 +109,10 @@ class CLNetCodec(AutoencoderCodec):
 
     networks = CLNetEncoder, CLNetDecoder
 
-    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
-                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32) -> None:
-        super().__init__(num_values, bits, quantization, delay_window)
-
 
 @register("feedback", "transnet", trains=True)
 class TransNetCodec(AutoencoderCodec):
     """Transformer autoencoder.
-
-    :param num_values: of the codeword; 256 of 2048 parts are the literature's compression of 1/8.
-    :param bits: per report, at most.
-    :param quantization: of the codeword.
-    :param delay_window: delay rows kept.
 
     Source: Cui, Guo and Song, "TransNet: full attention network for CSI feedback in FDD massive MIMO system", IEEE
     Wireless Commun. Lett. 11(5), 2022.
@@ -152,20 +120,10 @@ class TransNetCodec(AutoencoderCodec):
 
     networks = TransNetEncoder, TransNetDecoder
 
-    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
-                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32) -> None:
-        super().__init__(num_values, bits, quantization, delay_window)
-
 
 @register("feedback", "transindecnet", trains=True)
 class TransInDecNetCodec(AutoencoderCodec):
     """Linear terminal, transformer layer at the base station.
-
-    :param num_values: of the codeword; 256 of 2048 parts are the literature's compression of 1/8.
-    :param bits: per report, at most.
-    :param quantization: of the codeword.
-    :param delay_window: delay rows kept.
 
     Source: Huh and Ko, "TransInDecNet: efficient CSI compression and reconstruction for FDD MIMO using transformer",
     ICUFN 2025; as LLMCsiNet describes it.
@@ -173,28 +131,13 @@ class TransInDecNetCodec(AutoencoderCodec):
 
     networks = TransInDecNetEncoder, TransInDecNetDecoder
 
-    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
-                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32) -> None:
-        super().__init__(num_values, bits, quantization, delay_window)
-
 
 @register("feedback", "gcrnet", trains=True)
 class GCRNetCodec(AutoencoderCodec):
     """Lightweight grouped-convolution autoencoder, GCRNet-1x.
-
-    :param num_values: of the codeword; 256 of 2048 parts are the literature's compression of 1/8.
-    :param bits: per report, at most.
-    :param quantization: of the codeword.
-    :param delay_window: delay rows kept.
 
     Source: Hu, Zou and Xue, "A lightweight design to convolution based deep learning CSI feedback", IEEE Commun. Lett.
     28(9), 2024; sizes as LLMCsiNet, Table IV.
     """
 
     networks = GCRNetEncoder, GCRNetDecoder
-
-    def __init__(self, num_values: PositiveInt = 256, bits: PositiveInt = 1024,
-                 quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32) -> None:
-        super().__init__(num_values, bits, quantization, delay_window)

@@ -192,9 +192,12 @@ def _model(name: str, fields: dict[str, tuple[Any, Any]]) -> type[pydantic.BaseM
 
 def _options_of_class(cls: type) -> type[pydantic.BaseModel]:
     is_function = inspect.isfunction(cls)
-    if not is_function and "__init__" not in vars(cls):
+    # its own constructor, or that of a base in the same file
+    makers = [] if is_function else [base for base in cls.__mro__
+                                     if base.__module__ == cls.__module__ and "__init__" in vars(base)]
+    if not is_function and not makers:
         return _model(cls.__name__, {})
-    made_by = cls if is_function else cls.__init__
+    made_by = cls if is_function else makers[0].__init__
     hints = get_type_hints(made_by, include_extras=True)
     fields = {}
     for parameter in list(inspect.signature(made_by).parameters.values())[0 if is_function else 1:]:

@@ -18,7 +18,8 @@ def test_what_the_source_says_is_what_the_class_has(spec):
     module, _, name = spec.source.partition(":")
     cls = getattr(import_module(module), name)
     assert cls.block_name == spec.name
-    assert inspect.cleandoc(cls.__doc__) == spec.doc
+    assert spec.doc.startswith(inspect.cleandoc(cls.__doc__))
+    assert all(f":param {option}:" in spec.doc for option in spec.options.model_fields)
     assert spec.summary.endswith((".", ":"))
     from_class = registry._options_of_class(cls)
     assert from_class.model_json_schema()["properties"] == spec.options.model_json_schema()["properties"] \

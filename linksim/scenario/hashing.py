@@ -9,7 +9,7 @@ from typing import Any
 
 from linksim.scenario.channel import NOT_DRAWN, later_fields
 from linksim.scenario.schema import Feedback, Scenario, checkpoint_of, later_method_fields, later_run_fields
-from linksim.scenario.training import later_training_fields
+from linksim.scenario.training import NOT_LEARNED, later_training_fields
 
 
 def scenario_hash(scenario: Scenario) -> str:
@@ -30,7 +30,7 @@ def scenario_hash(scenario: Scenario) -> str:
             left_out["ray_traced"] = {"scene"}
     data = scenario.model_dump(mode="json", exclude={
         "description": True, "plugins": True,
-        "training": {"folder", "devices", "num_nodes", "cache_gb"} | later_training_fields(scenario.training),
+        "training": NOT_LEARNED - {"preset"} | later_training_fields(scenario.training),
         "run": {"stopping", "units_per_round", "confidence", *later_run_fields(scenario.run)},
         "channel": left_out,
     })

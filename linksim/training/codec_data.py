@@ -13,7 +13,6 @@ from linksim.csi import Csi
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition, Method, Scenario
 from linksim.scenario.training import Training, merged
-from linksim.training.batches import selected
 from linksim.training.conditions import CHUNK, Chunk, Condition, training_conditions
 from linksim.training.data import TrainingDrops
 
@@ -58,14 +57,16 @@ class CodecDrops(TrainingDrops):
         super().__init__(codec_scenario(scenario, training), training, device)
         self.window = window if training.csi_snr_db is None else 0
 
-    def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
+    def _drawn(self, chunk: Chunk, epoch: int) -> TrainingBatch:
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * len(self.chunks)
         drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
                                         chunk.validation)
         csi = _narrowed(_first_instant(drops.future), self.window)
-        batch = TrainingBatch(csi, csi, csi)
-        return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))
+        return TrainingBatch(csi, csi, csi)
+
+    def _kept_identity(self, chunk: Chunk) -> dict[str, Any]:
+        return {**super()._kept_identity(chunk), "window": self.window, "one instant": True}
 
 
 def _first_instant(csi: Csi) -> Csi:

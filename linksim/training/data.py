@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from sionna.phy import SPEED_OF_LIGHT
@@ -16,7 +17,7 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
 from linksim.seeding import generator, stream_seed
-from linksim.training.batches import selected
+from linksim.training.batches import moved, selected
 from linksim.training.conditions import (
     CHUNK,
     Chunk,
@@ -26,6 +27,7 @@ from linksim.training.conditions import (
     training_conditions,
     training_seed,
 )
+from linksim.training.kept_drops import kept_drops
 
 __all__ = ["CHUNK", "TrainingDrops", "condition_of", "num_chunks", "problem_shape", "training_batches",
            "training_conditions", "training_seed"]
@@ -69,13 +71,26 @@ class TrainingDrops:
 
         :param epoch: another one has other drops.
         """
+        if self.training.keep_drops and not epoch and self.scenario.channel.source != "files":
+            batch = moved(kept_drops(self._kept_identity(chunk), lambda: self._drawn(chunk, epoch)), self.device)
+        else:
+            batch = self._drawn(chunk, epoch)
+        return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))
+
+    def _drawn(self, chunk: Chunk, epoch: int) -> TrainingBatch:
+        """All `CHUNK` drops of a chunk."""
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * num_chunks(self.scenario, self.training)
         drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
                                         chunk.validation)
         uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
-        batch = TrainingBatch(drops.history, drops.future, uplink_future)
-        return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))
+        return TrainingBatch(drops.history, drops.future, uplink_future)
+
+    def _kept_identity(self, chunk: Chunk) -> dict[str, Any]:
+        """What the true channels of a chunk depend on."""
+        channel, _ = self.conditions[chunk.condition]
+        return {"channel": channel.model_dump(mode="json"), "seed": self._seed(chunk), "validation": chunk.validation,
+                "device": torch.device(self.device).type}
 
     def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str) -> TrainingBatch:
         """The same with the history as it is acquired.

@@ -1,4 +1,7 @@
-"""What each 3GPP codebook holds of a UMa channel, its bits and its time. ``uv run python benchmarks/codebooks.py``."""
+"""What each 3GPP codebook holds of a UMa channel, its bits and its time; codecs that tell the channel beside them.
+
+    uv run python benchmarks/codebooks.py
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ from itertools import product
 
 import torch
 
+from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.feedback.subbands import divide, eigenvectors
+from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.channel.drops import draw_drops
+from linksim.csi import Csi
 from linksim.metrics.similarity import sgcs_per_drop
 from linksim.registry import create
 from linksim.scenario.channel import Channel
@@ -23,6 +29,36 @@ CODEBOOKS = [
 ]
 
 
+EXPLICIT, BUDGETS = ("klt", "off_grid"), (64, 91, 114, 165, 208, 259, 348)
+"""Codecs that tell the channel itself, at the sizes of codebook reports, fitted to other drops."""
+
+
+def fitted(name: str, training: Csi) -> ClosedFormCodec:
+    """A codec with default options, fitted."""
+    codec = create("feedback", name)
+    codec.prepare(FeedbackShape.of(training))
+    one_instant = training.with_h(training.h[..., :1, :], time_s=training.time_s[:1])
+    with torch.inference_mode():
+        codec.observe(one_instant, False)
+        codec.solve()
+    return codec.eval()
+
+
+@torch.inference_mode()
+def measure(label: str, codec: FeedbackCodec, csi: Csi) -> None:
+    """Print a line."""
+    num_reports = csi.h.shape[0] * csi.h.shape[1]
+    began = time.perf_counter()
+    report = codec.encode(csi)
+    encoded = time.perf_counter()
+    decoded = codec.decode(report)
+    ms = [1e3 * seconds / num_reports for seconds in (encoded - began, time.perf_counter() - encoded)]
+    score = sgcs_per_drop(decoded.h, csi.h).mean(1)
+    print(f"{label:48s} {score.mean():.4f} +- {1.96 * score.std() / len(score) ** 0.5:.4f}   "
+          f"{report.num_bits.double().mean():6.1f} {int(report.num_bits.max()):4d}   "
+          f"encode {ms[0]:.1f} decode {ms[1]:.1f}", flush=True)
+
+
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--drops", type=int, default=128, help="of 2 users each")
@@ -33,22 +69,16 @@ def main() -> None:
     channel = Channel.model_validate({"num_subcarriers": 52, "num_history": 1, "num_future": 1, "num_users": 2,
                                       "los": arguments.los})
     csi = draw_drops(channel, arguments.drops, arguments.seed).history
-    num_reports = csi.h.shape[0] * csi.h.shape[1]
     print(f"UMa, {channel.carrier_frequency_ghz} GHz, {arguments.los}; 4 x 4 dual-polarised; 52 resource blocks of "
           f"180 kHz, subbands of 4; rank 1; {arguments.drops} drops of 2 users")
     print("SGCS per subcarrier, mean over drops with a 95 % interval; bits per report, mean and largest; ms per report")
     for name, options in CODEBOOKS:
-        codec = create("feedback", name, options)
-        began = time.perf_counter()
-        report = codec.encode(csi)
-        encoded = time.perf_counter()
-        decoded = codec.decode(report)
-        ms = [1e3 * seconds / num_reports for seconds in (encoded - began, time.perf_counter() - encoded)]
-        score = sgcs_per_drop(decoded.h, csi.h).mean(1)
         label = " ".join((name, *(f"{key}={value}" for key, value in options.items())))
-        print(f"{label:48s} {score.mean():.4f} +- {1.96 * score.std() / len(score) ** 0.5:.4f}   "
-              f"{report.num_bits.double().mean():6.1f} {int(report.num_bits.max()):4d}   "
-              f"encode {ms[0]:.1f} decode {ms[1]:.1f}", flush=True)
+        measure(label, create("feedback", name, options), csi)
+    for name in EXPLICIT:
+        codec = fitted(name, draw_drops(channel, arguments.drops, arguments.seed + 1).history)
+        for bits in BUDGETS:
+            measure(f"{name} bits={bits}", codec.at_budget({"bits": bits}), csi)
     for per_subband in (1, 2):
         subbands = divide(csi.frequency_hz, "small", per_subband)
         v = eigenvectors(csi.h[..., 0, :].flatten(0, 1), subbands, 1)[:, subbands.of_subcarrier]

@@ -136,6 +136,20 @@ def test_alignment_is_the_paper_s_equations():
             torch.testing.assert_close(aligned[sequence, token], expected)
 
 
+def test_untrained_alignment_nearly_forgets_which_sample_was_when():
+    """(13) has no path around it and knows no positions: until it has learned to look, every token is the mean of all.
+    docs/results/prediction.md gives this as a reason for slow training.
+    """
+    torch.manual_seed(0)
+    alignment, words = CrossModalAlignment(64, 8), 0.136 * torch.randn(20, 64)
+    tokens = torch.nn.Linear(96, 64)(torch.randn(200, 16, 96))
+    with torch.no_grad():
+        aligned = alignment(tokens, words)
+    before, after = (x.std(1).mean() / x.std(0).mean() for x in (tokens, aligned))  # over times, over sequences
+    assert before > 0.9
+    assert after < 0.25
+
+
 def test_the_gate_mixes_words_and_time():
     torch.manual_seed(0)
     alignment = CrossModalAlignment(16, 4)

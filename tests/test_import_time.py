@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-SCENARIO = Path(__file__).parents[1] / "scenarios" / "fdd_uma_30kmh.yaml"
+SCENARIO = Path(__file__).parents[1] / "scenarios" / "tdd_uma_speed.yaml"
+"""One without reports: how many bits a codec needs, it says itself."""
+
 HEAVY = {"torch", "sionna", "pandas", "pyarrow", "matplotlib", "ray", "scipy", "transformers", "peft", "gguf"}
 
 

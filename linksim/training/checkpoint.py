@@ -187,12 +187,8 @@ def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[s
 
 
 def _picked(scenario: Scenario, only: str | None) -> list[Method]:
-    methods = methods_to_train(scenario)
-    if only is None:
-        return methods
-    # a method that is swept has its value in the name
-    found = [method for method in methods if method.name == only or method.name.startswith(f"{only} (")]
-    if not found:
+    found = methods_to_train(scenario, only)
+    if not found and only is not None:
         names = [method.name for method in scenario.methods]
         if only in names:
             raise ScenarioError(f"--method {only}: this method is not trained")

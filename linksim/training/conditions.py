@@ -41,10 +41,12 @@ class Chunk:
     num_drops: int = CHUNK
 
 
-def methods_to_train(scenario: Scenario) -> list[Method]:
+def methods_to_train(scenario: Scenario, only: str | None = None) -> list[Method]:
     """Methods that learn, each training once: where a sweep changes a method, one for each of its values.
 
     The name of such a method says the values.
+
+    :param only: the name of a method, with its swept values or without; the others are left out.
     """
     found: dict[tuple, Method] = {}
     for point in sweep_points(scenario):
@@ -54,7 +56,8 @@ def methods_to_train(scenario: Scenario) -> list[Method]:
             own = [f"{key.rpartition('.')[2]} {value}" for key, value in values.items()
                    if key.startswith((f"methods.{method.name}.", f"methods.{_index(scenario, method)}."))]
             name = f"{method.name} ({', '.join(own)})" if own else method.name
-            found.setdefault(training_key(method), method.model_copy(update={"name": name}))
+            if only in (None, method.name, name):
+                found.setdefault(training_key(method), method.model_copy(update={"name": name}))
     return list(found.values())
 
 

@@ -54,7 +54,8 @@ def load_report_errors(scenario: Scenario) -> dict[str, float]:
     """
     found = {}
     for point, method in _reports(scenario):
-        state = read_weights(checkpoint_folder(point, _about(point, method)))
+        about = _about(point, method)
+        state = read_weights(found_checkpoint(point, about) or checkpoint_folder(point, about))
         found[report_key(point, method)] = float(state["error"])
     return found
 

@@ -12,6 +12,7 @@ from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.hashing import scenario_hash
 from linksim.training import checkpoint
 from linksim.training.checkpoint import check_trained, load_predictor, prepare
+from linksim.training.conditions import methods_to_train
 from linksim.training.identity import digest, identity
 
 QUICK = {"training.num_epochs": 1}
@@ -205,6 +206,22 @@ def test_train_trains_what_is_missing_or_one_method_and_says_so_first(command, f
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
+def test_method_means_that_method_and_not_another_whose_name_goes_on(command, file, tmp_path):
+    fast = {"name": "line (fast)", "predictor": "line", "training": {"learning_rate": 0.1}}
+    same = {"name": "again", "predictor": "line"}
+    path = file({"methods": [{"name": "line", "predictor": "line"}, fast, same]})
+    assert "fast" not in command("train", path, "--method", "line").out
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    assert "again: loaded from" in command("train", path, "--method", "again").out  # it shares its training with line
+
+
+def test_a_swept_method_is_trained_for_every_value_or_one(toy):
+    scenario = toy({"sweep": {"methods.line.training.learning_rate": [0.01, 0.1]}})
+    names = [f"line (learning_rate {value})" for value in (0.01, 0.1)]
+    assert [method.name for method in methods_to_train(scenario, "line")] == names
+    assert [method.name for method in methods_to_train(scenario, names[1])] == names[1:]
+
+
 @pytest.mark.parametrize(("arguments", "line"), [
     (["--method", "lin"], "error: --method lin: no such method: did you mean 'line'?"),
     (["--method", "hold"], "error: --method hold: this method is not trained"),
@@ -243,7 +260,6 @@ def test_the_scenario_of_the_manual_is_valid():
     import yaml
 
     from linksim.scenario.load import scenario_from_dict
-    from linksim.training.conditions import methods_to_train
 
     text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)

@@ -8,7 +8,7 @@ from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.channel import Channel
-from linksim.scenario.feedback_checks import check_feedback, check_genies, check_rate_distortion
+from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
 from linksim.scenario.schema import (
     GENIE_CSI,
     PERFECT_CSI,
@@ -16,9 +16,11 @@ from linksim.scenario.schema import (
     Scenario,
     block_of,
     checkpoint_of,
+    has_trained_codec,
     trained_methods,
     training_of,
 )
+from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
 
 
@@ -62,9 +64,12 @@ def check(scenario: Scenario) -> None:
         else:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
     check_training_sections(scenario)
+    if channel.source == "files":
+        _check_training_file(scenario)
     check_genies(scenario)
     if "genie_rate_distortion" in scenario.bounds:
         check_rate_distortion(scenario)
+    check_budget(scenario)
     if "perfect_csi_zf" in scenario.bounds:
         for index, method in enumerate(scenario.methods):
             if block_of(method.precoder or link.precoder)[0] != "zf":
@@ -78,6 +83,9 @@ def check(scenario: Scenario) -> None:
         except KeyError:
             near = registry.nearest(name, METRICS)
             raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
+        if name == "feedback_bits" and not any(method.feedback for method in scenario.methods):
+            raise ScenarioError(f"metrics.{index}: {name} are those of reports, and no method has feedback: leave it "
+                                "out")
         step = name.removeprefix("nmse_step_").removesuffix("_db")
         if step.isdigit() and not 1 <= int(step) <= channel.num_future:
             raise ScenarioError(
@@ -94,7 +102,7 @@ def check(scenario: Scenario) -> None:
 
 def _check_files(scenario: Scenario) -> None:
     """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
-    from linksim.channel.files.agreement import check_against_file, check_training_file, num_drops
+    from linksim.channel.files.agreement import check_against_file, num_drops
 
     channel, stopping = scenario.channel, scenario.run.stopping
     if channel.files.generator is None:
@@ -115,16 +123,26 @@ def _check_files(scenario: Scenario) -> None:
     if not has_rays and (genies := GENIE_CSI.keys() & {*scenario.bounds}):
         raise ScenarioError(f"bounds: {min(genies)} needs the rays of every drop, which {title} does not hold: write "
                             "bounds: [sum_capacity], or []")
-    trained = [method.name for method in trained_methods(scenario) if checkpoint_of(method.predictor) is None
-               and training_of(scenario, method).channel.get("source") != "model"]
-    if not trained:
+
+
+def _check_training_file(scenario: Scenario) -> None:
+    """Whether there are drops for what learns from the files, a predictor or a codec."""
+    from linksim.channel.files.agreement import check_training_file
+
+    channel = scenario.channel
+    trained = [(method, training_of(scenario, method)) for method in trained_methods(scenario)
+               if checkpoint_of(method.predictor) is None]
+    trained += [(method, merged(scenario.training, method.codec_training)) for method in scenario.methods
+                if has_trained_codec(method)]
+    learning = [method.name for method, training in trained if training.channel.get("source") != "model"]
+    if not learning:
         return
     if channel.files.training_path:
         users = channel.num_users if scenario.acquisition.type == "pilots" else 1
         check_training_file(channel.model_copy(update={"num_users": users}))
     elif channel.files.generator is None:
-        raise ScenarioError(f"channel.files.training_path: method {trained[0]!r} is trained, but the scenario names no "
-                            "training drops: write it, or leave the method out")
+        raise ScenarioError(f"channel.files.training_path: method {learning[0]!r} is trained, but the scenario names "
+                            "no training drops: write it, or leave the method out")
 
 
 def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: Channel) -> None:

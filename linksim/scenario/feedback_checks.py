@@ -64,6 +64,16 @@ def check_genies(scenario: Scenario) -> None:
                             "genie_lmmse_reports, or leave genie_lmmse out")
 
 
+def check_budget(scenario: Scenario) -> None:
+    """A budget that no codec takes would look as if it mattered, the more so when it is swept."""
+    if scenario.feedback.bits is None:
+        return
+    codecs = [block_of(method.feedback)[0] for method in scenario.methods if method.feedback is not None]
+    if not any("bits" in registry.find("feedback", name).options.model_fields for name in codecs):
+        fixed = f"{', '.join(dict.fromkeys(codecs))}: sizes of their own" if codecs else "no method has feedback"
+        raise ScenarioError(f"feedback.bits: nothing takes this budget ({fixed}): leave it out")
+
+
 def check_rate_distortion(scenario: Scenario) -> None:
     """The bound is of one report of a known size."""
     if scenario.feedback.bits is None:

@@ -13,7 +13,7 @@ from linksim.scenario.checks import check
 from linksim.scenario.dotted import place_of, replaced
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.points import check_axis, point_scenario, sweep_points
-from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
+from linksim.scenario.schema import Scenario, checkpoint_of, has_trained_codec, trained_methods, training_of
 from linksim.scenario.source import Place, Source, parse, read_text
 from linksim.scenario.validation import validated
 
@@ -159,13 +159,18 @@ def _check_training_drops(scenario: Scenario, source: Source) -> None:
     """Whether the training file holds as many drops as the blocks are trained on."""
     if scenario.channel.source == "model" or not scenario.channel.files.training_path:
         return
-    for method in trained_methods(scenario):
-        if checkpoint_of(method.predictor) is not None:
-            continue
-        from linksim.training.conditions import num_chunks
+    from linksim.training.conditions import num_chunks
 
+    learning = [(scenario, training_of(scenario, method)) for method in trained_methods(scenario)
+                if checkpoint_of(method.predictor) is None]
+    for method in filter(has_trained_codec, scenario.methods):
+        from linksim.training.codec_data import codec_scenario, codec_training
+
+        training = codec_training(scenario, method)
+        learning.append((codec_scenario(scenario, training), training))
+    for taught, training in learning:
         try:
-            num_chunks(scenario, training_of(scenario, method))
+            num_chunks(taught, training)
         except ScenarioError as error:
             raise ScenarioError(f"{source.cite(('channel', 'files', 'training_path'))}: {error}") from None
 

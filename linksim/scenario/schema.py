@@ -153,7 +153,8 @@ class Scenario(Section):
     """A whole scenario file."""
 
     name: str = Field(
-        "scenario", pattern=r"^\w[\w.-]*$", description="Name of the output folder; the file's by default."
+        "scenario", pattern=r"^\w[\w.-]*$",
+        description="Name of the output folder: letters, digits, '_', '.' and '-'; the file's by default."
     )
     description: str = Field("", description="One or two sentences for the header and the report.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed of every random stream.")
@@ -199,6 +200,10 @@ class Scenario(Section):
                 raise ValueError(f"methods: two are named {name!r}")
             if name in (*BOUNDS.values(), *GENIE_CSI.values()):
                 raise ValueError(f"methods: {name!r} is the name of a limit: choose another")
+        for section, listed in (("bounds", self.bounds), ("metrics", self.metrics)):
+            for name in listed:
+                if listed.count(name) > 1:
+                    raise ValueError(f"{section}: {name} is named twice: name it once")
         for values_of, values in self.sweep.items():
             if not values:
                 raise ValueError(f"sweep: {values_of} has no values")
@@ -260,6 +265,14 @@ def trained_methods(scenario: Scenario) -> list[Method]:
 def is_trained(method: Method) -> bool:
     """Whether a method's predictor learns."""
     return method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
+
+
+def has_trained_codec(method: Method) -> bool:
+    """Whether the codec of a method's reports learns.
+
+    :raises ScenarioError: unknown codec.
+    """
+    return method.feedback is not None and registry.find("feedback", block_of(method.feedback)[0]).trains
 
 
 def training_of(scenario: Scenario, method: Method) -> Training:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pydantic
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
 from linksim.scenario.schema import (
@@ -14,6 +13,7 @@ from linksim.scenario.schema import (
     Scenario,
     block_of,
     codec_of,
+    has_trained_codec,
     is_trained,
     trained_methods,
     training_channel,
@@ -59,7 +59,7 @@ def check_training_sections(scenario: Scenario) -> None:
 def check_codec_training(scenario: Scenario, index: int, method: Method) -> None:
     """How a codec is trained, where it is."""
     place = f"methods.{index}.codec_training"
-    if method.feedback is None or not registry.find("feedback", block_of(method.feedback)[0]).trains:
+    if not has_trained_codec(method):
         raise ScenarioError(f"{place}: {method.name!r} has no codec that is trained")
     try:
         training = merged(scenario.training, method.codec_training)

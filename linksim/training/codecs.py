@@ -18,7 +18,7 @@ from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.channel import drawn_fields
-from linksim.scenario.schema import Method, Scenario, codec_of
+from linksim.scenario.schema import Method, Scenario, codec_of, has_trained_codec
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
@@ -40,7 +40,7 @@ def methods_with_fitted_codecs(scenario: Scenario) -> list[Method]:
     """One method for each codec that is fitted or trained before a run."""
     found: dict[str, Method] = {}
     for method in scenario.methods:
-        if method.feedback is not None and registry.find("feedback", codec_of(scenario, method)[0]).trains:
+        if has_trained_codec(method):
             found.setdefault(codec_key(scenario, method), method)
     # what others start from comes first
     return sorted(found.values(), key=lambda method: bool(codec_training(scenario, method).start_from))

@@ -21,6 +21,7 @@ from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition, Feedback, Sc
 
 CHANNEL = {"num_subcarriers": 8, "num_history": 4, "num_future": 2, "num_users": 2, "speed_kmh": 3,
            "bs_array": {"rows": 1, "columns": 4}}
+ALONE = {"methods": ["hold"], "metrics": ["nmse_db", "rate_bps_hz"]}
 TOP_M = {"name": "top-M", "predictor": "hold", "feedback": {"type": "top_m", "bits": 200}}
 
 
@@ -49,16 +50,16 @@ def estimate(drops):
 
 
 def test_a_method_with_reports_changes_nothing_of_the_others():
-    alone, _ = rows_of(scenario_of(methods=["hold"]))
+    alone, _ = rows_of(scenario_of(**ALONE))
     beside, _ = rows_of(scenario_of())
     assert torch.equal(alone["hold"]["nmse"], beside["hold"]["nmse"])
     assert torch.equal(alone["hold"]["rate_bps_hz"], beside["hold"]["rate_bps_hz"])
 
 
 def test_a_scenario_without_reports_has_the_hash_it_always_had():
-    plain, with_defaults = scenario_of(methods=["hold"]), scenario_of(methods=["hold"], feedback={"delay_periods": 0})
+    plain, with_defaults = scenario_of(**ALONE), scenario_of(**ALONE, feedback={"delay_periods": 0})
     assert scenario_hash(plain) == scenario_hash(with_defaults)
-    others = [scenario_of(methods=["hold"], feedback={"delay_periods": 1}), scenario_of(),
+    others = [scenario_of(**ALONE, feedback={"delay_periods": 1}), scenario_of(),
               scenario_of(feedback={"bits": 99}), scenario_of(feedback={"bit_error_rate": 0.1})]
     assert len({scenario_hash(one) for one in [plain, *others]}) == 5
 
@@ -162,6 +163,8 @@ def test_each_kind_of_method_has_a_genie_that_sees_what_it_sees():
       "channel": {**CHANNEL, "bs_array": {"rows": 1, "columns": 4, "polarization": "single"}}}, "dual"),
     ({"bounds": ["genie_lmmse"], "channel": {**CHANNEL, "duplex": "fdd_adjacent"}}, "reports tell more"),
     ({"bounds": ["genie_lmmse_reports"], "methods": ["hold"]}, "there are none: leave it out"),
+    ({"feedback": {"bits": 99}, "methods": ["hold"]}, "feedback.bits: nothing takes this budget .no method has feed"),
+    ({"feedback": {"bits": 99}, "methods": [{**TOP_M, "feedback": "type1"}]}, r"budget \(type1: sizes of their own\)"),
     ({"methods": [{**TOP_M, "feedback": "klt"}], "sweep": {"methods.top-M.feedback.num_table_drops": [1, 2]}},
      "bits alone"),
 ])

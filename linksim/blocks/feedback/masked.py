@@ -101,7 +101,7 @@ class MaskedCodec(LearnedCodec):
     def _check_number(self, total: int) -> None:
         if max([self.num_values, *self.several_values]) > total:
             raise ScenarioError(f"feedback {self.block_name!r}, option 'num_values': a delay window of this channel "
-                                f"has {total} elements")
+                                f"has {total} elements: at most {total}")
 
     def image_bits(self, rows: int, beams: int) -> int:
         self._check_number(2 * rows * beams)

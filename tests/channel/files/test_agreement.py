@@ -96,10 +96,14 @@ def test_bounds_and_training_say_what_they_need(exported, refused):
     assert line.startswith("scenario: bounds: genie_lmmse needs the rays of every drop, which linksim file")
     line = refused(path, methods=["hold", "ridge"])
     assert line.startswith("scenario: channel.files.training_path: method 'ridge' is trained")
+    klt = {"name": "KLT", "feedback": {"type": "klt", "bits": 60}}
+    line = refused(path, methods=["hold", klt])
+    assert line.startswith("scenario: channel.files.training_path: method 'KLT' is trained")
     training = {"training_path": str(exported("training.h5", num_drops=10, split="training"))}
     line = refused(path, files=training, methods=["ridge"])
     assert "channel.files.training_path" in line
     assert "holds 10 drops, but training takes 400" in line
+    assert "holds 10 drops, but training takes 400" in refused(path, files=training, methods=["hold", klt])
     other = {"training_path": str(exported("other.h5", {"channel.num_subcarriers": 4}, 10, split="training"))}
     line = refused(path, files=other, methods=["ridge"])
     assert "channel.files.training_path: num_subcarriers: 8 here, but linksim file" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from linksim import registry
@@ -10,6 +11,7 @@ from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.channel import Channel
 from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
 from linksim.scenario.schema import (
+    CHECKPOINT_WEIGHTS,
     GENIE_CSI,
     PERFECT_CSI,
     Method,
@@ -157,6 +159,8 @@ def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: 
         raise ScenarioError(f"{key}: {kind} {name!r} is not trained: leave its checkpoint out")
     if not isinstance(checkpoint, str | None):
         raise ScenarioError(f"{key}: checkpoint names a folder (given {checkpoint!r})")
+    if checkpoint is not None and not (Path(checkpoint) / CHECKPOINT_WEIGHTS).is_file():
+        raise ScenarioError(f"{key}: no checkpoint in {checkpoint}: there is no {CHECKPOINT_WEIGHTS}")
     needed = spec.required_history(values)
     if needed > channel.num_history:
         raise ScenarioError(

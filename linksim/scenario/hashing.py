@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from linksim.scenario.channel import NOT_DRAWN, later_fields
-from linksim.scenario.schema import Feedback, Scenario, checkpoint_of, later_method_fields, later_run_fields
+from linksim.scenario.schema import (
+    CHECKPOINT_WEIGHTS,
+    Feedback,
+    Scenario,
+    checkpoint_of,
+    later_method_fields,
+    later_run_fields,
+)
 from linksim.scenario.training import NOT_LEARNED, later_training_fields
 
 
@@ -50,6 +57,6 @@ def scenario_hash(scenario: Scenario) -> str:
 def weights_digest(folder: str) -> str:
     """Digest of the weights in a checkpoint's folder; the folder's name where there are none."""
     try:
-        return hashlib.sha256((Path(folder) / "weights.safetensors").read_bytes()).hexdigest()
+        return hashlib.sha256((Path(folder) / CHECKPOINT_WEIGHTS).read_bytes()).hexdigest()
     except OSError:
         return folder

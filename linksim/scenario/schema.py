@@ -240,6 +240,10 @@ def block_of(reference: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return options.pop("type"), options
 
 
+CHECKPOINT_WEIGHTS = "weights.safetensors"
+"""The file that makes a folder a checkpoint."""
+
+
 def checkpoint_of(reference: str | dict[str, Any]) -> str | None:
     """The folder of the checkpoint that a block's entry names."""
     return None if isinstance(reference, str) else reference.get("checkpoint")

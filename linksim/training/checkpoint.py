@@ -22,7 +22,7 @@ from linksim.blocks.prediction.trained import (
     TrainedPredictor,
 )
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
+from linksim.scenario.schema import CHECKPOINT_WEIGHTS, Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks, training_key
@@ -34,7 +34,7 @@ from linksim.training.trainee import Trainee
 RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
 """Checkpoints that come with the repository; never written to."""
 
-_WEIGHTS, _ABOUT = "weights.safetensors", "about.json"
+_ABOUT = "about.json"
 
 
 def prepare(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
@@ -167,12 +167,13 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
     :raises LinksimError: there is none (a worker on a machine that does not share the folder), or it is damaged.
     """
+    path = folder / CHECKPOINT_WEIGHTS
     try:
-        return safetensors.torch.load_file(folder / _WEIGHTS)
+        return safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise LinksimError(f"{folder}: no checkpoint here; run `linksim train` where this folder is shared") from None
     except (OSError, safetensors.SafetensorError) as error:
-        raise LinksimError(f"{folder / _WEIGHTS}: damaged ({error}); delete the folder and train again") from None
+        raise LinksimError(f"{path}: damaged ({error}); delete the folder and train again") from None
 
 
 def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
@@ -182,7 +183,7 @@ def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[s
     """
     with written_whole(folder / _ABOUT) as waiting:
         waiting.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    with written_whole(folder / _WEIGHTS) as waiting:
+    with written_whole(folder / CHECKPOINT_WEIGHTS) as waiting:
         safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, waiting)
 
 
@@ -207,7 +208,7 @@ def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:
 def found_checkpoint(scenario: Scenario, about: dict[str, Any]) -> Path | None:
     """The folder of a matching checkpoint: one's own, else a released one."""
     for folder in (checkpoint_folder(scenario, about), RELEASED / _name(about)):
-        if (folder / _WEIGHTS).is_file():
+        if (folder / CHECKPOINT_WEIGHTS).is_file():
             return folder
     return None
 
@@ -230,10 +231,8 @@ def _name(about: dict[str, Any]) -> str:
 def _as_given(scenario: Scenario, method: Method, folder: Path) -> str:
     """What to say of a checkpoint that the scenario names, which may have been trained on something else.
 
-    :raises ScenarioError: it is none, or of another block, or was made for other options or sizes.
+    :raises ScenarioError: it does not say what it is, is of another block, or was made for other options or sizes.
     """
-    if not (folder / _WEIGHTS).is_file():
-        raise ScenarioError(f"method {method.name!r}: no checkpoint in {folder}: there is no {_WEIGHTS}")
     there, here = _read_about(folder), identity(scenario, method)
     if faults := contradictions(there, here):
         raise ScenarioError(f"method {method.name!r}: the checkpoint {folder} does not fit: {'; '.join(faults)}")

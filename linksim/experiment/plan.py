@@ -22,7 +22,7 @@ _SUMMARIES = {
     **dict.fromkeys(GENIE_CSI.values(), "The transmitter uses the genie's estimate: a reference, not a bound on rate "
                                         "or similarity"),
     BOUNDS["genie_lmmse"]: "LMMSE with every ray's delay, angles, Doppler and power known, phases unknown",
-    BOUNDS["genie_lmmse_reports"]: "The same from the terminal's own estimates, as if reports had no limit of bits",
+    BOUNDS["genie_lmmse_reports"]: "LMMSE from the terminals' own estimates, every ray known, reports of any size",
     BOUNDS["genie_rate_distortion"]: "Least error of one report of feedback.bits, the geometry known, phases unknown",
     BOUNDS["perfect_csi_zf"]: "Zero forcing with the true channel: the limit of methods precoded by zf",
     BOUNDS["sum_capacity"]: "Dirty-paper coding with the true channel, power split over users at will",

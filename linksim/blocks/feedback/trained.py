@@ -82,7 +82,7 @@ class ClosedFormCodec(TrainedCodec):
         if state.keys() != self.saved_state().keys():
             raise ScenarioError(f"does not fit {self.block_name}: {', '.join(sorted(state))}")
         for name, tensor in state.items():  # sizes may follow from the drops
-            setattr(self, name, tensor)
+            setattr(self, name, tensor.float() if tensor.dtype == torch.half else tensor)  # released ones are in half
 
     @abstractmethod
     def observe(self, csi: Csi, validation: bool) -> None:

@@ -3,8 +3,7 @@
     uv run python checkpoints/released/update.py
 
 Weights are kept in half precision, which moves predictions little (the GRU's by -74 dB); the blocks they are loaded
-into compute in single precision as always. Ridge and some codecs
-are fitted anew in a minute and stay out.
+into compute in single precision as always. Ridge and some codecs are fitted anew in a minute and stay out.
 """
 
 from __future__ import annotations

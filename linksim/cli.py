@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train what a scenario's learned blocks need and keep checkpoints")
     _scenario_arguments(train)
-    train.add_argument("--method", metavar="NAME", help="only this method")
+    train.add_argument("--method", metavar="NAME", help="only this method, and what teaches it or it starts from")
     train.set_defaults(command=_train)
 
     dataset = commands.add_parser("dataset", help="write a scenario's channels to .h5, .npz or .mat")

@@ -116,8 +116,8 @@ class Stopping(Section):
 
     metric: str = Field("nmse_db", description="Watched for every method.")
     half_width: PositiveFloat = Field(0.3, description="Stop when no interval is wider than +- this.")
-    min_drops: PositiveInt = Field(200, description="Simulated in any case.")
-    max_drops: PositiveInt = Field(1000, description="Stop here at the latest.")
+    min_drops: PositiveInt = Field(200, description="Simulated in any case, rounded up to whole rounds.")
+    max_drops: PositiveInt = Field(1000, description="Stop here at the latest, after the round it is in.")
     adaptive: bool = Field(True, description="If false, run min_drops and no more.")
 
     @model_validator(mode="after")

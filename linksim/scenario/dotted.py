@@ -92,11 +92,12 @@ def _as_method(item: Any) -> Any:
 def _opened(kind: str, block: Any, parent: dict[str, Any]) -> Any:
     """A block as a mapping, its default's name where it is left out."""
     if block is None:
+        in_method = "name" in parent and "methods" not in parent  # a whole scenario has a name, too
         if kind == "feedback":
-            if "name" in parent:
+            if in_method:
                 raise KeyError("this method has no feedback; give it a whole one first, e.g. {type: top_m}")
             return {}  # the scenario's section of that name
-        if kind == "precoder" and "name" in parent:
+        if kind == "precoder" and in_method:
             raise KeyError("this method uses link.precoder; give it a whole one first, e.g. {type: rzf}")
         block = (Method if kind == "predictor" else Link).model_fields[kind].default
     return {"type": block} if isinstance(block, str) else block

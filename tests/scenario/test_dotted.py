@@ -40,6 +40,13 @@ def test_a_precoder_given_by_name_is_opened_up(tiny):
                                         "methods.hold.precoder.power": 1})
 
 
+def test_the_section_of_feedback_is_not_a_method_s_codec(tiny):
+    scenario = scenario_from_dict(tiny({"name": "job"}), {"feedback.delay_periods": 1})
+    assert scenario.feedback.delay_periods == 1
+    with pytest.raises(ScenarioError, match="this method has no feedback"):
+        scenario_from_dict(tiny(LONG), {"methods.plain.feedback.bits": 60})
+
+
 def test_an_override_leaves_its_input_alone(tiny):
     data = tiny(LONG)
     replaced(data, "methods.AR.predictor.order", 6)

@@ -158,7 +158,10 @@ class _HermitianInverse(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, matrix: torch.Tensor) -> torch.Tensor:
-        inverse = _inverse_by_halves(matrix)
+        inverse, failed = _inverse_by_halves(matrix)
+        if failed.any():  # as ill-conditioned as single precision is fine: accurate reports have little noise
+            inverse[failed] = torch.cholesky_inverse(torch.linalg.cholesky(matrix[failed].to(torch.complex128))
+                                                     ).to(inverse.dtype)
         ctx.save_for_backward(inverse)
         return inverse
 
@@ -171,7 +174,9 @@ class _HermitianInverse(torch.autograd.Function):
 def hermitian_inverse(matrix: torch.Tensor) -> torch.Tensor:
     """Inverse of Hermitian positive definite matrices, ``[..., n, n]``, differentiable.
 
-    :raises torch.linalg.LinAlgError: one is not positive definite.
+    Matrices that single precision cannot factor are inverted in double precision.
+
+    :raises torch.linalg.LinAlgError: one is not positive definite there either.
     """
     return _HermitianInverse.apply(matrix)
 
@@ -207,22 +212,26 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     return history.with_h(h, time_s, frequency_hz)
 
 
-def _inverse_by_halves(matrix: torch.Tensor) -> torch.Tensor:
-    """By Schur complements: products run on all cores, factorisations of a batch one after the other."""
+def _inverse_by_halves(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """By Schur complements: products run on all cores, factorisations of a batch one after the other.
+
+    :returns: inverses ``[..., n, n]``, and which of them are none, ``[...]`` bool.
+    """
     size = matrix.shape[-1]
     if size <= _FACTORED_AT_ONCE:
-        return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+        factor, fault = torch.linalg.cholesky_ex(matrix)
+        return torch.cholesky_inverse(factor), fault != 0
     half = size // 2
-    corner = _inverse_by_halves(matrix[..., :half, :half])
+    corner, corner_failed = _inverse_by_halves(matrix[..., :half, :half])
     side = corner @ matrix[..., :half, half:]
-    rest = _inverse_by_halves(matrix[..., half:, half:] - matrix[..., half:, :half] @ side)
+    rest, rest_failed = _inverse_by_halves(matrix[..., half:, half:] - matrix[..., half:, :half] @ side)
     across = side @ rest
     inverse = torch.empty_like(matrix)
     inverse[..., :half, :half] = corner + across @ side.mH
     inverse[..., :half, half:] = -across
     inverse[..., half:, :half] = -across.mH
     inverse[..., half:, half:] = rest
-    return inverse
+    return inverse, corner_failed | rest_failed
 
 
 def by_rank(history: Csi, max_doppler_hz: torch.Tensor, noise_variance: torch.Tensor, size: GridSize

@@ -3,17 +3,20 @@
     uv run python checkpoints/released/update.py
 
 Weights are kept in half precision, which moves predictions little (the GRU's by -74 dB); the blocks they are loaded
-into compute in single precision as always. Ridge and some codecs are fitted anew in a minute and stay out.
+into compute in single precision as always. Ridge and some codecs are fitted anew in a minute and stay out, and so do
+large codecs, whose scenarios say how long their training takes: those with a whole language model above all.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
+from linksim import registry
 from linksim.scenario.load import load_scenario
 from linksim.training.codecs import codec_identity, methods_with_fitted_codecs
 from linksim.training.conditions import methods_to_train
@@ -24,6 +27,9 @@ ROOT = RELEASED.parents[1]
 LIMIT_MB = 60
 FITTED_ANEW = ("klt", "context")
 """Codecs that are large and fitted in seconds."""
+
+LARGEST_CODEC_MB = 1.2
+"""Of a codec's weights in half precision."""
 
 
 def used() -> list[str]:
@@ -50,11 +56,18 @@ def release(source: Path, target: Path) -> None:
     safetensors.torch.save_file(state, target / "weights.safetensors")
 
 
+def is_large_codec(source: Path) -> bool:
+    """Whether a checkpoint is of a codec that is too large to come with the repository."""
+    kind = json.loads((source / "about.json").read_text(encoding="utf-8"))["block"]
+    half_mb = (source / "weights.safetensors").stat().st_size / 2e6
+    return kind in {spec.name for spec in registry.catalogue("feedback")} and half_mb > LARGEST_CODEC_MB
+
+
 def main() -> None:
     names = used()
     for name in names:
         source, target = ROOT / "checkpoints" / name, RELEASED / name
-        if (source / "weights.safetensors").is_file() and not target.is_dir():
+        if (source / "weights.safetensors").is_file() and not target.is_dir() and not is_large_codec(source):
             release(source, target)
             print(f"released {name}")
     for target in (path for path in RELEASED.iterdir() if path.is_dir() and path.name not in names):

@@ -31,6 +31,9 @@ FITTED_ANEW = ("klt", "context")
 LARGEST_CODEC_MB = 1.2
 """Of a codec's weights in half precision."""
 
+MOST_NMSE = 0.95
+"""Of the validation drops: what predicts or restores less has learned nothing worth keeping."""
+
 
 def used() -> list[str]:
     """Names of the checkpoints that shipped scenarios use."""
@@ -56,18 +59,20 @@ def release(source: Path, target: Path) -> None:
     safetensors.torch.save_file(state, target / "weights.safetensors")
 
 
-def is_large_codec(source: Path) -> bool:
-    """Whether a checkpoint is of a codec that is too large to come with the repository."""
-    kind = json.loads((source / "about.json").read_text(encoding="utf-8"))["block"]
+def stays_out(source: Path) -> bool:
+    """Whether a checkpoint is of a codec that is too large to come with the repository, or has learned nothing."""
+    about = json.loads((source / "about.json").read_text(encoding="utf-8"))
+    if about["validation_nmse"] > MOST_NMSE:
+        return True
     half_mb = (source / "weights.safetensors").stat().st_size / 2e6
-    return kind in {spec.name for spec in registry.catalogue("feedback")} and half_mb > LARGEST_CODEC_MB
+    return about["block"] in {spec.name for spec in registry.catalogue("feedback")} and half_mb > LARGEST_CODEC_MB
 
 
 def main() -> None:
     names = used()
     for name in names:
         source, target = ROOT / "checkpoints" / name, RELEASED / name
-        if (source / "weights.safetensors").is_file() and not target.is_dir() and not is_large_codec(source):
+        if (source / "weights.safetensors").is_file() and not target.is_dir() and not stays_out(source):
             release(source, target)
             print(f"released {name}")
     for target in (path for path in RELEASED.iterdir() if path.is_dir() and path.name not in names):

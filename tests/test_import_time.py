@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCENARIO = Path(__file__).parents[1] / "scenarios" / "tdd_uma_speed.yaml"
-"""One without reports: how many bits a codec needs, it says itself."""
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 HEAVY = {"torch", "sionna", "pandas", "pyarrow", "matplotlib", "ray", "scipy", "transformers", "peft", "gguf"}
 
@@ -24,11 +23,18 @@ def modules_after(code):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["blocks"], ["blocks", "ar"], ["schema"],
-                                       ["validate", str(SCENARIO)], ["run", "missing.yaml"]])
+                                       ["validate", str(SCENARIOS / "tdd_uma_speed.yaml")], ["run", "missing.yaml"]])
 def test_looking_things_up_does_not_import_torch(arguments):
     found = modules_after(f"from linksim.cli import main; main({arguments!r})")
     assert "linksim.cli" in found
     assert not found & HEAVY
+
+
+def test_validating_reports_imports_torch_and_nothing_else_that_is_heavy():
+    # a codec says itself how many bits it needs at least, and is a torch module
+    scenario = str(SCENARIOS / "fdd_uma_30kmh.yaml")
+    found = modules_after(f"from linksim.cli import main; main(['validate', {scenario!r}])")
+    assert found & HEAVY <= {"torch"}
 
 
 def test_importing_linksim_takes_less_than_half_a_second():

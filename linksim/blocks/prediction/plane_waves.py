@@ -159,7 +159,7 @@ class _HermitianInverse(torch.autograd.Function):
     @staticmethod
     def forward(ctx, matrix: torch.Tensor) -> torch.Tensor:
         inverse, failed = _inverse_by_halves(matrix)
-        if failed.any():  # as ill-conditioned as single precision is fine: accurate reports have little noise
+        if failed.any():  # accurate reports leave too little noise for single precision
             inverse[failed] = torch.cholesky_inverse(torch.linalg.cholesky(matrix[failed].to(torch.complex128))
                                                      ).to(inverse.dtype)
         ctx.save_for_backward(inverse)
@@ -220,7 +220,11 @@ def _inverse_by_halves(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     size = matrix.shape[-1]
     if size <= _FACTORED_AT_ONCE:
         factor, fault = torch.linalg.cholesky_ex(matrix)
-        return torch.cholesky_inverse(factor), fault != 0
+        failed = fault != 0
+        if failed.any():  # what is left of them may have zeros on the diagonal, which cannot be inverted
+            identity = torch.eye(size, dtype=factor.dtype, device=factor.device)
+            factor = torch.where(failed[..., None, None], identity, factor)
+        return torch.cholesky_inverse(factor), failed
     half = size // 2
     corner, corner_failed = _inverse_by_halves(matrix[..., :half, :half])
     side = corner @ matrix[..., :half, half:]

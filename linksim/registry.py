@@ -1,8 +1,8 @@
 """Blocks by kind and name: `register` adds one, `catalogue` lists them, `create` builds one.
 
-Built-in blocks are found by reading the source files under ``linksim/blocks`` (their ``@register`` line,
-docstring and constructor), not by importing them: listing and validating need no torch, and a block's
-options and defaults are written once, in its constructor.
+Built-in blocks are found by reading the source files under ``linksim/blocks`` and ``linksim/retrieval`` (their
+``@register`` line, docstring and constructor), not by importing them: listing and validating need no torch, and a
+block's options and defaults are written once, in its constructor.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ __all__ = [
     "KINDS", "BlockSpec", "block_class", "catalogue", "create", "find", "nearest", "register", "validate_options",
 ]
 
-KINDS = ("predictor", "precoder", "feedback", "cir_source")
-"""What a scenario can name: blocks of the chain, and sources of channel impulse responses (plugins alone)."""
+KINDS = ("predictor", "precoder", "feedback", "semantic", "cir_source", "retrieval_data")
+"""What a scenario can name: blocks of the chain, sources of channel impulse responses (plugins alone), and data sets
+for retrieval (`linksim.retrieval.data.RetrievalData`)."""
+
+_FOLDERS = ("blocks", "retrieval")
+"""Where built-in ones are."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
 
     def decorate(cls: type) -> type:
         cls.block_name = name
-        if cls.__module__.startswith("linksim.blocks."):
+        if cls.__module__.startswith(tuple(f"linksim.{folder}." for folder in _FOLDERS)):
             return cls  # found by its source
         source = _source_of(cls)
         # the same file again is an edit (a notebook's cell, a plugin changed on disk); another one is a clash
@@ -100,9 +104,9 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
 
 @cache
 def _built_in() -> dict[tuple[str, str], BlockSpec]:
-    folder = Path(__file__).parent / "blocks"
+    package = Path(__file__).parent
     found = {}
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(path for folder in _FOLDERS for path in (package / folder).rglob("*.py")):
         classes = {node.name: node for node in ast.parse(path.read_text(encoding="utf-8")).body
                    if isinstance(node, ast.ClassDef)}
         for node in classes.values():
@@ -111,7 +115,7 @@ def _built_in() -> dict[tuple[str, str], BlockSpec]:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
                     kind, name = (ast.literal_eval(argument) for argument in decorator.args)
                     extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
-                    module = ".".join(("linksim", "blocks", *path.relative_to(folder).with_suffix("").parts))
+                    module = ".".join(("linksim", *path.relative_to(package).with_suffix("").parts))
                     found[kind, name] = BlockSpec(
                         kind, name, _doc(node, constructed), f"{module}:{node.name}",
                         _options_of_source(constructed), **extra,

@@ -11,6 +11,7 @@ import torch
 import linksim
 from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.retrieval.data import RetrievalData
 
 
 @pytest.mark.parametrize("spec", registry.catalogue(), ids=lambda spec: f"{spec.kind}-{spec.name}")
@@ -28,8 +29,12 @@ def test_what_the_source_says_is_what_the_class_has(spec):
 
 @pytest.mark.parametrize("spec", registry.catalogue(), ids=lambda spec: f"{spec.kind}-{spec.name}")
 def test_every_block_is_made_with_its_defaults(spec):
-    assert isinstance(registry.create(spec.kind, spec.name), torch.nn.Module)
-    assert spec.required_history(registry.validate_options(spec, {})) >= 1
+    # importers alone need to be told something: where the user's files are
+    needed = {name: "a folder" for name, field in spec.options.model_fields.items() if field.is_required()}
+    assert set(needed) <= ({"folder"} if spec.kind == "retrieval_data" else set())
+    made = registry.create(spec.kind, spec.name, needed)
+    assert isinstance(made, RetrievalData if spec.kind == "retrieval_data" else torch.nn.Module)
+    assert spec.required_history(registry.validate_options(spec, needed)) >= 1
 
 
 def test_options_are_checked_before_a_block_is_made():

@@ -69,6 +69,12 @@ METRICS: dict[str, Metric] = {
                "included, per user", "rate_bps_hz", "mean", True, needs_link=True),
         Metric("sum_rate_bps_hz", "achievable sum rate", "bit/s/Hz", "rate_bps_hz summed over the users of a "
                "drop", "sum_rate_bps_hz", "mean", True, needs_link=True),
+        Metric("map", "mAP", "", "mean average precision of the gallery's ranking for the captions of a drop: mean "
+               "over the items of the identity asked for of the precision down to each of them", "map", "mean", True,
+               needs_link=True),
+        *(Metric(f"rank{rank}", f"Rank@{rank}", "", "share of a drop's captions with an item of the identity asked "
+                 f"for among the first {rank} of the gallery", f"rank{rank}", "mean", True, needs_link=True)
+          for rank in (1, 5, 10)),
         Metric("rate_p05_bps_hz", "5th-percentile user rate", "bit/s/Hz", "5th percentile of rate_bps_hz over "
                "drops and users", "rate_bps_hz", "percentile", True, needs_link=True, percentile=5.0),
     ]

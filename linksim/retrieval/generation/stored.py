@@ -1,0 +1,107 @@
+"""Generated captions of a data set: made once, stored as text, the same for every run.
+
+Those of built-in sets come with linksim. Others are generated before the first training that asks for them, and kept in
+the cache folder; a generation that is killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from linksim.cache import cache_folder
+from linksim.errors import LinksimError, StoreError
+from linksim.retrieval.data import RetrievalSet
+from linksim.retrieval.generation.prompts import parsed, prompt
+from linksim.seeding import stream_seed
+from linksim.training.folder import written_whole
+
+RELEASED = Path(__file__).parent / "released"
+"""Captions that come with linksim, one file a data set; never written to."""
+
+NUM_CANDIDATES = 3
+TEMPERATURE, TOP_P, MAX_TOKENS = 0.8, 0.95, 32
+_BATCH = 64
+
+
+def generated_captions(data: RetrievalSet) -> dict[str, list[str]]:
+    """Generated captions by training caption; a caption that the model found no words for has fewer.
+
+    :raises LinksimError: they are not generated yet.
+    """
+    for path in (RELEASED / _name(data), cache_folder() / "generated" / _name(data)):
+        if path.is_file():
+            made = json.loads(path.read_text(encoding="utf-8"))["captions"]
+            if all(text in made for text in data.train.captions):
+                return made
+    raise LinksimError(f"{data.name}: no generated captions; `linksim train` generates them")
+
+
+def is_generated(data: RetrievalSet) -> bool:
+    """Whether generated captions of a set are there."""
+    try:
+        generated_captions(data)
+    except LinksimError:
+        return False
+    return True
+
+
+def generate_captions(data: RetrievalSet, model: str, say: Callable[[str], None]) -> None:
+    """Generate what is not there yet, and keep it in the cache folder.
+
+    :param model: see `linksim.retrieval.generation.language_model.TextGenerator`.
+    :param say: is told how far it is.
+    :raises LinksimError: the model is not to be had.
+    :raises StoreError: the cache folder cannot be written.
+    """
+    from linksim.retrieval.generation.language_model import TextGenerator
+
+    path = cache_folder() / "generated" / _name(data)
+    texts = sorted(dict.fromkeys(data.train.captions), key=len)  # of like length: little padding
+    made = _kept(path)
+    missing = [text for text in texts if text not in made]
+    generator = TextGenerator(model) if missing else None
+    for first in range(0, len(missing), _BATCH):
+        batch = missing[first:first + _BATCH]
+        found: dict[str, list[str]] = {text: [] for text in batch}
+        for turn in range(NUM_CANDIDATES):
+            answers = generator.answers([prompt(text, data.modality) for text in batch], TEMPERATURE, TOP_P, MAX_TOKENS,
+                                        stream_seed(turn, "generation", batch[0]))
+            for text, answer in zip(batch, answers):
+                if (caption := parsed(answer)) and caption != text and caption not in found[text]:
+                    found[text].append(caption)
+        made |= found
+        _keep(path, data, model, made)
+        say(f"generated captions of {data.name}: {len(made)} of {len(texts)} captions have theirs, kept in {path}")
+
+
+def generated_digest(data: RetrievalSet) -> str:
+    """Of the generated captions, as checkpoints name them.
+
+    :raises LinksimError: they are not generated yet.
+    """
+    made = generated_captions(data)
+    text = json.dumps([made[caption] for caption in data.train.captions])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _name(data: RetrievalSet) -> str:
+    digest = hashlib.sha256(json.dumps(sorted(set(data.train.captions))).encode()).hexdigest()[:12]
+    return f"{data.name}-{digest}.json"
+
+
+def _kept(path: Path) -> dict[str, list[str]]:
+    return json.loads(path.read_text(encoding="utf-8"))["captions"] if path.is_file() else {}
+
+
+def _keep(path: Path, data: RetrievalSet, model: str, made: dict[str, list[str]]) -> None:
+    about = {"data": data.identity, "model": model, "temperature": TEMPERATURE, "top_p": TOP_P, "captions": made}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as waiting:
+            waiting.write_text(json.dumps(about, ensure_ascii=False, indent=0), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be kept: {error}; set LINKSIM_CACHE to a folder that can be "
+                         "written") from None

@@ -1,0 +1,73 @@
+"""Generated captions: made once, kept, and gone on with after a kill."""
+
+import json
+
+import pytest
+import torch
+
+from linksim.errors import LinksimError
+from linksim.retrieval.data import RetrievalSet, Split
+from linksim.retrieval.generation import stored
+
+
+@pytest.fixture
+def data(monkeypatch, tmp_path):
+    monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path))
+
+    def split(first):
+        return Split((f"thing {first}", f"thing {first + 1}"), torch.tensor([first, first + 1]),
+                     torch.tensor([first, first + 1]), torch.ones(2, 1, 3))
+
+    return RetrievalSet("toy", "image", split(0), split(10), split(20), {"name": "toy"})
+
+
+class Speaker:
+    """In the language model's place: says the caption again, in other words."""
+
+    asked = 0
+
+    def __init__(self, name):
+        self.name = name
+
+    def answers(self, prompts, temperature, top_p, max_tokens, seed):
+        Speaker.asked += len(prompts)
+        return [f"what is {prompt[-1]['content'].split('Description: ')[1]} {seed % 1000}" for prompt in prompts]
+
+
+@pytest.fixture
+def speaker(monkeypatch):
+    monkeypatch.setattr("linksim.retrieval.generation.language_model.TextGenerator", Speaker)
+    Speaker.asked = 0
+
+
+def test_without_generated_captions_it_says_so(data):
+    assert not stored.is_generated(data)
+    with pytest.raises(LinksimError, match="toy: no generated captions"):
+        stored.generated_captions(data)
+
+
+def test_they_are_made_once(data, speaker):
+    said = []
+    stored.generate_captions(data, "any", said.append)
+    assert Speaker.asked == 2 * stored.NUM_CANDIDATES
+    assert "2 of 2" in said[-1]
+    made = stored.generated_captions(data)
+    assert set(made) == {"thing 0", "thing 1"}
+    assert all(1 <= len(found) <= stored.NUM_CANDIDATES for found in made.values())
+    digest = stored.generated_digest(data)
+    stored.generate_captions(data, "any", said.append)
+    assert Speaker.asked == 2 * stored.NUM_CANDIDATES
+    assert stored.generated_digest(data) == digest
+
+
+def test_a_generation_that_was_killed_goes_on(data, speaker, tmp_path):
+    stored.generate_captions(data, "any", lambda text: None)
+    path, = (tmp_path / "generated").glob("*.json")
+    about = json.loads(path.read_text())
+    del about["captions"]["thing 1"]
+    path.write_text(json.dumps(about))
+    assert not stored.is_generated(data)
+    Speaker.asked = 0
+    stored.generate_captions(data, "any", lambda text: None)
+    assert Speaker.asked == stored.NUM_CANDIDATES
+    assert stored.is_generated(data)

@@ -100,7 +100,8 @@ def measure(predictors: dict[str, Predictor], num_drops: int, device: str, mixed
             hook = backbone.register_forward_pre_hook(lambda _, inputs, tokens=tokens: tokens.append(inputs[0]))
             actions[name]()
             hook.remove()
-            actions[f"{name} alone"] = passing(backbone, tokens)
+            if tokens:  # csi_llm calls it step by step, each with the memory of those before
+                actions[f"{name} alone"] = passing(backbone, tokens)
     return in_turns(actions, device, repetitions)
 
 

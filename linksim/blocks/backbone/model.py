@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import torch
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from linksim.blocks.backbone.adaptation import adapt
 from linksim.blocks.backbone.architectures import ARCHITECTURES, LastAttention
@@ -63,6 +63,20 @@ class Backbone(torch.nn.Module):
             return inputs_embeds
         return self.body(inputs_embeds=inputs_embeds, use_cache=False).last_hidden_state
 
+    def forward_on(self, inputs_embeds: torch.Tensor, memory: Cache | None = None
+                   ) -> tuple[torch.Tensor, Cache | None]:
+        """Like calling it with all that went before and these, but only these are computed: a text goes on.
+
+        :param memory: what the call before returned, which is used up by this one; None at a text's beginning.
+        :returns: hidden states of the new tokens, and the memory for the next call.
+        :raises ValueError: as `forward`.
+        """
+        self._get_ready(inputs_embeds, 0 if memory is None else memory.get_seq_length())
+        if self.body is None:
+            return inputs_embeds, None
+        output = self.body(inputs_embeds=inputs_embeds, past_key_values=memory, use_cache=True)
+        return output.last_hidden_state, output.past_key_values
+
     def forward_with_attention(self, inputs_embeds: torch.Tensor) -> tuple[torch.Tensor, LastAttention]:
         """Like calling it, and with what the last layer's attention works on, for distillation.
 
@@ -80,14 +94,15 @@ class Backbone(torch.nn.Module):
         attention = ARCHITECTURES[self.body.config.model_type].last_attention
         return output.last_hidden_state, attention(self.body, output.hidden_states[-2])
 
-    def _get_ready(self, inputs_embeds: torch.Tensor) -> None:
+    def _get_ready(self, inputs_embeds: torch.Tensor, num_before: int = 0) -> None:
         if inputs_embeds.dim() != 3 or inputs_embeds.shape[2] != self.width:
             raise ValueError(f"backbone: vectors [batch, token, {self.width}] needed "
                              f"(given {list(inputs_embeds.shape)})")
-        if self.max_tokens is not None and inputs_embeds.shape[1] > self.max_tokens:
-            raise ValueError(f"backbone: at most {self.max_tokens} tokens (given {inputs_embeds.shape[1]})")
+        num_tokens = num_before + inputs_embeds.shape[1]
+        if self.max_tokens is not None and num_tokens > self.max_tokens:
+            raise ValueError(f"backbone: at most {self.max_tokens} tokens (given {num_tokens})")
         if self.body is not None:
-            short = inputs_embeds.device.type == "cpu" and inputs_embeds.shape[1] <= EAGER_TOKENS
+            short = inputs_embeds.device.type == "cpu" and num_tokens <= EAGER_TOKENS
             if self.body.config._attn_implementation != (chosen := "eager" if short else "sdpa"):
                 self.body.set_attn_implementation(chosen)
 

@@ -76,17 +76,26 @@ class TakenSequences:
     :param future: ``[batch, user, pair, num_future, 2 * target subcarrier]``, real parts first, as it is.
     :param scale: ``[batch, user, 1, 1, 1]``, which takes predictions back to the size of ``future``.
     :param power: ``[batch, user]``, squared norm of the future of all pairs, times the share of pairs taken.
+    :param pairs: ``[batch, user, pair]``, which were taken; None if all.
     """
 
     x: torch.Tensor
     future: torch.Tensor
     scale: torch.Tensor
     power: torch.Tensor
+    pairs: torch.Tensor | None = None
 
     def errors(self, y: torch.Tensor) -> torch.Tensor:
         """NMSE of predicted sequences, ``[batch, user]``; its mean over draws of the pairs is that of all pairs."""
         error = y.float().view_as(self.future) * self.scale - self.future
         return error.square().sum((2, 3, 4)) / self.power.clamp_min(torch.finfo(self.power.dtype).tiny)
+
+    def of(self, csi: Csi) -> torch.Tensor:
+        """The same pairs of other CSI of these users, ``[batch * user * pair, time, 2 * subcarrier]``, as ``x``."""
+        h = csi.h.flatten(2, 3)
+        if self.pairs is not None:
+            h = h.take_along_dim(self.pairs[..., None, None], 2)
+        return _scaled(h, self.scale).flatten(0, 2)
 
 
 def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = True) -> TakenSequences:
@@ -99,7 +108,7 @@ def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = 
     scale, history = history_scale(batch.history.h)[:, :, 0], batch.history.h.flatten(2, 3)
     future = batch.future.h.flatten(2, 3)
     power = torch.view_as_real(future).square().sum((2, 3, 4, 5))
-    pairs = history.shape[2]
+    pairs, index = history.shape[2], None
     if 0 < antenna_pairs < pairs:
         if at_random:
             index = torch.rand(history.shape[:3]).argsort(-1)[..., :antenna_pairs].to(history.device)
@@ -109,7 +118,7 @@ def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = 
         history, future = (h.take_along_dim(index[..., None, None], 2) for h in (history, future))
         power = power * (antenna_pairs / pairs)
     target = torch.cat([future.real, future.imag], -1)
-    return TakenSequences(_scaled(history, scale).flatten(0, 2), target, scale, power)
+    return TakenSequences(_scaled(history, scale).flatten(0, 2), target, scale, power, index)
 
 
 def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:

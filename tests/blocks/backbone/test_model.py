@@ -127,6 +127,24 @@ def test_short_and_long_sequences_take_different_ways_to_the_same_attention(tiny
     torch.testing.assert_close([*short_attention], [*long_attention], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("body", ["language_model", "attention", "none"])
+def test_a_text_goes_on_as_if_it_had_been_given_whole(tiny, vectors, body):
+    backbone = build(tiny, body=body).eval()
+    whole = backbone(vectors)
+    first, memory = backbone.forward_on(vectors[:, :4])
+    second, memory = backbone.forward_on(vectors[:, 4:5], memory)
+    rest, _ = backbone.forward_on(vectors[:, 5:], memory)
+    torch.testing.assert_close(torch.cat([first, second, rest], 1), whole, atol=1e-5, rtol=1e-5)
+
+
+def test_a_text_that_goes_on_ends_where_the_model_has_no_more_positions(tiny):
+    backbone = build(tiny)
+    with torch.no_grad():
+        _, memory = backbone.forward_on(torch.zeros(1, 64, 48))
+    with pytest.raises(ValueError, match=r"at most 64 tokens \(given 65\)"):
+        backbone.forward_on(torch.zeros(1, 1, 48), memory)
+
+
 def test_wrong_inputs_are_named(tiny, vectors):
     backbone = build(tiny)
     with pytest.raises(ValueError, match=r"vectors \[batch, token, 48\] needed \(given \[5, 7, 47\]\)"):

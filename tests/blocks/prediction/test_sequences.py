@@ -43,6 +43,14 @@ def test_all_pairs_taken_have_the_errors_of_whole_users(few_paths, split):
     torch.testing.assert_close(taken.errors(y), normalized_errors(predicted.h, future.h))
 
 
+@pytest.mark.parametrize("antenna_pairs", [0, 2])
+def test_other_csi_is_taken_of_the_same_pairs_and_normalised_alike(antenna_pairs, few_paths, split):
+    history, future = split(few_paths(), 0.016, seed=1)
+    taken = taken_sequences(TrainingBatch(history, future, future), antenna_pairs)
+    torch.testing.assert_close(taken.of(history), taken.x)
+    torch.testing.assert_close(taken.of(future).view_as(taken.future) * taken.scale, taken.future)
+
+
 def test_some_pairs_are_drawn_anew_for_every_user_and_their_error_is_right_on_average(few_paths, split):
     history, future = split(few_paths(), 0.016, seed=1)
     batch = TrainingBatch(history, future, future)

@@ -25,6 +25,11 @@ MAX_Y_LABEL = 36
 MAX_CDF_POINTS = 400
 
 
+def in_db(values: numpy.ndarray) -> numpy.ndarray:
+    """Decibels of a power ratio, not below `EXACT_DB`."""
+    return 10 * numpy.log10(numpy.maximum(values, 10 ** (EXACT_DB / 10)))
+
+
 def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.DataFrame]],
                 titles: Sequence[str], heading: str, x_label: str, y_label: str,
                 categories: Sequence[str] | None = None) -> Figure:

@@ -1,10 +1,10 @@
-"""Per-drop values of one measure at one sweep point, streamed from ``drops/*.parquet``."""
+"""Per-drop values of measures at one sweep point, streamed from ``drops/*.parquet``."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy
 import pyarrow
@@ -17,13 +17,18 @@ from linksim.report.load import Run
 def read_measure(run: Run, measure: str, point: Mapping[str, float | str]) -> dict[str, numpy.ndarray]:
     """Values of ``measure`` by method, over drops and users, at one sweep point.
 
-    Only three or four columns are read, one record batch at a time: the drops of a long run do not fit in
-    memory.
-
     :param measure: a per-drop column, e.g. ``nmse`` (linear) or ``rate_bps_hz``.
     :param point: axis column to its value; axes left out are not filtered.
     :returns: method name to float array ``[num_values]`` without NaN; empty when the run has no such measure.
     :raises StoreError: a Parquet file cannot be read.
+    """
+    return {name: values[:, 0] for name, values in read_measures(run, [measure], point).items()}
+
+
+def read_measures(run: Run, measures: Sequence[str], point: Mapping[str, float | str]) -> dict[str, numpy.ndarray]:
+    """Several measures of the same drops and users, as `read_measure`: ``[num_values, measure]``.
+
+    Only the columns needed are read, one record batch at a time: the drops of a long run do not fit in memory.
     """
     # Named one by one: a unit still being written has a temporary name and must not be read.
     paths = [str(path) for path in sorted((run.folder / "drops").glob("*.parquet"))]
@@ -32,20 +37,20 @@ def read_measure(run: Run, measure: str, point: Mapping[str, float | str]) -> di
     values: dict[str, list[numpy.ndarray]] = defaultdict(list)
     try:
         dataset = pyarrow.dataset.dataset(paths, format="parquet")
-        if not {"method", measure} <= set(dataset.schema.names):
+        if not {"method", *measures} <= set(dataset.schema.names):
             return {}
-        batches = dataset.to_batches(columns=["method", measure], filter=_at(point, dataset.schema.names))
+        batches = dataset.to_batches(columns=["method", *measures], filter=_at(point, dataset.schema.names))
         for batch in batches:
             method = pyarrow.array(batch.column("method").cast(pyarrow.string())).dictionary_encode()
             index = method.indices.to_numpy(zero_copy_only=False)
-            column = batch.column(measure).to_numpy(zero_copy_only=False)
+            table = numpy.stack([batch.column(one).to_numpy(zero_copy_only=False) for one in measures], axis=1)
             for number, name in enumerate(method.dictionary.to_pylist()):
-                values[name].append(column[index == number])
+                values[name].append(table[index == number])
     except (OSError, pyarrow.ArrowException) as error:
         reason = re.sub(r"\s+", " ", str(error))
         raise StoreError(f"cannot read the drops of {run.folder}: {reason}") from None
     joined = {name: numpy.concatenate(parts).astype(float) for name, parts in values.items()}
-    return {name: array[~numpy.isnan(array)] for name, array in joined.items()}
+    return {name: array[~numpy.isnan(array).any(1)] for name, array in joined.items()}
 
 
 def _at(point: Mapping[str, float | str], columns: list[str]) -> pyarrow.dataset.Expression | None:

@@ -13,9 +13,9 @@ import matplotlib.figure
 import numpy
 import pandas
 
-from linksim.report import canvas, drawing, style
+from linksim.report import canvas, drawing, maps, style
 from linksim.report.comparison import Comparison
-from linksim.report.drops import read_measure
+from linksim.report.drops import read_measure, read_measures
 from linksim.report.load import Axis
 from linksim.report.views import View, at, line_of, relevant_axes, representative, values_of, views
 from linksim.report.wording import (
@@ -71,6 +71,8 @@ def _all(comparison: Comparison) -> Drawn:
     for name in DISTRIBUTIONS:
         if name in comparison.shown:
             yield from _distribution(comparison, name)
+    if "nmse_db" in comparison.shown:
+        yield from _maps(comparison)
 
 
 def _against(comparison: Comparison, name: str, view: View) -> Drawn:
@@ -203,11 +205,32 @@ def _distribution(comparison: Comparison, name: str) -> Drawn:
     )
 
 
+def _maps(comparison: Comparison) -> Drawn:
+    """Where users stand and the NMSE there, of runs that have kept it."""
+    point = representative(values_of(comparison, "nmse_db"), comparison.axes)
+    named = [axis for axis in relevant_axes(comparison, "nmse_db") if axis.column in point]
+    places: dict[str, numpy.ndarray] = {}
+    for run in comparison.runs:
+        own = {axis.column: point[axis.column] for axis in run.axes if axis.column in point}
+        found = read_measures(run, ["east_m", "north_m", "nmse"], own)
+        for one in comparison.series:
+            if one.run is run and len(rows := found.get(one.method.name, ())):
+                places[one.label] = numpy.column_stack([rows[:, :2], drawing.in_db(rows[:, 2])])
+    if not places:
+        return
+    heading = point_text(named, point)
+    count = max(len(rows) for rows in places.values())
+    yield maps.draw_maps(places, heading, "NMSE (dB)"), Figure(
+        "Map of the NMSE" + (f" at {heading}" if heading else ""),
+        f"Each dot is a user in a drop of its own, {count:,} in all; the base station stands at the triangle. Lower is "
+        "better.", Path("nmse_map"), metric="nmse_db",
+    )
+
+
 def _shown_values(values: numpy.ndarray, in_db: bool) -> numpy.ndarray:
     if not in_db:
         return values[numpy.isfinite(values)]
-    values = values[numpy.isfinite(values) & (values > 10 ** (drawing.EXACT_DB / 10))]
-    return 10 * numpy.log10(values)
+    return drawing.in_db(values[numpy.isfinite(values) & (values > 10 ** (drawing.EXACT_DB / 10))])
 
 
 def _drawable(rows: pandas.DataFrame, unit: str, label: str, hidden: set[str]) -> pandas.DataFrame:

@@ -90,6 +90,11 @@ def test_the_run_ends_with_the_files_whole_chunks(exported, reading, tmp_path, r
     assert "--set run.chunk_size=9" in refused(path, run={"chunk_size": 25})
 
 
+def test_maps_need_to_know_where_the_base_station_stands(exported, refused):
+    line = refused(exported("small.h5"), run={"chunk_size": 3, "maps": True})
+    assert line.startswith("scenario: run.maps: channel files do not say where the base station stands")
+
+
 def test_bounds_and_training_say_what_they_need(exported, refused):
     path = exported("small.h5", with_rays=False)
     line = refused(path, bounds=["genie_lmmse"])

@@ -1,0 +1,50 @@
+"""Maps of the cell: every user where it stands, all panels by one scale."""
+
+import numpy
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from linksim.report.comparison import compare
+from linksim.report.drops import read_measures
+from linksim.report.figures import draw_figures
+from linksim.report.load import load_run
+from linksim.report.maps import draw_maps
+
+
+def places(seed, level_db):
+    random = numpy.random.default_rng(seed)
+    return numpy.column_stack([random.uniform(0, 100, (20, 2)), level_db + random.normal(size=20)])
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+def test_a_panel_for_each_method_with_the_same_colours(count):
+    drawn = {f"method {number}": places(number, -5.0 * number) for number in range(count)}
+    figure = draw_maps(drawn, "speed = 30 km/h", "NMSE (dB)")
+    panels = [panel for panel in figure.axes if panel.get_visible() and panel.get_title()]
+    assert [panel.get_title() for panel in panels] == list(drawn)
+    for panel, dots in zip(panels, drawn.values()):
+        (shown,) = panel.collections
+        assert numpy.array_equal(shown.get_offsets(), dots[:, :2])
+        assert shown.get_clim() == panels[0].collections[0].get_clim()
+        assert panel.get_aspect() == 1
+        assert panel.lines[0].get_xydata().tolist() == [[0, 0]], "the base station"
+
+
+def test_users_that_stand_on_one_spot_are_drawn_all_the_same():
+    draw_maps({"hold": numpy.array([[3.0, 4.0, -10.0]])}, "", "NMSE (dB)")
+
+
+def test_a_map_is_drawn_of_runs_that_know_where_users_stand(write_run, tmp_path):
+    folder = write_run(snr=(0.0,), speed=(3.0,), metrics=["nmse_db"])
+    run = load_run(folder)
+    assert not any(figure.path.stem == "nmse_map" for figure in draw_figures(compare([run]), tmp_path / "without"))
+    for path in (folder / "drops").glob("*.parquet"):
+        table = pyarrow.parquet.read_table(path)
+        spots = numpy.arange(table.num_rows, dtype=float)
+        table = table.append_column("east_m", pyarrow.array(spots)).append_column("north_m", pyarrow.array(-spots))
+        pyarrow.parquet.write_table(table, path)
+    figures = draw_figures(compare([run]), tmp_path / "with")
+    assert figures[-1].path.stem == "nmse_map"
+    found = read_measures(run, ["east_m", "north_m"], {})["hold"]
+    assert numpy.array_equal(found[:, 0], -found[:, 1])

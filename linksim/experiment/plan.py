@@ -9,7 +9,7 @@ from typing import Any
 from linksim import registry
 from linksim.scenario.channel import NOT_DRAWN
 from linksim.scenario.points import axis_stage, point_scenario, sweep_points
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of, knows_channel
 from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
@@ -87,14 +87,17 @@ class Plan:
         if name in _SUMMARIES:
             return _SUMMARIES[name]
         method = next(m for m in self.scenario.methods if m.name == name)
+        sender = f"Captions sent by {block_of(method.semantic)[0]}; " if method.semantic is not None else ""
+        if knows_channel(method):
+            return sender + _SUMMARIES[PERFECT_CSI]
         block, options = block_of(method.predictor)
         chosen = ", ".join(f"{key} {value}" for key, value in options.items())
         summary = registry.find("predictor", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
         if method.feedback is None:
-            return summary
+            return sender + summary
         codec, options = block_of(method.feedback)
         chosen = ", ".join(f"{key} {value}" for key, value in options.items())
-        return f"CSI reported by {codec}{f' ({chosen})' if chosen else ''}; {summary}"
+        return f"{sender}CSI reported by {codec}{f' ({chosen})' if chosen else ''}; {summary}"
 
     def shown_metrics(self) -> list[str]:
         """Reported metrics, with the NMSE of each predicted step where NMSE is reported."""

@@ -18,6 +18,7 @@ from linksim.scenario.schema import Scenario, axis_column
 if TYPE_CHECKING:
     from linksim.blocks.feedback.base import FeedbackCodec
     from linksim.blocks.prediction.base import Predictor
+    from linksim.blocks.semantic.base import SemanticCodec
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class UnitRunner:
             for block in (*self.predictors.values(), *self.codecs.values()):
                 merge_low_rank(block)
             self.report_errors: dict[str, float] = _report_errors(scenario)
+            self.semantics: dict[str, SemanticCodec] = _semantic_codecs(scenario, device)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
@@ -66,7 +68,7 @@ class UnitRunner:
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
             try:
                 result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk, self.codecs,
-                                        self.report_errors)
+                                        self.report_errors, self.semantics)
             except torch.OutOfMemoryError:
                 size = self.plan.scenario.run.chunk_size
                 fix = f"try run.chunk_size={size // 2}" if size > 1 else "use a larger GPU or run.device=cpu"
@@ -116,6 +118,16 @@ def _fitted_codecs(scenario: Scenario, device: str) -> dict[str, FeedbackCodec]:
 
     return {codec_key(scenario, method): load_codec(scenario, method).to(device)
             for method in methods_with_fitted_codecs(scenario)}
+
+
+def _semantic_codecs(scenario: Scenario, device: str) -> dict[str, SemanticCodec]:
+    """Semantic codecs of the scenario by key, from their checkpoints."""
+    if all(method.semantic is None for method in scenario.methods):
+        return {}
+    from linksim.training.semantics import load_semantic, semantic_key, semantic_methods
+
+    return {semantic_key(there, method): load_semantic(there, method).to(device)
+            for there, method in semantic_methods(scenario)}
 
 
 def _report_errors(scenario: Scenario) -> dict[str, float]:

@@ -16,6 +16,7 @@ from linksim import registry
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
+from linksim.blocks.semantic.base import SemanticCodec
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
@@ -32,13 +33,13 @@ from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.scenario.schema import (
     BOUNDS,
     GENIE_CSI,
-    PERFECT_CSI,
     Acquisition,
     Method,
     Scenario,
     block_of,
     checkpoint_of,
     codec_of,
+    knows_channel,
 )
 from linksim.seeding import generator, stream_seed
 
@@ -70,7 +71,8 @@ class ChunkResult:
 
 def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, predictors: dict[str, Predictor],
                    chunk_index: int = 0, codecs: dict[str, FeedbackCodec] | None = None,
-                   report_errors: dict[str, float] | None = None) -> ChunkResult:
+                   report_errors: dict[str, float] | None = None, semantics: dict[str, SemanticCodec] | None = None
+                   ) -> ChunkResult:
     """Simulate one chunk at one channel point.
 
     :param points: index and scenario of the sweep points that share this channel.
@@ -80,6 +82,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     :param chunk_index: which drops of channel files; drawn drops follow from the seed.
     :param codecs: fitted codecs by `linksim.training.codecs.codec_key`; the others are built here.
     :param report_errors: relative errors of reports by `report_key`; what is not there counts as none.
+    :param semantics: semantic codecs by `linksim.training.semantics.semantic_key`.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
@@ -101,7 +104,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         for index, scenario in group:
             for method in scenario.methods:
                 key = estimate_key(scenario, method)
-                if method.name != PERFECT_CSI and key not in estimates:
+                if not knows_channel(method) and key not in estimates:
                     predictor = predictors.get(predictor_key(method)) or build_predictor(method.predictor)
                     reported = None if method.feedback is None else reports.of(scenario, method)
                     known = history if reported is None else reported.history
@@ -123,7 +126,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                         genie_lmmse_reports(drops, reports.observation, len(drops.history.time_s) - late)
                     genies[seen] = _scored(csi, GENIE_CSI[bound], scenario, drops, result)
                 estimates[bound] = genies[seen]
-            result.rows += _rows(index, scenario, true, estimates)
+            result.rows += _rows(index, scenario, true, estimates, semantics or {}, seed)
             if "genie_rate_distortion" in scenario.bounds:
                 bits = scenario.feedback.bits
                 if bits not in floors:
@@ -133,7 +136,17 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                 if scenario.link.snr_db not in capacities:
                     capacities[scenario.link.snr_db] = _capacity(true, scenario)
                 result.rows.append((index, BOUNDS["sum_capacity"], capacities[scenario.link.snr_db]))
+    if first.run.maps:
+        places = _places(drops)
+        result.rows = [(index, name, {**measures, **places}) for index, name, measures in result.rows]
     return result
+
+
+def _places(drops: Drops) -> dict[str, torch.Tensor]:
+    """Where users stand, seen from the base station, metres, each ``[batch, user]``."""
+    rays = drops.uplink_rays
+    place = rays.position_user_m - rays.position_bs_m
+    return {"east_m": place[..., 0], "north_m": place[..., 1]}
 
 
 def predictor_key(method: Method) -> str:
@@ -223,11 +236,12 @@ def _genies(scenario: Scenario) -> list[str]:
     return [bound for bound in GENIE_CSI if bound in scenario.bounds]
 
 
-def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates
-          ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
+def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates,
+          semantics: dict[str, SemanticCodec], seed: int) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
-    entries = [(m.name, None if m.name == PERFECT_CSI else estimate_key(scenario, m), m.precoder)
+    entries = [(m.name, None if knows_channel(m) else estimate_key(scenario, m), m.precoder)
                for m in scenario.methods]
+    sending = {m.name: m for m in scenario.methods if m.semantic is not None}
     genies = _genies(scenario)
     entries += [(GENIE_CSI[bound], bound, None) for bound in genies if estimates[bound][0].any()]
     if "perfect_csi_zf" in scenario.bounds and needs_link(scenario):
@@ -241,6 +255,12 @@ def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimat
             precoder = registry.create("precoder", *block_of(precoder_reference or scenario.link.precoder))
             weights = precoder.precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
             measures = {**measures, **link_measures(weights, true, noise_variance)}
+            if name in sending:
+                from linksim.link.retrieval import retrieve
+                from linksim.training.semantics import semantic_key
+
+                codec = semantics[semantic_key(scenario, sending[name])]
+                measures |= retrieve(codec, true, h_hat, weights, noise_variance, scenario.semantic, seed)
         rows.append((index, name, measures))
     for bound in genies:
         errors = {key: value for key, value in estimates[bound][1].items() if key.startswith(_ERRORS)}

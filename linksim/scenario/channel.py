@@ -33,7 +33,7 @@ class BsArray(Section):
 class UeArray(Section):
     """A terminal's antennas: a horizontal half-wavelength line, upright, turned at random about the vertical."""
 
-    num_antennas: Annotated[int, Field(ge=1, le=4)] = Field(1, description="Antennas per terminal, 1 to 4.")
+    num_antennas: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Antennas per terminal, 1 to 64.")
     polarization: Literal["single", "dual"] = Field("single", description="Dual: pairs slanted by +-45 degrees.")
     pattern: Literal["omni", "38.901"] = Field("omni", description="Element pattern.")
 

@@ -13,15 +13,16 @@ from linksim.scenario.feedback_checks import check_budget, check_feedback, check
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
     GENIE_CSI,
-    PERFECT_CSI,
     Method,
     Scenario,
     block_of,
     checkpoint_of,
     has_trained_codec,
+    knows_channel,
     trained_methods,
     training_of,
 )
+from linksim.scenario.semantic_checks import check_retrieval_metrics, check_semantic
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
 
@@ -32,6 +33,9 @@ def check(scenario: Scenario) -> None:
     :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
     """
     channel, link = scenario.channel, scenario.link
+    if scenario.run.maps and channel.source == "files":
+        raise ScenarioError("run.maps: channel files do not say where the base station stands: leave it out, or draw "
+                            "the drops with channel.source=model")
     if channel.source == "files":
         _check_files(scenario)
     streams = channel.num_users * link.num_streams_per_user
@@ -58,17 +62,19 @@ def check(scenario: Scenario) -> None:
             _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
         if method.feedback is not None:
             check_feedback(scenario, index, method)
+        check_semantic(scenario, index, method)
         if method.codec_training is not None:
             check_codec_training(scenario, index, method)
-        if method.name == PERFECT_CSI:
+        if knows_channel(method):
             if method.predictor not in ("none", Method.model_fields["predictor"].default):
-                raise ScenarioError(f"methods.{index}: {PERFECT_CSI!r} knows the channel and takes no predictor")
+                raise ScenarioError(f"methods.{index}: {method.name!r} knows the channel and takes no predictor")
         else:
             _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
     check_training_sections(scenario)
     if channel.source == "files":
         _check_training_file(scenario)
     check_genies(scenario)
+    check_retrieval_metrics(scenario)
     if "genie_rate_distortion" in scenario.bounds:
         check_rate_distortion(scenario)
     check_budget(scenario)

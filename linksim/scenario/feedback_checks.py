@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from linksim import registry
 from linksim.errors import ScenarioError
-from linksim.scenario.schema import PERFECT_CSI, Method, Scenario, block_of, codec_of, training_of
+from linksim.scenario.schema import Method, Scenario, block_of, codec_of, knows_channel, training_of
 
 
 def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
     """What a method with a codec cannot be combined with. Only here does a check import a codec."""
     place, channel = f"methods.{index}.feedback", scenario.channel
-    if method.name == PERFECT_CSI:
-        raise ScenarioError(f"{place}: {PERFECT_CSI!r} knows the channel and takes no report")
+    if knows_channel(method):
+        raise ScenarioError(f"{place}: {method.name!r} knows the channel and takes no report")
     try:
         name, options = codec_of(scenario, method)
     except ScenarioError as error:
@@ -82,7 +82,7 @@ def check_rate_distortion(scenario: Scenario) -> None:
         raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
                             "model")
     for index, method in enumerate(scenario.methods):
-        if method.name == PERFECT_CSI:
+        if knows_channel(method):
             continue
         if method.feedback is None or block_of(method.predictor)[0] != "hold":
             raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "

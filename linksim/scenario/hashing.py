@@ -16,6 +16,7 @@ from linksim.scenario.schema import (
     later_method_fields,
     later_run_fields,
 )
+from linksim.scenario.semantic import Semantic
 from linksim.scenario.training import NOT_LEARNED, later_training_fields
 
 
@@ -41,8 +42,9 @@ def scenario_hash(scenario: Scenario) -> str:
         "run": {"stopping", "units_per_round", "confidence", *later_run_fields(scenario.run)},
         "channel": left_out,
     })
-    if scenario.feedback == Feedback():
-        del data["feedback"]
+    for section, default in (("feedback", Feedback()), ("semantic", Semantic())):
+        if getattr(scenario, section) == default:
+            del data[section]
     for method in data["methods"]:
         for key in later_method_fields(method):
             del method[key]

@@ -12,6 +12,7 @@ from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
 from linksim.scenario.channel import Channel
 from linksim.scenario.section import Section
+from linksim.scenario.semantic import Semantic
 from linksim.scenario.training import MethodTraining, Training, merged
 from linksim.types import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -20,7 +21,7 @@ STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
 
 STAGE_OF_SECTION = {
     "channel": "channel", "acquisition": "acquisition", "feedback": "feedback", "methods": "prediction",
-    "link": "precoding",
+    "link": "precoding", "semantic": "precoding",
 }
 
 PERFECT_CSI = "perfect CSI"
@@ -73,7 +74,7 @@ class Feedback(Section):
 
 def later_method_fields(data: dict[str, Any]) -> set[str]:
     """As `later_fields`, of a method as a dictionary."""
-    return {key for key in ("feedback", "codec_training") if data.get(key) is None}
+    return {key for key in ("feedback", "codec_training", "semantic", "semantic_training") if data.get(key) is None}
 
 
 class Link(Section):
@@ -109,6 +110,13 @@ class Method(Section):
     codec_training: MethodTraining | None = Field(
         None, description="What is otherwise than in `training` when the codec of `feedback` is trained."
     )
+    semantic: str | dict[str, Any] | None = Field(
+        None, description="The semantic codec that sends the captions of the section `semantic`, by its name or as "
+        "{type: name, option: …}."
+    )
+    semantic_training: MethodTraining | None = Field(
+        None, description="What is otherwise than in `training` when the codec of `semantic` is trained."
+    )
 
 
 class Stopping(Section):
@@ -140,13 +148,16 @@ class Run(Section):
         32, description="Floating point numbers of matrix products in predictors trained by gradient descent, as in "
         "`training.precision`; everything else is in single precision or better always."
     )
+    maps: bool = Field(
+        False, description="Keep where every user stands, and draw a map of each method's NMSE over the cell."
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Level of every interval.")
     stopping: Stopping = Stopping()
 
 
 def later_run_fields(run: Run) -> set[str]:
     """As `later_fields`."""
-    return {"precision"} if run.precision == 32 else set()
+    return {name for name, default in (("precision", 32), ("maps", False)) if getattr(run, name) == default}
 
 
 class Scenario(Section):
@@ -163,6 +174,7 @@ class Scenario(Section):
     acquisition: Acquisition = Acquisition()
     feedback: Feedback = Feedback()
     link: Link = Link()
+    semantic: Semantic = Semantic()
     methods: list[Method] = Field(min_length=1, description="The curves.")
     bounds: list[Literal["genie_lmmse", "genie_lmmse_reports", "genie_rate_distortion", "perfect_csi_zf",
                          "sum_capacity"]] = Field(
@@ -261,14 +273,28 @@ def codec_of(scenario: Scenario, method: Method) -> tuple[str, dict[str, Any]]:
     return name, registry.validate_options(spec, options)
 
 
+def semantic_of(method: Method) -> tuple[str, dict[str, Any]]:
+    """Name and validated options of a method's semantic codec.
+
+    :raises ScenarioError: unknown codec or option.
+    """
+    name, options = block_of(method.semantic)
+    return name, registry.validate_options(registry.find("semantic", name), options)
+
+
 def trained_methods(scenario: Scenario) -> list[Method]:
     """The methods whose predictor learns."""
     return [method for method in scenario.methods if is_trained(method)]
 
 
+def knows_channel(method: Method) -> bool:
+    """Whether a method is told the true channel: ``perfect CSI``, or ``perfect CSI, …`` where several are."""
+    return method.name == PERFECT_CSI or method.name.startswith(f"{PERFECT_CSI}, ")
+
+
 def is_trained(method: Method) -> bool:
     """Whether a method's predictor learns."""
-    return method.name != PERFECT_CSI and registry.find("predictor", block_of(method.predictor)[0]).trains
+    return not knows_channel(method) and registry.find("predictor", block_of(method.predictor)[0]).trains
 
 
 def has_trained_codec(method: Method) -> bool:

@@ -1,4 +1,4 @@
-"""All that a scenario's methods learn, predictors and codecs, checked and prepared together."""
+"""All that a scenario's methods learn, predictors and codecs of both kinds, checked and prepared together."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def check_everything(scenario: Scenario, device: str, only: str | None = None) -
         check_trained(scenario, device, only)
     if methods_with_fitted_codecs(scenario):
         check_codecs(scenario, device, only)
+    if _sends_captions(scenario):
+        from linksim.training.semantics import check_semantics
+
+        check_semantics(scenario, device, only)
 
 
 def prepare_everything(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
@@ -32,15 +36,23 @@ def prepare_everything(scenario: Scenario, device: str, console: Console, only: 
     lines = prepare(scenario, device, console, only) if _has_trained_predictor(scenario, only) else []
     if methods_with_fitted_codecs(scenario):
         lines += prepare_codecs(scenario, device, console, only)
+    if _sends_captions(scenario):
+        from linksim.training.semantics import prepare_semantics
+
+        lines += prepare_semantics(scenario, device, console, only)
     if only is None:
         prepare_report_errors(scenario, device)
     return lines
 
 
+def _sends_captions(scenario: Scenario) -> bool:
+    return any(method.semantic is not None for method in scenario.methods)
+
+
 def _has_trained_predictor(scenario: Scenario, only: str | None) -> bool:
-    """Whether there is a predictor to train; a method whose codec alone is trained has none, and that is no fault."""
+    """Whether there is a predictor to train; a method whose codecs alone are trained has none, and that is no fault."""
     if only is None:
         return bool(trained_methods(scenario))
-    codec_alone = {method.name for method in scenario.methods if method.feedback is not None} \
+    codecs_alone = {method.name for method in scenario.methods if method.feedback is not None or method.semantic} \
         - {method.name for method in trained_methods(scenario)}
-    return only not in codec_alone
+    return only not in codecs_alone

@@ -13,7 +13,7 @@ from linksim.training.data import TrainingDrops
 class Trainee(ABC):
     """One block to train.
 
-    :ivar part: of the method that it is, ``predictor`` or ``feedback``.
+    :ivar part: of the method that it is, ``predictor``, ``feedback`` or ``semantic``.
     """
 
     part: str

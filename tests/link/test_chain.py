@@ -146,3 +146,16 @@ def test_multi_antenna_users_with_several_streams_run_through():
                     link={"num_streams_per_user": 2, "precoder": "svd"}, run={"chunk_size": 4})
     rows, _ = simulate(case)
     assert rows[0, "perfect CSI"]["rate_bps_hz"].mean() > rows[0, "hold"]["rate_bps_hz"].mean() > 0
+
+
+def test_users_stand_in_the_sector_where_maps_are_asked_for():
+    channel = {**SMALL, "model": "umi", "num_users": 1}
+    rows, _ = simulate(scenario(channel=channel, methods=["hold"], bounds=[], run={"chunk_size": 40, "maps": True}))
+    east, north = rows[0, "hold"]["east_m"], rows[0, "hold"]["north_m"]
+    assert torch.hypot(east, north).max() < 200 * 2 / 3 + 1  # intersite distance, TR 38.901, 7.2
+    assert torch.hypot(east, north).min() >= 9
+    direction = torch.atan2(north, east)
+    assert (direction.max() - direction.min()) < 2 * math.pi / 3 + 0.05
+    plain, _ = simulate(scenario(channel=channel, methods=["hold"], bounds=[], run={"chunk_size": 40}))
+    assert "east_m" not in plain[0, "hold"]
+    assert torch.equal(plain[0, "hold"]["nmse"], rows[0, "hold"]["nmse"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from linksim.blocks.precoding.base import Precoder
@@ -10,13 +12,20 @@ from linksim.registry import register
 
 
 @register("precoder", "svd")
-class SvdWaterFilling(Precoder):
+class SvdPrecoder(Precoder):
     """Right singular vectors with water-filling over all streams; users kept apart by block diagonalisation.
 
     For one user this attains the capacity of its channel. For several, each user's channel is first projected
     on the null space of the others' (Spencer, Swindlehurst, Haardt, IEEE Trans. Signal Process. 52(2), 2004),
     which needs ``bs_ant`` >= all the others' antennas plus the streams.
+
+    :param power: "water_filling", which may leave weak streams without any; or "equal", for what must reach every
+        stream, such as the symbols of a semantic codec.
     """
+
+    def __init__(self, power: Literal["water_filling", "equal"] = "water_filling") -> None:
+        super().__init__()
+        self.power = power
 
     def precode(self, h_hat: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
         num_users, bs_ant = h_hat.shape[-3], h_hat.shape[-1]
@@ -31,5 +40,9 @@ class SvdWaterFilling(Precoder):
             directions.append(right.mH[..., :num_streams])
             gains.append(singular[..., :num_streams] ** 2)
         gain = torch.cat(gains, -1)
-        power = water_filling(gain / max(noise_variance, torch.finfo(gain.dtype).tiny))
+        if self.power == "equal":
+            power = (gain > 0).to(gain.dtype)
+            power = power / power.sum(-1, keepdim=True).clamp_min(1)
+        else:
+            power = water_filling(gain / max(noise_variance, torch.finfo(gain.dtype).tiny))
         return torch.cat(directions, -1) * power.sqrt().unsqueeze(-2)

@@ -1,0 +1,103 @@
+"""Captions over the streams of a precoded MIMO-OFDM link: what carries them, what arrives, what both ends know.
+
+A caption is `channel_uses` complex symbols over all streams together: stream after stream on one resource element (a
+subcarrier at a time), then on the next. Its elements are spread over the whole band and all predicted times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+_LEAST_GAIN = 1e-6
+"""Of detected symbols, which is SINR / (1 + SINR): a stream without power is handed on with this SINR instead of a
+division by zero, and none is taken for better than its inverse."""
+
+
+@dataclass(frozen=True)
+class StreamLink:
+    """The streams that carry the captions of some drops, and what both ends know of them.
+
+    :param response: from sent to detected symbols, ``[caption, element, stream, stream]``: its diagonal is one where
+        the receiver knows the channel.
+    :param noise: of the detected symbols, ``[caption, element, stream]``.
+    :param noise_variance: of the detected symbols' whole error as the receiver believes, ``[caption, use]``, for
+        symbols of unit power.
+    :param expected_sinr: that the transmitter's CSI promises, ``[caption, use]``, linear.
+    """
+
+    response: torch.Tensor
+    noise: torch.Tensor
+    noise_variance: torch.Tensor
+    expected_sinr: torch.Tensor
+
+    def send(self, symbols: torch.Tensor) -> torch.Tensor:
+        """Detected symbols ``[caption, use]``, unbiased as far as the receiver knows; differentiable.
+
+        :param symbols: complex, ``[caption, use]``, unit mean power over each caption.
+        """
+        streams = symbols.unflatten(1, self.noise.shape[1:])
+        return ((self.response @ streams.unsqueeze(-1)).squeeze(-1) + self.noise).flatten(1)
+
+
+def stream_link(true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor, noise_variance: torch.Tensor,
+                elements: torch.Tensor, num_pilots: int, noise: torch.Generator) -> StreamLink:
+    """The link of the captions of some drops.
+
+    The receiver estimates the effective channel of every resource element from ``num_pilots`` precoded pilots a stream
+    of the data's power, which costs it ``noise_variance / num_pilots`` on every entry, and detects by LMMSE, taking the
+    estimate's error for more noise. It does not know the transmitter's CSI, only what it receives.
+
+    :param true: ``[drop, resource, ue_ant, bs_ant]``.
+    :param h_hat: what the transmitter takes it for, likewise.
+    :param weights: ``[drop, resource, bs_ant, stream]``, unit power.
+    :param noise_variance: per complex entry, ``[drop]``.
+    :param elements: resource of every caption's every element, ``[drop, caption, element]``.
+    :param noise: drawn on the CPU, for all drops, captions and elements.
+    :returns: captions of all drops, drop after drop.
+
+    Source: Tse and Viswanath, Fundamentals of Wireless Communication, section 8.3.3 (LMMSE); pilot estimates by least
+    squares: Hassibi and Hochwald, "How much training is needed in multiple-antenna wireless links?", eq. (19).
+    """
+    num_streams, ue_ant = weights.shape[-1], true.shape[-2]
+    variance = noise_variance[:, None, None, None]
+    loaded = variance * (1 + num_streams / num_pilots)
+    effective = true @ weights
+    error = (variance / num_pilots).sqrt() * _circular(effective.shape, noise).to(effective)
+    detector, gain = _lmmse(effective + error, loaded)
+    _, expected = _lmmse(h_hat @ weights, loaded)
+    drop = torch.arange(len(true), device=true.device)[:, None, None].expand_as(elements)
+
+    def of_captions(per_resource: torch.Tensor) -> torch.Tensor:
+        return per_resource[drop, elements].flatten(0, 1)
+
+    received_noise = variance.sqrt() * _circular((*elements.shape, ue_ant), noise).to(effective)
+    detected_noise = (of_captions(detector) @ received_noise.flatten(0, 1).unsqueeze(-1)).squeeze(-1)
+    return StreamLink(of_captions(detector @ effective), detected_noise,
+                      of_captions((1 - gain) / gain).flatten(1), of_captions(expected / (1 - expected)).flatten(1))
+
+
+def caption_elements(num_resources: int, num_captions: int, num_elements: int) -> torch.Tensor:
+    """Resource elements of the captions of a drop, ``[caption, element]``: evenly over the resources, each caption
+    beginning elsewhere. With more elements than resources these serve again, in other noise.
+    """
+    within = torch.arange(num_elements) * num_resources // num_elements
+    begin = torch.arange(num_captions) * num_resources // num_captions
+    return (begin[:, None] + within) % num_resources
+
+
+def _lmmse(known: torch.Tensor, loaded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unbiased LMMSE detector ``[..., stream, ue_ant]`` of a channel ``[..., ue_ant, stream]``, and SINR / (1 + SINR)
+    of each stream, ``[..., stream]``.
+    """
+    gram = known.mH @ known
+    identity = torch.eye(known.shape[-1], dtype=known.dtype, device=known.device)
+    detector = torch.linalg.solve(gram + loaded * identity, known.mH)
+    gain = (detector @ known).diagonal(dim1=-2, dim2=-1).real.clamp(_LEAST_GAIN, 1 - _LEAST_GAIN)
+    return detector / gain.unsqueeze(-1), gain
+
+
+def _circular(shape: tuple[int, ...], noise: torch.Generator) -> torch.Tensor:
+    """Circular complex Gaussian values of unit variance, on the CPU."""
+    return torch.randn(*shape, dtype=torch.complex64, generator=noise)

@@ -9,18 +9,24 @@ large codecs, whose scenarios say how long their training takes: those with a wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 
 from linksim import registry
+from linksim.errors import LinksimError
+from linksim.retrieval.data import retrieval_set
 from linksim.scenario.load import load_scenario
+from linksim.scenario.schema import Scenario
 from linksim.training.codecs import codec_identity, methods_with_fitted_codecs
 from linksim.training.conditions import methods_to_train
 from linksim.training.identity import digest, identity, is_learned
+from linksim.training.semantics import semantic_identity, semantic_methods
 
 RELEASED = Path(__file__).parent
 ROOT = RELEASED.parents[1]
@@ -42,9 +48,18 @@ def used() -> list[str]:
         scenario = load_scenario(path)
         learned = [identity(scenario, method) for method in filter(is_learned, methods_to_train(scenario))]
         codecs = [codec_identity(scenario, method) for method in methods_with_fitted_codecs(scenario)]
-        for about in learned + [codec for codec in codecs if codec["block"] not in FITTED_ANEW]:
+        for about in learned + [codec for codec in codecs if codec["block"] not in FITTED_ANEW] + semantic(scenario):
             found[f"{about['block']}-{digest(about)}"] = None
     return list(found)
+
+
+def semantic(scenario: Scenario) -> list[dict[str, Any]]:
+    """Of semantic codecs, whose data and generated captions are there."""
+    found = []
+    for there, method in semantic_methods(scenario):
+        with contextlib.suppress(LinksimError):
+            found.append(semantic_identity(there, method, retrieval_set(there.semantic.data)))
+    return found
 
 
 def release(source: Path, target: Path) -> None:

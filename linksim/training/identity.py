@@ -17,7 +17,8 @@ from linksim.training.conditions import training_conditions
 from linksim.training.data import problem_shape
 
 _KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "seed", "training_file", "generator",
-         "plugins", "fraction", "csi_snr_db", "teacher", "start_from", "training")
+         "plugins", "fraction", "csi_snr_db", "teacher", "start_from", "training", "data", "generated", "channel_uses",
+         "num_streams")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
 _BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher", "start_from"}

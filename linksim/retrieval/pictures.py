@@ -101,5 +101,6 @@ def _encoder() -> Any:
 
     encoder = EfficientNet.from_name("efficientnet-lite0")
     weights = package_folder(PACKAGES[1]) / _WEIGHTS
+    # the package has no other format; weights_only reads tensors and runs nothing
     encoder.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return encoder.eval()

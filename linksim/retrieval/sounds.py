@@ -9,14 +9,13 @@ import torch
 
 from linksim.cache import cached_tensors
 from linksim.registry import register
-from linksim.retrieval.data import RetrievalData, RetrievalSet, split_identities, split_of
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.log_mel import SAMPLE_RATE_HZ, log_mel
 from linksim.retrieval.sound_events import KINDS, LENGTH_S, LOUDNESS, Event, background, event_samples
 from linksim.retrieval.words import pick
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
-SHARES = (0.7, 0.1, 0.2)
 DURATION_S = 4.0
 _VERSION = 1
 """Counts changes of what is heard."""
@@ -70,9 +69,8 @@ class Sounds(RetrievalData):
             lambda: {"features": torch.stack([log_mel(clip_samples(clip, stream_seed(self.seed, "sound", number)))
                                               for number, clip in enumerate(clips)])})["features"]
         captions = [(number, text) for number, clip in enumerate(clips) for text in self.captions(number, clip)]
-        train, validation, test = (split_of(part, captions, torch.arange(len(clips)), features)
-                                   for part in split_identities(range(len(clips)), SHARES, self.seed))
-        return RetrievalSet("sounds", "audio", train, validation, test, {
+        splits = built_in_splits(captions, torch.arange(len(clips)), features, self.seed)
+        return RetrievalSet("sounds", "audio", *splits, {
             "name": "sounds", "version": _VERSION, "num_clips": self.num_clips,
             "captions_per_clip": self.captions_per_clip, "seed": self.seed})
 

@@ -9,11 +9,10 @@ import torch
 
 from linksim.errors import ScenarioError
 from linksim.registry import register
-from linksim.retrieval.data import RetrievalData, RetrievalSet, split_identities, split_of
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.files import audio_file_features, digest_of, open_folder
 from linksim.types import NonNegativeInt
 
-SHARES = (0.7, 0.1, 0.2)
 NUM_FRAMES = 150
 """6 s; longer ones are cut."""
 _EXPECTED = "Tux Paint's stamps (Debian package tuxpaint-stamps-default): NAME.txt beside NAME_desc_LANGUAGE.ogg"
@@ -56,9 +55,8 @@ class Stamps(RetrievalData):
         features = audio_file_features(list(told), NUM_FRAMES)
         texts = sorted(set(told.values()))
         identities = torch.tensor([texts.index(text) for text in told.values()])
-        train, validation, test = (split_of(part, enumerate(texts), identities, features)
-                                   for part in split_identities(range(len(texts)), SHARES, self.seed))
-        return RetrievalSet("stamps", "audio", train, validation, test, {
+        splits = built_in_splits(enumerate(texts), identities, features, self.seed)
+        return RetrievalSet("stamps", "audio", *splits, {
             "name": "stamps", "version": 1, "language": self.language, "in_english": self.in_english,
             "seed": self.seed, "files": digest_of(list(told), root)})
 

@@ -24,7 +24,7 @@ from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_conditions, codec_training
 from linksim.training.identity import digest, learned_fields, method_named
-from linksim.training.trainee import Trainee
+from linksim.training.trainee import Trainee, named_method
 
 BUDGET_OPTIONS = ("bits", "quantization", "value_bits")
 
@@ -103,7 +103,7 @@ def check_codecs(scenario: Scenario, device: str, only: str | None = None) -> No
     :raises LinksimError: a training that cannot begin, a language model that is not to be had, a damaged checkpoint.
     """
     for method in _picked(scenario, only):
-        try:
+        with named_method(method):
             if found_checkpoint(scenario, codec_identity(scenario, method)) is not None:
                 load_codec(scenario, method)
             elif _is_learned(codec_of(scenario, method)[0]):
@@ -112,8 +112,6 @@ def check_codecs(scenario: Scenario, device: str, only: str | None = None) -> No
                 trainee = CodecTrainee(scenario, method)
                 check_task(trainee, device)
                 _shaped(scenario, method)
-        except LinksimError as error:
-            raise type(error)(str(error) if "method " in str(error) else f"method {method.name!r}: {error}") from None
 
 
 def prepare_codecs(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:

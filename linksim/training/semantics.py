@@ -25,7 +25,7 @@ from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.identity import learned_fields
-from linksim.training.trainee import Trainee
+from linksim.training.trainee import Trainee, named_method
 
 
 def semantic_key(scenario: Scenario, method: Method) -> str:
@@ -116,7 +116,7 @@ def check_semantics(scenario: Scenario, device: str, only: str | None = None) ->
     from linksim.training.trainer import check_task
 
     for there, method in _picked(scenario, only):
-        try:
+        with named_method(method):
             trainee = SemanticTrainee(there, method)
             _check_gallery(there, trainee.data)
             if _must_generate(trainee):
@@ -126,8 +126,6 @@ def check_semantics(scenario: Scenario, device: str, only: str | None = None) ->
                 trainee.untrained()
             else:
                 load_semantic(there, method)
-        except LinksimError as error:
-            raise type(error)(str(error) if "method " in str(error) else f"method {method.name!r}: {error}") from None
 
 
 def prepare_semantics(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from linksim.errors import LinksimError
 from linksim.scenario.schema import Method, Scenario
 from linksim.scenario.training import Training
 from linksim.training.data import TrainingDrops
+
+
+@contextmanager
+def named_method(method: Method) -> Iterator[None]:
+    """Faults within say which method they are of, unless they do already.
+
+    :raises LinksimError: as raised within.
+    """
+    try:
+        yield
+    except LinksimError as error:
+        raise type(error)(str(error) if "method " in str(error) else f"method {method.name!r}: {error}") from None
 
 
 class Trainee(ABC):

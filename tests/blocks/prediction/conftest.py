@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.doppler import temporal_correlation
+from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.csi import Csi, Panel
 
 PERIOD_S = 5e-4
@@ -112,3 +113,11 @@ def _split() -> Callable[..., tuple[Csi, Csi]]:
 @pytest.fixture(scope="session", name="nmse")
 def _nmse() -> Callable[..., float]:
     return nmse
+
+
+@pytest.fixture(scope="module")
+def short_batch() -> TrainingBatch:
+    """Two drops of five tones: six samples seen, three to predict."""
+    history, future = split(few_paths(5, batch=2), 0.016, seed=1)
+    future = future.with_h(history.h[..., 6:9, :], history.time_s[6:9])
+    return TrainingBatch(history.with_h(history.h[..., :6, :], history.time_s[:6]), future, future)

@@ -9,17 +9,15 @@ import torch
 
 from linksim.blocks.prediction.csi_llm import steps_after
 from linksim.blocks.prediction.sequences import taken_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
+from linksim.blocks.prediction.trained import ProblemShape, normalized_error
 from linksim.registry import create
 
 SHAPE = ProblemShape(num_history=6, num_future=3, num_subcarriers=5, max_doppler_cycles=0.1)
 
 
 @pytest.fixture(scope="module")
-def batch(few_paths, split):
-    history, future = split(few_paths(5, batch=2), 0.016, seed=1)
-    future = future.with_h(history.h[..., 6:9, :], history.time_s[6:9])
-    return TrainingBatch(history.with_h(history.h[..., :6, :], history.time_s[:6]), future, future)
+def batch(short_batch):
+    return short_batch
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ class Drops:
     :param uplink_rays: rays of the history; ``downlink_rays`` of the future: the same ones, but for the phases
         in ``fdd_gapped_independent``.
     :param reference_hz: the carrier that ray phases refer to.
+    :param area: number of the procedural area that each user stands in, ``[batch, user]``.
     """
 
     history: Csi
@@ -45,6 +46,7 @@ class Drops:
     uplink_rays: Rays
     downlink_rays: Rays
     reference_hz: float
+    area: torch.Tensor | None = None
 
     def response(self, time_s: torch.Tensor) -> Csi:
         """The true uplink channel at any other times; the same rays, so the same fading."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from linksim.faults import suggestion
 from linksim.scenario.section import Section
-from linksim.types import FiniteFloat, Fraction, PositiveFloat
+from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
 
 STORED_PATHS = 64
 """Strongest paths of a position that a table keeps."""
@@ -36,22 +36,34 @@ SITES = {
 }
 """Scenes with buildings that sionna-rt brings along, each with a roof-top site."""
 
+PROCEDURAL = "procedural"
+"""Areas that linksim draws itself, as many as wanted."""
+
 TRACED = ("scene", "scene_sha256", "position_m", "terminal_height_m", "grid_spacing_m", "radius_m", "min_distance_m",
           "azimuth_deg", "sector_deg", "max_depth", "diffuse_reflection", "refraction", "diffraction",
           "edge_diffraction", "rays_launched", "trace_seed")
 """Options that the path table depends on. The others choose from it."""
+
+_LATER = ("first_area", "num_areas", "positions_per_area", "split")
 
 
 class RayTraced(Section):
     """Paths traced through a scene by Sionna RT (docs/ray_traced.md)."""
 
     scene: str = Field(
-        "munich", description=f"A scene of sionna-rt ({', '.join(SITES)}), or a Mitsuba .xml file, relative to the "
-        "scenario file."
+        "munich", description=f"A scene of sionna-rt ({', '.join(SITES)}), {PROCEDURAL} for areas that linksim draws, "
+        "or a Mitsuba .xml file, relative to the scenario file."
     )
     scene_sha256: str = Field(
         "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the .xml file and the meshes it names, filled in on "
         "loading; given, it must agree."
+    )
+    first_area: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="Number of the first procedural area; each number is another one."
+    )
+    num_areas: PositiveInt = Field(1, description="How many procedural areas, numbered on from the first.")
+    positions_per_area: PositiveInt | None = Field(
+        None, description="Positions traced in each procedural area, chosen at random from the grid; all if empty."
     )
     position_m: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         None, description="Base station in the scene's axes, m; the scene's own roof-top site if empty."
@@ -88,6 +100,10 @@ class RayTraced(Section):
     synchronized: bool = Field(
         True, description="Delays count from the first path of each user, as in the models, or from departure."
     )
+    split: Literal["blocks", "random", "areas"] = Field(
+        "blocks", description="What is dealt to test, validation and training: square blocks of the ground, single "
+        "positions (whose neighbours may then be in another set), or whole procedural areas."
+    )
     block_m: PositiveFloat = Field(
         20.0, description="Side of the square blocks that are dealt to test, validation and training, m."
     )
@@ -95,15 +111,24 @@ class RayTraced(Section):
         5.0, description="Positions for training this close to one for validation or test are left out, and those "
         "for validation this close to one for test, m."
     )
-    test_share: Fraction = Field(0.25, description="Share of the blocks for test.")
-    validation_share: Fraction = Field(0.1, description="Share of the blocks for validation.")
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed by which blocks are dealt.")
+    test_share: Fraction = Field(0.25, description="Share of what is dealt for test.")
+    validation_share: Fraction = Field(0.1, description="Share of what is dealt for validation.")
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed by which it is dealt.")
 
     @model_validator(mode="after")
     def _consistent(self) -> RayTraced:
-        if not self.of_user and self.scene not in SITES:
-            raise ValueError(f"scene: none is called {self.scene!r}: {suggestion(self.scene, SITES)} Your own is the "
-                             "path of an .xml file")
+        if not self.of_user and self.scene not in (*SITES, PROCEDURAL):
+            raise ValueError(f"scene: none is called {self.scene!r}: {suggestion(self.scene, [*SITES, PROCEDURAL])} "
+                             "Your own is the path of an .xml file")
+        if self.scene != PROCEDURAL:
+            for name in ("first_area", "num_areas", "positions_per_area"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name}: {self.scene} is one area: write scene: {PROCEDURAL}, or leave it out")
+            if self.split == "areas":
+                raise ValueError(f"split: {self.scene} is one area: use blocks or random")
+        elif self.position_m is not None and self.num_areas > 1:
+            raise ValueError("position_m: every area has a roof of its own to stand on: leave it out, or write "
+                             "num_areas: 1")
         if self.of_user and self.position_m is None:
             raise ValueError(f"position_m: where the base station stands in {self.scene} must be said")
         if self.min_distance_m >= self.radius_m:
@@ -114,19 +139,41 @@ class RayTraced(Section):
             raise ValueError("edge_diffraction needs diffraction: true")
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_released(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields that came after results were released name no result while they are at their defaults."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items() if name in _LATER}
+        return {name: value for name, value in dump(self).items()
+                if name not in defaults or getattr(self, name) != defaults[name]}
+
     @property
     def of_user(self) -> bool:
         """Whether the scene is the user's own file."""
         return self.scene.endswith(".xml")
 
     @property
+    def areas(self) -> list[RayTraced]:
+        """The same for each area by itself."""
+        if self.num_areas == 1:
+            return [self]
+        return [self.model_copy(update={"first_area": number, "num_areas": 1})
+                for number in range(self.first_area, self.first_area + self.num_areas)]
+
+    @property
     def title(self) -> str:
         """The scene's name, or that of the user's file."""
+        if self.scene == PROCEDURAL:
+            last = self.first_area + self.num_areas - 1
+            return f"area {last}" if self.num_areas == 1 else f"areas {self.first_area} to {last}"
         return PurePath(self.scene).stem if self.of_user else self.scene
 
     @property
     def site(self) -> Site:
-        """Where the base station stands and faces."""
+        """Where the base station stands and faces; with several areas, in the first."""
         given = SITES.get(self.scene, Site((0.0, 0.0, 0.0), 0.0))
+        if self.scene == PROCEDURAL and self.position_m is None:
+            from linksim.channel.ray_traced.area import make_area
+
+            given = Site(make_area(self.first_area).site_m(self.azimuth_deg or 0.0), 0.0)
         return Site(given.position_m if self.position_m is None else self.position_m,
                     given.azimuth_deg if self.azimuth_deg is None else self.azimuth_deg)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from linksim.channel.drops import Drops, drops_of_rays
@@ -25,9 +27,10 @@ def ray_traced_drops(channel: Channel, batch_size: int, seed: int, device: str =
     :raises ScenarioError: fewer positions than users; the table has to be traced, and cannot be.
     """
     table = chosen_positions(channel, split)
-    which = drawn_positions(len(table), batch_size, channel.num_users, generator(stream_seed(seed, "positions")))
-    rays = rays_at(table, which, channel, seed, device)
-    return drops_of_rays(channel, rays, seed)
+    stream = generator(stream_seed(seed, "positions"))
+    which = drawn_positions(len(table), batch_size, channel.num_users, stream, table.area)
+    drops = drops_of_rays(channel, rays_at(table, which, channel, seed, device), seed)
+    return drops if table.area is None else replace(drops, area=table.area[which].to(device))
 
 
 def chosen_positions(channel: Channel, split: str) -> PathTable:
@@ -41,9 +44,10 @@ def chosen_positions(channel: Channel, split: str) -> PathTable:
         table = path_table(channel)
         found = _chosen(table, channel.ray_traced, channel.los, split)
         _CHOSEN[key] = (table, found)
-    if len(found) < channel.num_users:
+    most = len(found) if found.area is None or not len(found) else int(found.area.unique(return_counts=True)[1].max())
+    if most < channel.num_users:
         raise ScenarioError(
-            f"channel.ray_traced: {len(found)} positions for {split} in {channel.ray_traced.title} "
+            f"channel.ray_traced: {most} positions for {split} in {channel.ray_traced.title} "
             f"(los: {channel.los}), too few for channel.num_users = {channel.num_users}: a larger radius_m, a finer "
             "grid_spacing_m or a lower min_path_gain_db gives more")
     return found
@@ -57,17 +61,36 @@ def table_note(channel: Channel) -> str:
 
 
 def _chosen(table: PathTable, options: RayTraced, los: str, split: str) -> PathTable:
-    keep = torch.from_numpy(positions_of(split, table.position_m.numpy(), options))
+    area = None if table.area is None else table.area.numpy()
+    keep = torch.from_numpy(positions_of(split, table.position_m.numpy(), options, area))
     keep &= table.total_gain >= 10 ** (options.min_path_gain_db / 10)
     if los != "mixed":
         keep &= table.line_of_sight == (los == "los")
     return table.at(keep).limited(options.max_paths, options.path_range_db)
 
 
-def drawn_positions(count: int, batch_size: int, num_users: int, stream: torch.Generator) -> torch.Tensor:
-    """Positions of every user, ``[batch, user]``: none twice until too few are left for a drop."""
+def drawn_positions(count: int, batch_size: int, num_users: int, stream: torch.Generator,
+                    area: torch.Tensor | None = None) -> torch.Tensor:
+    """Positions of every user, ``[batch, user]``: none twice until too few are left for a drop.
+
+    :param area: of each position; the users of a drop stand in one.
+    """
+    if area is not None and num_users > 1:
+        return _drawn_together(area, batch_size, num_users, stream)
     drops: list[torch.Tensor] = []
     while len(drops) < batch_size:
         order = torch.randperm(count, generator=stream)
         drops += order[:count - count % num_users].view(-1, num_users)
     return torch.stack(drops[:batch_size])
+
+
+def _drawn_together(area: torch.Tensor, batch_size: int, num_users: int, stream: torch.Generator) -> torch.Tensor:
+    """Areas at random, among those with positions enough, and users at random in each."""
+    numbers, counts = area.unique(return_counts=True)
+    numbers = numbers[counts >= num_users]
+    picked = numbers[torch.randint(len(numbers), (batch_size,), generator=stream)]
+    drops = []
+    for number in picked.tolist():
+        here = (area == number).nonzero().flatten()
+        drops.append(here[torch.randperm(len(here), generator=stream)[:num_users]])
+    return torch.stack(drops)

@@ -69,7 +69,7 @@ def to_rays(table: PathTable, which: torch.Tensor, channel: Channel, heading: to
         coupling=moved(coupling), phase=moved(torch.remainder(phase + math.pi, 2 * math.pi) - math.pi),
         ue=ue, bs=bs, large_scale_gain=moved(here.total_gain), line_of_sight=here.line_of_sight.to(device),
         speed_m_s=moved(torch.full_like(turned, speed_m_s)), position_user_m=moved(here.position_m),
-        position_bs_m=moved(table.bs_position_m.expand_as(here.position_m)),
+        position_bs_m=moved(here.bs_position_m.expand_as(here.position_m)),
         is_specular=torch.ones(num_rays, dtype=torch.bool, device=device), path_lengths=(1,) * num_rays,
     )
 

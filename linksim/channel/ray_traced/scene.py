@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
+from linksim.channel.ray_traced.area import make_area
+from linksim.channel.ray_traced.area_files import write_area
 from linksim.channel.ray_traced.runtime import import_sionna_rt
 from linksim.errors import ScenarioError
-from linksim.scenario.ray_traced import RayTraced
+from linksim.scenario.ray_traced import PROCEDURAL, RayTraced
+from linksim.seeding import stream_seed
 
 _GROUND = re.compile(r"(?i).*(ground|terrain|plane|floor|street|road|lawn|grass).*")
 """Names of objects that people walk on."""
+
+_ANY_HZ = 3.5e9
+"""Heights do not depend on the carrier, but scenes have one."""
 
 _FLAT_M = 1.0
 """Where no object has such a name, ground is what lies this close to the lowest surface."""
@@ -28,9 +35,12 @@ def load_scene(options: RayTraced, carrier_hz: float) -> Any:
     :raises ScenarioError: it cannot be loaded, or a material is not known at this carrier.
     """
     rt = import_sionna_rt()
-    path = options.scene if options.of_user else getattr(rt.scene, options.scene)
     try:
-        scene = rt.load_scene(path, merge_shapes_exclude_regex=_GROUND.pattern)
+        if options.scene == PROCEDURAL:
+            scene = _loaded_area(rt, options.first_area)
+        else:
+            path = options.scene if options.of_user else getattr(rt.scene, options.scene)
+            scene = rt.load_scene(path, merge_shapes_exclude_regex=_GROUND.pattern)
         scene.frequency = carrier_hz
     except (OSError, RuntimeError, ValueError, ElementTree.ParseError) as error:
         said = " ".join(str(error).split())
@@ -39,19 +49,23 @@ def load_scene(options: RayTraced, carrier_hz: float) -> Any:
     return scene
 
 
+def _loaded_area(rt: Any, number: int) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        return rt.load_scene(str(write_area(make_area(number), Path(folder))),
+                             merge_shapes_exclude_regex=_GROUND.pattern)
+
+
 def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
     """Points of a grid, at the terminals' height above ground that has nothing above it.
 
-    :returns: ``[position, 3]``, m, float64.
+    :returns: ``[position, 3]``, m, float64; of an area, no more than wanted.
     :raises ScenarioError: there is none.
     """
     import drjit as dr
     import mitsuba as mi
 
     x, y = _grid(options)
-    top = float(scene.mi_scene.bbox().max.z) + 10
-    ray = mi.Ray3f(mi.Point3f(x, y, np.full_like(x, top)), mi.Vector3f(0, 0, -1))
-    hit = scene.mi_scene.ray_intersect(ray)
+    hit = _from_above(scene, x, y)
     height, valid = np.array(hit.p.z, dtype=np.float64), np.array(hit.is_valid())
     ground = {item.object_id for name, item in scene.objects.items() if _GROUND.match(name)}
     if ground:
@@ -61,7 +75,32 @@ def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
     if not valid.any():
         raise ScenarioError("channel.ray_traced: no open ground within radius_m and sector_deg of position_m "
                             f"{_text(options)} in {options.scene}: move the base station or widen them")
-    return np.stack([x, y, height + options.terminal_height_m], -1)[valid]
+    found = np.stack([x, y, height + options.terminal_height_m], -1)[valid]
+    if options.positions_per_area is not None and options.positions_per_area < len(found):
+        draw = np.random.default_rng(stream_seed(options.first_area, "positions"))
+        found = found[np.sort(draw.choice(len(found), options.positions_per_area, replace=False))]
+    return found
+
+
+def heights(options: RayTraced, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Height of whatever is highest at points of a scene, above the lowest of them, m; 0 where there is nothing.
+
+    :param x: any shape; ``y`` likewise.
+    :raises ScenarioError: the scene cannot be loaded.
+    """
+    scene = load_scene(options, _ANY_HZ)
+    hit = _from_above(scene, x.ravel(), y.ravel())
+    height, valid = np.array(hit.p.z, dtype=np.float64), np.array(hit.is_valid())
+    lowest = height[valid].min() if valid.any() else 0.0
+    return np.where(valid, height - lowest, 0.0).reshape(x.shape)
+
+
+def _from_above(scene: Any, x: np.ndarray, y: np.ndarray) -> Any:
+    """What rays hit that fall on points of the ground."""
+    import mitsuba as mi
+
+    top = float(scene.mi_scene.bbox().max.z) + 10
+    return scene.mi_scene.ray_intersect(mi.Ray3f(mi.Point3f(x, y, np.full_like(x, top)), mi.Vector3f(0, 0, -1)))
 
 
 def _grid(options: RayTraced) -> tuple[np.ndarray, np.ndarray]:

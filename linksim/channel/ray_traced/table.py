@@ -13,9 +13,10 @@ import torch
 from torch.nn.functional import pad
 
 from linksim.cache import cache_folder, cached_tensors
+from linksim.channel.ray_traced.area import VERSION
 from linksim.channel.ray_traced.runtime import RELEASE
 from linksim.scenario.channel import Channel
-from linksim.scenario.ray_traced import TRACED
+from linksim.scenario.ray_traced import PROCEDURAL, TRACED
 
 _FORMAT = 1
 """Of the table: another one is traced again."""
@@ -26,10 +27,10 @@ _TABLES: dict[tuple[str, str], PathTable] = {}
 
 @dataclass(frozen=True)
 class PathTable:
-    """Paths from one base station to positions that all have at least one, the strongest first.
+    """Paths from a base station to positions that all have at least one, the strongest first.
 
     :param position_m: ``[position, 3]``, float64, in the scene's axes.
-    :param bs_position_m: ``[3]``, float64.
+    :param bs_position_m: ``[3]``, float64; ``[position, 3]`` where each area has its own.
     :param transfer: ``[position, path, 2, 2]``, complex64, from (theta, phi) at the base station to (theta, phi) at
         the terminal, between isotropic antennas; without the phase of the delay. Unused paths are zero.
     :param delay_s: ``[position, path]``, from departure.
@@ -38,6 +39,7 @@ class PathTable:
     :param num_paths: ``[position]``, how many are used.
     :param line_of_sight: ``[position]``, bool: a path without interactions is among them.
     :param total_gain: ``[position]``, power gain of all paths found, also of those that are not kept.
+    :param area: ``[position]``, int64, the number of each one's area; a table of one scene needs none.
     :param about: how it was made.
     """
 
@@ -50,6 +52,7 @@ class PathTable:
     num_paths: torch.Tensor
     line_of_sight: torch.Tensor
     total_gain: torch.Tensor
+    area: torch.Tensor | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -62,8 +65,19 @@ class PathTable:
 
     def at(self, which: torch.Tensor) -> PathTable:
         """Some positions, by mask or index."""
-        return replace(self, **{item.name: getattr(self, item.name)[which] for item in fields(self)
-                                if item.name not in ("bs_position_m", "about")})
+        return replace(self, **{name: getattr(self, name)[which] for name in self._by_position})
+
+    @property
+    def _by_position(self) -> list[str]:
+        """Names of what each position has its own of."""
+        shared = {"about", *(["bs_position_m"] if self.bs_position_m.dim() == 1 else []),
+                  *(["area"] if self.area is None else [])}
+        return [item.name for item in fields(self) if item.name not in shared]
+
+    def in_area(self, number: int) -> PathTable:
+        """The same, fit to be joined with those of other areas."""
+        return replace(self, bs_position_m=self.bs_position_m.expand(len(self), 3),
+                       area=torch.full((len(self),), number))
 
     def limited(self, max_paths: int, range_db: float) -> PathTable:
         """The same positions with fewer paths: at most so many, none further below the strongest one."""
@@ -78,7 +92,7 @@ class PathTable:
 
     @classmethod
     def joined(cls, parts: list[PathTable], about: dict[str, Any]) -> PathTable:
-        """Tables of the same base station, one after the other."""
+        """Tables of the same base station, or of areas, one after the other."""
         longest = max(part.delay_s.shape[1] for part in parts)
 
         def widened(name: str, part: PathTable) -> torch.Tensor:
@@ -87,15 +101,13 @@ class PathTable:
             return pad(values, (0, 0) * (values.dim() - 2) + (0, missing)) if name in _BY_PATH else values
 
         return replace(parts[0], about=about, **{
-            item.name: torch.cat([widened(item.name, part) for part in parts])
-            for item in fields(cls) if item.name not in ("bs_position_m", "about")
-        })
+            name: torch.cat([widened(name, part) for part in parts]) for name in parts[0]._by_position})
 
     def to_tensors(self) -> dict[str, torch.Tensor]:
         """What the file holds."""
         text = torch.tensor(list(json.dumps(self.about).encode()), dtype=torch.uint8)
-        return {**{item.name: getattr(self, item.name) for item in fields(self) if item.name != "about"},
-                "about": text}
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "about"}
+        return {**{name: value for name, value in values.items() if value is not None}, "about": text}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> PathTable:
@@ -114,17 +126,25 @@ def path_table(channel: Channel, say: Callable[[str], None] | None = None) -> Pa
     :raises ScenarioError: it has to be traced, and cannot be.
     :raises StoreError: the cache folder cannot be written.
     """
-    name = table_name(channel)
-    key = (str(cache_folder()), name)
+    key = (str(cache_folder()), table_name(channel))
     if key not in _TABLES:
-        def traced() -> dict[str, torch.Tensor]:
-            from linksim.channel.ray_traced.tracing import trace
+        if channel.ray_traced.scene == PROCEDURAL:
+            from linksim.channel.ray_traced.areas import table_of_areas
 
-            carrier_hz = channel.carrier_frequency_ghz * 1e9
-            return trace(channel.ray_traced, carrier_hz, say or _to_stderr).to_tensors()
-
-        _TABLES[key] = PathTable.from_tensors(cached_tensors(name, traced))
+            _TABLES[key] = table_of_areas(channel, say or _to_stderr)
+        else:
+            _TABLES[key] = kept_table(channel, say or _to_stderr)
     return _TABLES[key]
+
+
+def kept_table(channel: Channel, say: Callable[[str], None]) -> PathTable:
+    """The table of one scene or area: from the cache, traced at first; see `path_table`."""
+    def traced() -> dict[str, torch.Tensor]:
+        from linksim.channel.ray_traced.tracing import trace
+
+        return trace(channel.ray_traced, channel.carrier_frequency_ghz * 1e9, say).to_tensors()
+
+    return PathTable.from_tensors(cached_tensors(table_name(channel), traced))
 
 
 def table_name(channel: Channel) -> str:
@@ -132,6 +152,10 @@ def table_name(channel: Channel) -> str:
     options = channel.ray_traced
     traced = options.model_dump(mode="json", include=set(TRACED))
     traced |= {"position_m": list(options.site.position_m), "azimuth_deg": options.site.azimuth_deg}
+    if options.scene == PROCEDURAL:
+        traced |= {"position_m": options.position_m, "area_version": VERSION, "first_area": options.first_area,
+                   "positions_per_area": options.positions_per_area}
+        traced |= {"num_areas": options.num_areas} if options.num_areas > 1 else {}
     if options.of_user:
         from linksim.channel.ray_traced.scene import scene_digest
 

@@ -18,7 +18,7 @@ from linksim.channel.ray_traced.runtime import import_sionna_rt, installed_versi
 from linksim.channel.ray_traced.scene import candidate_positions, load_scene
 from linksim.channel.ray_traced.table import PathTable
 from linksim.errors import ScenarioError
-from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
+from linksim.scenario.ray_traced import PROCEDURAL, STORED_PATHS, RayTraced
 
 BATCH = 64
 """Positions of one call of the solver: memory grows with it (1.3 GB at 100,000 rays), time per position does not."""
@@ -45,7 +45,7 @@ def trace(options: RayTraced, carrier_hz: float, say: Callable[[str], None]) -> 
         say(f"tracing {options.title}: {done} of {len(positions)} positions, about {left_s:.0f} s left")
     table = PathTable.joined(parts, {"sionna_rt": installed_version(), "carrier_hz": carrier_hz,
                                      "options": options.model_dump(mode="json"), "candidates": len(positions)})
-    if not len(table):
+    if not len(table) and options.scene != PROCEDURAL:
         raise ScenarioError(f"channel.ray_traced: none of {len(positions)} positions in {options.title} is reached by "
                             "a path: move the base station (position_m), or allow more (max_depth, diffraction)")
     say(f"traced {options.title}: {len(table)} of {len(positions)} positions have a path, "

@@ -1,0 +1,74 @@
+"""What stands around a base station: a map of heights in its own axes, ahead of its panel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import torch
+
+from linksim.cache import cached_tensors
+from linksim.channel.ray_traced.area import VERSION, make_area
+from linksim.scenario.ray_traced import PROCEDURAL, RayTraced
+
+CELL_M = 4.0
+"""Side of a cell."""
+
+CELLS = 128
+"""Of each side of the map."""
+
+BEHIND_M = 104.0
+"""How far the map reaches behind the base station; the rest lies ahead. To both sides it reaches equally far."""
+
+_FORMAT = 1
+
+
+def cell_centres() -> tuple[np.ndarray, np.ndarray]:
+    """Metres ahead of the base station and to its left of every cell, ``[row, column]``: columns lead ahead, rows to
+    the left."""
+    ahead = (np.arange(CELLS) + 0.5) * CELL_M - BEHIND_M
+    left = (np.arange(CELLS) + 0.5 - CELLS / 2) * CELL_M
+    return np.broadcast_to(ahead, (CELLS, CELLS)), np.broadcast_to(left[:, None], (CELLS, CELLS))
+
+
+def height_map(options: RayTraced) -> torch.Tensor:
+    """Heights above the lowest ground, m, ``[row, column]`` float32; see `cell_centres`. Nothing is known outside the
+    scene, and given as 0.
+
+    :param options: of one scene or area. Scenes are looked at from above once, by Sionna RT, and kept in the cache.
+    :raises ScenarioError: it has to be made, and cannot be.
+    """
+    x, y = to_scene(options, *cell_centres())
+    if options.scene == PROCEDURAL:
+        return torch.from_numpy(make_area(options.first_area).height_m(x, y)).float()
+    known = options.scene
+    if options.of_user:
+        from linksim.channel.ray_traced.scene import scene_digest
+
+        known = options.scene_sha256 or scene_digest(options.scene)
+    text = json.dumps([_FORMAT, VERSION, CELL_M, CELLS, BEHIND_M, known, list(options.site.position_m[:2]),
+                       options.site.azimuth_deg])
+    name = f"height_maps-{_FORMAT}/{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
+
+    def seen() -> dict[str, torch.Tensor]:
+        from linksim.channel.ray_traced.scene import heights
+
+        return {"height_m": torch.from_numpy(heights(options, x, y)).float()}
+
+    return cached_tensors(name, seen)["height_m"]
+
+
+def to_scene(options: RayTraced, ahead: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """From the base station's axes to the scene's, m."""
+    turn = math.radians(options.site.azimuth_deg)
+    x, y, _ = options.site.position_m
+    return x + ahead * math.cos(turn) - left * math.sin(turn), y + ahead * math.sin(turn) + left * math.cos(turn)
+
+
+def from_scene(azimuth_deg: float, offset_m: torch.Tensor) -> torch.Tensor:
+    """Offsets from the base station, ``[..., 3]``, from the scene's axes to ahead, left and up."""
+    turn = math.radians(azimuth_deg)
+    x, y, z = offset_m.unbind(-1)
+    return torch.stack([x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn), z], -1)

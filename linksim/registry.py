@@ -26,7 +26,7 @@ __all__ = [
     "KINDS", "BlockSpec", "block_class", "catalogue", "create", "find", "nearest", "register", "validate_options",
 ]
 
-KINDS = ("predictor", "precoder", "feedback", "semantic", "cir_source", "retrieval_data")
+KINDS = ("predictor", "precoder", "feedback", "semantic", "universal", "cir_source", "retrieval_data")
 """What a scenario can name: blocks of the chain, sources of channel impulse responses (plugins alone), and data sets
 for retrieval (`linksim.retrieval.data.RetrievalData`)."""
 

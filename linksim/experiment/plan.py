@@ -88,6 +88,10 @@ class Plan:
             return _SUMMARIES[name]
         method = next(m for m in self.scenario.methods if m.name == name)
         sender = f"Captions sent by {block_of(method.semantic)[0]}; " if method.semantic is not None else ""
+        if method.universal is not None:
+            block, options = block_of(method.universal)
+            chosen = ", ".join(f"{key} {value}" for key, value in options.items())
+            return registry.find("universal", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
         if knows_channel(method):
             return sender + _SUMMARIES[PERFECT_CSI]
         block, options = block_of(method.predictor)

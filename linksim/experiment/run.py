@@ -68,7 +68,8 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
     make_channels_ready(scenario, console)
-    if trained_methods(scenario) or any(method.feedback or method.semantic for method in scenario.methods):
+    if trained_methods(scenario) or any(
+            method.feedback or method.semantic or method.universal for method in scenario.methods):
         from linksim.training.everything import check_everything
 
         with named_blocks(scenario, "in training"):

@@ -141,6 +141,11 @@ def interval_of(metric: Metric, sums: pd.Series, confidence: float) -> Interval 
             mean, variance = moments(needed[0])
             half = quantile * math.sqrt(variance / count)
             return Interval(mean, mean - half, mean + half)
+        case "root_of_mean":
+            mean, variance = moments(needed[0])
+            root = math.sqrt(mean)
+            half = quantile * math.sqrt(variance / count) / max(2 * root, 1e-300)  # by the delta method
+            return Interval(root, root - half, root + half)
         case "mean_of_db":
             mean, variance = moments(f"db {needed[0]}")
             half = quantile * math.sqrt(variance / count)

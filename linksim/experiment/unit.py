@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from linksim.blocks.feedback.base import FeedbackCodec
     from linksim.blocks.prediction.base import Predictor
     from linksim.blocks.semantic.base import SemanticCodec
+    from linksim.blocks.universal.base import UniversalBlock
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class UnitRunner:
                 merge_low_rank(block)
             self.report_errors: dict[str, float] = _report_errors(scenario)
             self.semantics: dict[str, SemanticCodec] = _semantic_codecs(scenario, device)
+            self.universals: dict[str, UniversalBlock] = _universal_blocks(scenario, device)
+            for block in self.universals.values():
+                merge_low_rank(block)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
@@ -68,7 +72,7 @@ class UnitRunner:
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
             try:
                 result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk, self.codecs,
-                                        self.report_errors, self.semantics)
+                                        self.report_errors, self.semantics, self.universals)
             except torch.OutOfMemoryError:
                 size = self.plan.scenario.run.chunk_size
                 fix = f"try run.chunk_size={size // 2}" if size > 1 else "use a larger GPU or run.device=cpu"
@@ -128,6 +132,16 @@ def _semantic_codecs(scenario: Scenario, device: str) -> dict[str, SemanticCodec
 
     return {semantic_key(there, method): load_semantic(there, method).to(device)
             for there, method in semantic_methods(scenario)}
+
+
+def _universal_blocks(scenario: Scenario, device: str) -> dict[str, UniversalBlock]:
+    """Blocks that answer tasks by name of their method, from their checkpoints."""
+    asked = [method for method in scenario.methods if method.universal is not None]
+    if not asked:
+        return {}
+    from linksim.training.universals import load_universal
+
+    return {method.name: load_universal(scenario, method).to(device) for method in asked}
 
 
 def _report_errors(scenario: Scenario) -> dict[str, float]:

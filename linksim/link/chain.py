@@ -17,6 +17,7 @@ from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.blocks.semantic.base import SemanticCodec
+from linksim.blocks.universal.base import UniversalBlock
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
@@ -71,8 +72,8 @@ class ChunkResult:
 
 def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, predictors: dict[str, Predictor],
                    chunk_index: int = 0, codecs: dict[str, FeedbackCodec] | None = None,
-                   report_errors: dict[str, float] | None = None, semantics: dict[str, SemanticCodec] | None = None
-                   ) -> ChunkResult:
+                   report_errors: dict[str, float] | None = None, semantics: dict[str, SemanticCodec] | None = None,
+                   universals: dict[str, UniversalBlock] | None = None) -> ChunkResult:
     """Simulate one chunk at one channel point.
 
     :param points: index and scenario of the sweep points that share this channel.
@@ -83,6 +84,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     :param codecs: fitted codecs by `linksim.training.codecs.codec_key`; the others are built here.
     :param report_errors: relative errors of reports by `report_key`; what is not there counts as none.
     :param semantics: semantic codecs by `linksim.training.semantics.semantic_key`.
+    :param universals: blocks that answer tasks, by name of their method.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
@@ -104,7 +106,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         for index, scenario in group:
             for method in scenario.methods:
                 key = estimate_key(scenario, method)
-                if not knows_channel(method) and key not in estimates:
+                if method.universal is None and not knows_channel(method) and key not in estimates:
                     predictor = predictors.get(predictor_key(method)) or build_predictor(method.predictor)
                     reported = None if method.feedback is None else reports.of(scenario, method)
                     known = history if reported is None else reported.history
@@ -127,6 +129,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                     genies[seen] = _scored(csi, GENIE_CSI[bound], scenario, drops, result)
                 estimates[bound] = genies[seen]
             result.rows += _rows(index, scenario, true, estimates, semantics or {}, seed)
+            result.rows += _answered(index, scenario, drops, history, universals or {})
             if "genie_rate_distortion" in scenario.bounds:
                 bits = scenario.feedback.bits
                 if bits not in floors:
@@ -140,6 +143,26 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         places = _places(drops)
         result.rows = [(index, name, {**measures, **places}) for index, name, measures in result.rows]
     return result
+
+
+def _answered(index: int, scenario: Scenario, drops: Drops, history: Csi, blocks: dict[str, UniversalBlock]
+              ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
+    """Rows of the methods that answer tasks."""
+    asked = [method.name for method in scenario.methods if method.universal is not None]
+    if not asked:
+        return []
+    from linksim.channel.ray_traced.places import places_of
+    from linksim.link.universal import answers, task_link_measures, task_measures
+
+    places, true = places_of(drops, scenario.channel), drops.future
+    rows = []
+    for name in asked:
+        found = answers(blocks[name], history, true, places)
+        measures = task_measures(found, true, places)
+        if needs_link(scenario):
+            measures |= task_link_measures(found, true, places, 10 ** (-scenario.link.snr_db / 10))
+        rows.append((index, name, measures))
+    return rows
 
 
 def _places(drops: Drops) -> dict[str, torch.Tensor]:
@@ -240,7 +263,7 @@ def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimat
           semantics: dict[str, SemanticCodec], seed: int) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
     entries = [(m.name, None if knows_channel(m) else estimate_key(scenario, m), m.precoder)
-               for m in scenario.methods]
+               for m in scenario.methods if m.universal is None]
     sending = {m.name: m for m in scenario.methods if m.semantic is not None}
     genies = _genies(scenario)
     entries += [(GENIE_CSI[bound], bound, None) for bound in genies if estimates[bound][0].any()]

@@ -25,6 +25,7 @@ from linksim.scenario.schema import (
 from linksim.scenario.semantic_checks import check_retrieval_metrics, check_semantic
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
+from linksim.scenario.universal_checks import check_task_metrics, check_universal
 
 
 def check(scenario: Scenario) -> None:
@@ -63,6 +64,7 @@ def check(scenario: Scenario) -> None:
         if method.feedback is not None:
             check_feedback(scenario, index, method)
         check_semantic(scenario, index, method)
+        check_universal(scenario, index, method)
         if method.codec_training is not None:
             check_codec_training(scenario, index, method)
         if knows_channel(method):
@@ -75,6 +77,7 @@ def check(scenario: Scenario) -> None:
         _check_training_file(scenario)
     check_genies(scenario)
     check_retrieval_metrics(scenario)
+    check_task_metrics(scenario)
     if "genie_rate_distortion" in scenario.bounds:
         check_rate_distortion(scenario)
     check_budget(scenario)

@@ -74,7 +74,8 @@ class Feedback(Section):
 
 def later_method_fields(data: dict[str, Any]) -> set[str]:
     """As `later_fields`, of a method as a dictionary."""
-    return {key for key in ("feedback", "codec_training", "semantic", "semantic_training") if data.get(key) is None}
+    return {key for key in ("feedback", "codec_training", "semantic", "semantic_training", "universal",
+                            "universal_training") if data.get(key) is None}
 
 
 class Link(Section):
@@ -116,6 +117,14 @@ class Method(Section):
     )
     semantic_training: MethodTraining | None = Field(
         None, description="What is otherwise than in `training` when the codec of `semantic` is trained."
+    )
+    universal: str | dict[str, Any] | None = Field(
+        None, description="The block that answers tasks about ray-traced terminals (positioning, line of sight, "
+        "precoding, beam, path loss), by its name or as {type: name, option: …}; it takes the place of the predictor."
+    )
+    universal_training: MethodTraining | None = Field(
+        None, description="What is otherwise than in `training` when the block of `universal` is trained; `teacher` names "
+        "the method whose encoders it takes over."
     )
 
 
@@ -280,6 +289,15 @@ def semantic_of(method: Method) -> tuple[str, dict[str, Any]]:
     """
     name, options = block_of(method.semantic)
     return name, registry.validate_options(registry.find("semantic", name), options)
+
+
+def universal_of(method: Method) -> tuple[str, dict[str, Any]]:
+    """Name and validated options of a method's universal block.
+
+    :raises ScenarioError: unknown block or option.
+    """
+    name, options = block_of(method.universal)
+    return name, registry.validate_options(registry.find("universal", name), options)
 
 
 def trained_methods(scenario: Scenario) -> list[Method]:

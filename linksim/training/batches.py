@@ -9,6 +9,7 @@ import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.csi import Csi
+from linksim.places import Places
 from linksim.scenario.channel import Channel
 
 _PER_DROP = ("h", "noise_variance", "max_doppler_hz")
@@ -16,26 +17,31 @@ _PER_DROP = ("h", "noise_variance", "max_doppler_hz")
 
 def selected(batch: TrainingBatch, index: slice | torch.Tensor) -> TrainingBatch:
     """Some drops of a batch."""
-    return _each(lambda csi: replace(csi, **{name: getattr(csi, name)[index] for name in _PER_DROP}), batch)
+    found = _each(lambda csi: replace(csi, **{name: getattr(csi, name)[index] for name in _PER_DROP}), batch)
+    return found if batch.places is None else replace(found, places=batch.places.each(lambda tensor: tensor[index]))
 
 
 def joined(batches: list[TrainingBatch]) -> TrainingBatch:
     """Batches of the same `grid_of` as one."""
     if len(batches) == 1:
         return batches[0]
-    return _each(lambda *parts: replace(
+    found = _each(lambda *parts: replace(
         parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in _PER_DROP}), *batches)
+    if batches[0].places is None:
+        return found
+    return replace(found, places=Places.joined([batch.places for batch in batches]))
 
 
 def moved(batch: TrainingBatch, device: torch.device | str) -> TrainingBatch:
     """The same on another device."""
-    return _each(lambda csi: replace(csi, **{
+    found = _each(lambda csi: replace(csi, **{
         name: getattr(csi, name).to(device) for name in (*_PER_DROP, "time_s", "frequency_hz")}), batch)
+    return found if batch.places is None else replace(found, places=batch.places.to(device))
 
 
 def num_bytes(batch: TrainingBatch) -> int:
     """Memory that a batch takes."""
-    return sum(csi.h.nbytes for csi in {id(csi): csi for csi in vars(batch).values()}.values())
+    return sum(csi.h.nbytes for csi in {id(csi): csi for csi in _all_csi(batch)}.values())
 
 
 def grid_of(channel: Channel) -> tuple:
@@ -43,6 +49,10 @@ def grid_of(channel: Channel) -> tuple:
     return (channel.num_users, channel.ue_array.num_antennas, channel.bs_array, channel.carrier_frequency_ghz,
             channel.duplex, channel.duplex_gap_mhz, channel.num_subcarriers, channel.subcarrier_spacing_khz,
             channel.csi_period_ms, channel.num_history, channel.num_future)
+
+
+def _all_csi(batch: TrainingBatch) -> tuple[Csi, Csi, Csi]:
+    return batch.history, batch.future, batch.uplink_future
 
 
 def _each(function: Callable[..., Csi], *batches: TrainingBatch) -> TrainingBatch:

@@ -1,4 +1,4 @@
-"""All that a scenario's methods learn, predictors and codecs of both kinds, checked and prepared together."""
+"""All that a scenario's methods learn, predictors, codecs and what answers tasks, checked and prepared together."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def check_everything(scenario: Scenario, device: str, only: str | None = None) -
         from linksim.training.semantics import check_semantics
 
         check_semantics(scenario, device, only)
+    if _answers_tasks(scenario):
+        from linksim.training.universals import check_universals
+
+        check_universals(scenario, device, only)
 
 
 def prepare_everything(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
@@ -40,6 +44,10 @@ def prepare_everything(scenario: Scenario, device: str, console: Console, only: 
         from linksim.training.semantics import prepare_semantics
 
         lines += prepare_semantics(scenario, device, console, only)
+    if _answers_tasks(scenario):
+        from linksim.training.universals import prepare_universals
+
+        lines += prepare_universals(scenario, device, console, only)
     if only is None:
         prepare_report_errors(scenario, device)
     return lines
@@ -49,10 +57,15 @@ def _sends_captions(scenario: Scenario) -> bool:
     return any(method.semantic is not None for method in scenario.methods)
 
 
+def _answers_tasks(scenario: Scenario) -> bool:
+    return any(method.universal is not None for method in scenario.methods)
+
+
 def _has_trained_predictor(scenario: Scenario, only: str | None) -> bool:
     """Whether there is a predictor to train; a method whose codecs alone are trained has none, and that is no fault."""
     if only is None:
         return bool(trained_methods(scenario))
-    codecs_alone = {method.name for method in scenario.methods if method.feedback is not None or method.semantic} \
+    codecs_alone = {method.name for method in scenario.methods if method.feedback is not None or method.semantic
+                    or method.universal} \
         - {method.name for method in trained_methods(scenario)}
     return only not in codecs_alone

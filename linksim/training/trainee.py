@@ -28,7 +28,7 @@ def named_method(method: Method) -> Iterator[None]:
 class Trainee(ABC):
     """One block to train.
 
-    :ivar part: of the method that it is, ``predictor``, ``feedback`` or ``semantic``.
+    :ivar part: of the method that it is, ``predictor``, ``feedback``, ``semantic`` or ``universal``.
     """
 
     part: str

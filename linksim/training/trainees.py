@@ -7,11 +7,13 @@ from linksim.training.checkpoint import PredictorTrainee
 from linksim.training.codecs import CodecTrainee
 from linksim.training.semantics import SemanticTrainee
 from linksim.training.trainee import Trainee
+from linksim.training.universals import UniversalTrainee
 
 
 def trainee_of(scenario: Scenario, method: Method, part: str) -> Trainee:
-    """The predictor of a method, the codec of its reports, or its semantic codec.
+    """The predictor of a method, the codec of its reports, its semantic codec, or what answers its tasks.
 
-    :param part: ``predictor``, ``feedback`` or ``semantic``.
+    :param part: ``predictor``, ``feedback``, ``semantic`` or ``universal``.
     """
-    return {kind.part: kind for kind in (PredictorTrainee, CodecTrainee, SemanticTrainee)}[part](scenario, method)
+    kinds = PredictorTrainee, CodecTrainee, SemanticTrainee, UniversalTrainee
+    return {kind.part: kind for kind in kinds}[part](scenario, method)

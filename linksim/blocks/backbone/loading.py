@@ -21,7 +21,7 @@ def load(choice: BackboneChoice) -> tuple[torch.Tensor, PreTrainedModel]:
     :raises LinksimError: the model is not to be had, or of another architecture.
     :raises ScenarioError: it has fewer layers.
     """
-    config = _configuration(choice)
+    config = configuration(choice)
     if choice.weights == "random":
         words, body = random_words(config, choice.seed), empty_body(config)
         randomize(body, choice.seed)
@@ -39,7 +39,7 @@ def load(choice: BackboneChoice) -> tuple[torch.Tensor, PreTrainedModel]:
     return words, body
 
 
-def _configuration(choice: BackboneChoice) -> PretrainedConfig:
+def configuration(choice: BackboneChoice) -> PretrainedConfig:
     """Of the layers that are used."""
     known = choice.name in SIZES
     config = copy.deepcopy(SIZES[choice.name]) if known else read_configuration(choice.name)

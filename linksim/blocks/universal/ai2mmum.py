@@ -1,0 +1,188 @@
+"""AI2MMUM: one model for all tasks, told by an instruction which one is meant.
+
+Source: T. Jiao et al., "AI2MMUM: AI-AI Oriented Multi-Modal Universal Model Leveraging Telecom Domain Large Model",
+arXiv:2505.10003. What it leaves open, and what is chosen here:
+
+| open | choice |
+|---|---|
+| layers of EPNN and CFENN | `linksim.blocks.universal.networks` |
+| language model | SmolLM2-135M's first layers; the paper has LLaMA2-7B, trained on telecom text |
+| order of the tokens | radio, prefix, keywords: the last token has seen all |
+| number of prefix tokens | 4 for each task |
+| scale of adapters' outputs | that of the word embeddings |
+| losses of the tasks | see `linksim.blocks.universal.tasks`, each about one for a model that knows nothing, summed |
+| how tasks are mixed | every terminal of a step is asked one task, drawn at random |
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from linksim.blocks.backbone import BackboneChoice, build_backbone
+from linksim.blocks.backbone.architectures import ARCHITECTURES
+from linksim.blocks.backbone.loading import configuration
+from linksim.blocks.backbone.tokens import tokenizer
+from linksim.blocks.universal.alignment import Alignment
+from linksim.blocks.universal.base import Truth, UniversalShape, View, selected_truth, selected_view
+from linksim.blocks.universal.learned import LearnedUniversalBlock
+from linksim.blocks.universal.networks.channel import ChannelEncoder
+from linksim.blocks.universal.networks.environment import EnvironmentEncoder
+from linksim.blocks.universal.tasks import TASKS
+from linksim.errors import ScenarioError
+from linksim.registry import register
+from linksim.types import PositiveFloat, PositiveInt
+
+_SAME = "user information"
+_WIDTH_ALONE = 576
+"""Of the trunk where there is no language model: SmolLM2's."""
+
+
+@register("universal", "ai2mmum", trains=True)
+class Ai2Mmum(LearnedUniversalBlock):
+    """Radio token, learnable prefix and keywords through a language model with LoRA; its last token to the task's head.
+
+    The encoders come from a method with the block `alignment` that ``universal_training.teacher`` names, and are
+    frozen. Adapters, prefixes, LoRA on queries and keys and one linear head a task are trained.
+
+    :param backbone: language model: "smollm2", or a name on the Hugging Face hub or a local folder.
+    :param num_layers: its first layers.
+    :param weights: "pretrained", or "random": the ablation RL.
+    :param lora: trained low-rank additions; without, the ablation WL.
+    :param lora_rank: of them.
+    :param lora_alpha: they are weighed by lora_alpha / lora_rank.
+    :param prompt: "learned": prefix and keywords; "fixed": keywords alone, the ablation FP; "same": one prefix and
+        "user information" for all tasks, the ablation SP.
+    :param num_prefix: learnable tokens of a task.
+    :param encoders: "aligned": the teacher's, frozen; "scratch": trained with the rest from nothing, TE/TC.
+    :param body: "language_model"; "none": adapters and heads alone, the ablation WM; "perceptron": residual layers
+        that see the task's number, as many of their parameters trained as of the language model's (ours).
+    """
+
+    version = 1
+
+    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 4,
+                 weights: Literal["pretrained", "random"] = "pretrained", lora: bool = True,
+                 lora_rank: PositiveInt = 8, lora_alpha: PositiveFloat = 16.0,
+                 prompt: Literal["learned", "fixed", "same"] = "learned", num_prefix: PositiveInt = 4,
+                 encoders: Literal["aligned", "scratch"] = "aligned",
+                 body: Literal["language_model", "none", "perceptron"] = "language_model") -> None:
+        super().__init__()
+        self.backbone_options = {"name": backbone, "num_layers": num_layers, "weights": weights,
+                                 "adaptation": "lora" if lora else "frozen", "lora_rank": lora_rank,
+                                 "lora_alpha": lora_alpha}
+        self.prompt, self.num_prefix, self.encoders, self.body = prompt, num_prefix, encoders, body
+
+    def tasks(self) -> dict[str, str]:
+        return {name: task.given for name, task in TASKS.items()}
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether encoders must be given."""
+        return self.encoders == "aligned"
+
+    def prepare(self, shape: UniversalShape) -> None:
+        self.seen = torch.nn.ModuleDict({"channel": ChannelEncoder(shape), "environment": EnvironmentEncoder()})
+        if self.encoders == "aligned":
+            self.seen.requires_grad_(False)
+        self.backbone = None
+        if self.body == "language_model":
+            self._prepare_language_model()
+            width = self.backbone.width
+        else:
+            width = _WIDTH_ALONE
+        if self.body == "perceptron":
+            self.trunk = _Perceptron(len(TASKS), width, self.backbone_options)
+        self.adapters = torch.nn.ModuleDict({name: torch.nn.Linear(128, width) for name in self.seen})
+        self.norms = torch.nn.ModuleDict({name: torch.nn.LayerNorm(128, elementwise_affine=False)
+                                          for name in self.seen})
+        self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(width, task.num_outputs(shape))
+                                          for name, task in TASKS.items()})
+
+    def _prepare_language_model(self) -> None:
+        options = dict(self.backbone_options)
+        if options["adaptation"] == "lora":
+            maps = ARCHITECTURES[configuration(BackboneChoice(**options)).model_type].linear_maps
+            options["lora_targets"] = tuple(name for name in maps if name.startswith(("q_", "k_"))) or maps
+        self.backbone = build_backbone(BackboneChoice(**options))
+        words = self.backbone.word_embeddings()
+        encode = tokenizer(options["name"])
+        scale = self.backbone.embedding_std
+        prefixes = {}
+        for name, task in TASKS.items():
+            text = _SAME if self.prompt == "same" else task.keywords
+            numbers = torch.tensor(encode(text, add_special_tokens=False)["input_ids"])
+            self.register_buffer(f"keywords_{name}", words[numbers].clone(), persistent=False)
+            if self.prompt != "fixed":
+                owner = "all" if self.prompt == "same" else name
+                if owner not in prefixes:
+                    prefixes[owner] = torch.nn.Parameter(scale * torch.randn(self.num_prefix, self.backbone.width))
+        self.prefixes = torch.nn.ParameterDict(prefixes)
+        self.scale = scale
+
+    def learn_from(self, teacher: object) -> None:
+        """Take over aligned encoders.
+
+        :raises ScenarioError: another kind of block.
+        """
+        if self.encoders != "aligned":
+            raise ScenarioError("ai2mmum with encoders: scratch takes no teacher: leave universal_training.teacher out")
+        if not isinstance(teacher, Alignment):
+            raise ScenarioError("ai2mmum takes its encoders from alignment alone: name a method with universal: "
+                                "alignment in universal_training.teacher")
+        for name in self.seen:
+            self.seen[name].load_state_dict(getattr(teacher, name).state_dict())
+
+    def outputs(self, task: str, view: View) -> torch.Tensor:
+        """What the task's head puts out, ``[sample, output]``."""
+        given = TASKS[task].given
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoders == "scratch"):
+            features = self.norms[given](self.seen[given](view))
+        radio = self.adapters[given](features)
+        if self.body == "none":
+            return self.heads[task](torch.nn.functional.gelu(radio))
+        if self.body == "perceptron":
+            return self.heads[task](self.trunk(radio, list(TASKS).index(task)))
+        instruction = getattr(self, f"keywords_{task}")
+        if self.prompt != "fixed":
+            instruction = torch.cat([self.prefixes["all" if self.prompt == "same" else task], instruction])
+        tokens = torch.cat([self.scale * radio[:, None], instruction.expand(len(radio), -1, -1)], 1)
+        return self.heads[task](self.backbone(tokens)[:, -1])
+
+    def answer(self, task: str, view: View) -> torch.Tensor:
+        return TASKS[task].answer(self.outputs(task, view))
+
+    def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
+        count = len(truth.beam)
+        asked = torch.randint(len(TASKS), (count,))
+        total = 0.0
+        for number, (name, task) in enumerate(TASKS.items()):
+            index = (asked == number).nonzero().flatten().to(truth.beam.device)
+            if len(index):
+                output = self.outputs(name, selected_view(views[task.given], index))
+                total = total + task.loss(output, selected_truth(truth, index)).sum()
+        return total / count
+
+    def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
+        return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)
+
+
+class _Perceptron(torch.nn.Module):
+    """Residual layers beside the task's own vector, with as many parameters as LoRA and prefixes have."""
+
+    def __init__(self, num_tasks: int, width: int, options: dict[str, object]) -> None:
+        super().__init__()
+        self.task = torch.nn.Embedding(num_tasks, width)
+        # rank * (inputs + outputs) of the queries and of the keys, which are a third as wide, in every layer
+        low_rank = options["num_layers"] * options["lora_rank"] * (2 * width + width + width // 3)
+        hidden = max(16, low_rank // (2 * 2 * width))
+        self.layers = torch.nn.ModuleList(torch.nn.Sequential(
+            torch.nn.LayerNorm(width), torch.nn.Linear(width, hidden), torch.nn.GELU(), torch.nn.Linear(hidden, width))
+            for _ in range(2))
+
+    def forward(self, radio: torch.Tensor, task: int) -> torch.Tensor:
+        hidden = radio + self.task.weight[task]
+        for layer in self.layers:
+            hidden = hidden + layer(hidden)
+        return hidden

@@ -1,0 +1,169 @@
+"""What every block that answers tasks is: a question about a terminal, and what is known of the terminal."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from linksim.csi import Csi, Panel
+from linksim.places import Places
+
+
+@dataclass(frozen=True)
+class UniversalShape:
+    """Sizes that a block's parameters depend on."""
+
+    num_ue_antennas: int
+    panel: Panel
+    num_subcarriers: int
+    subcarrier_spacing_hz: float
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelView:
+    """The channel of every terminal, as it is observed.
+
+    :param h: ``[sample, ue_ant, bs_ant, subcarrier]``, mean gain about one; delays count from departure where
+        ``channel.ray_traced.synchronized`` is false.
+    :param gain_db: ``[sample]``, of the paths between isotropic antennas, which a terminal measures as received power.
+    """
+
+    h: torch.Tensor
+    gain_db: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.h)
+
+
+@dataclass(frozen=True, eq=False)
+class EnvironmentView:
+    """Where every terminal stands, and what stands around it.
+
+    :param offset_m: ``[sample, 3]``; ``bs_height_m``, ``[sample]``; ``height_map``, ``[sample]``; ``maps``,
+        ``[map, row, column]``: see `linksim.places.Places`.
+    """
+
+    offset_m: torch.Tensor
+    bs_height_m: torch.Tensor
+    height_map: torch.Tensor
+    maps: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.offset_m)
+
+
+View = ChannelView | EnvironmentView
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What the answers are compared with.
+
+    :param position_m: ``[sample, 2]``, metres ahead of the base station and to its left.
+    :param line_of_sight: ``[sample]``, bool.
+    :param precoder: complex, ``[sample, bs_ant]``, unit norm: the one for the whole band that gets most power across.
+    :param beam: ``[sample]``, int64, the beam of `dft_codebook` that gets most power across.
+    :param path_loss_db: ``[sample]``.
+    """
+
+    position_m: torch.Tensor
+    line_of_sight: torch.Tensor
+    precoder: torch.Tensor
+    beam: torch.Tensor
+    path_loss_db: torch.Tensor
+
+
+class UniversalBlock(torch.nn.Module, ABC):
+    """Answers tasks about terminals (`linksim.blocks.universal.tasks.TASKS`), each from one view of them."""
+
+    block_name: str = ""
+
+    version: int = 1
+    """Changes whenever earlier checkpoints must not be used any more."""
+
+    knows_truth: bool = False
+    """A ceiling: its views are of the true channel."""
+
+    @abstractmethod
+    def tasks(self) -> dict[str, str]:
+        """The tasks that it answers, each with what it wants to see, ``channel`` or ``environment``."""
+
+    @abstractmethod
+    def prepare(self, shape: UniversalShape) -> None:
+        """Make parameters and buffers of the right size, untrained."""
+
+    @abstractmethod
+    def answer(self, task: str, view: View) -> torch.Tensor:
+        """The answer for every terminal; it never depends on the others.
+
+        :returns: ``position``: metres ahead and left, ``[sample, 2]``; ``los``: probability, ``[sample]``;
+            ``precoding``: complex ``[sample, bs_ant]``, unit norm; ``beam``: a score for each, ``[sample, beam]``;
+            ``path_loss``: dB, ``[sample]``.
+        """
+
+
+class FittedBlock(UniversalBlock):
+    """Fitted in closed form to training drops, its few options chosen on validation drops."""
+
+    @abstractmethod
+    def observe(self, views: dict[str, View], truth: Truth, validation: bool) -> None:
+        """Take in a batch."""
+
+    @abstractmethod
+    def solve(self) -> float:
+        """Fit.
+
+        :returns: an error of the validation drops.
+        """
+
+
+def views_of(csi: Csi, places: Places) -> dict[str, View]:
+    """Both views of the terminals of drops, drop after drop.
+
+    :param csi: at one instant or at several, of which the last one counts.
+    """
+    return {
+        "channel": ChannelView(csi.h[..., -1, :].flatten(0, 1), places.gain_db.flatten()),
+        "environment": EnvironmentView(places.offset_m.flatten(0, 1), places.bs_height_m.flatten(),
+                                       places.height_map.flatten(), places.maps),
+    }
+
+
+def truth_of(csi: Csi, places: Places) -> Truth:
+    """The answers, from the true channel at its first instant."""
+    h = csi.h[..., 0, :].flatten(0, 1)
+    covariance = torch.einsum("suak,subk->sab", h.conj(), h)
+    precoder = torch.linalg.eigh(covariance).eigenvectors[..., -1]
+    power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
+    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), precoder, power.argmax(1),
+                 -places.gain_db.flatten())
+
+
+def dft_codebook(panel: Panel) -> torch.Tensor:
+    """Orthogonal beams of a panel, complex, ``[bs_ant, beam]``, unit norm; each is sent on one polarisation.
+
+    A beam has the number of the antenna in the order (polarisation, column, row).
+    """
+    def line(size: int) -> torch.Tensor:
+        return torch.fft.fft(torch.eye(size, dtype=torch.complex64), dim=0, norm="ortho")
+
+    space = torch.kron(line(panel.columns), line(panel.rows))
+    return torch.kron(torch.eye(panel.polarizations, dtype=torch.complex64), space)
+
+
+def selected_view(view: View, index: torch.Tensor) -> View:
+    """Some of the terminals."""
+    return _each(view, lambda tensor: tensor[index])
+
+
+def selected_truth(truth: Truth, index: torch.Tensor) -> Truth:
+    """Of some of the terminals."""
+    return Truth(**{name: tensor[index] for name, tensor in vars(truth).items()})
+
+
+def _each(view: View, function: Callable[[torch.Tensor], torch.Tensor]) -> View:
+    return replace(view, **{field.name: function(getattr(view, field.name)) for field in fields(view)
+                            if field.name != "maps"})

@@ -1,0 +1,115 @@
+"""The environment perception network: a map and where both ends stand to a vector."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from linksim.blocks.universal.base import EnvironmentView
+from linksim.channel.ray_traced.maps import BEHIND_M, CELL_M, CELLS
+
+_SCALE_M = 30.0
+"""Of heights."""
+_PROFILE = 64
+_WINDOW, _WINDOW_CELL_M = 32, 6.0
+_WAVES = 8
+_FARTHEST_M = 512.0
+_TERMINAL_M = 1.5
+
+
+class EnvironmentEncoder(torch.nn.Module):
+    """Three looks at the map, and the coordinates: ``[sample, num_features]``.
+
+    What stands in the way: heights along the line from the base station to the terminal, and how far above them the
+    line passes. What stands around: the surroundings of the terminal, turned so that the base station lies to the left
+    of the picture. Where it is: offsets, and the direction as a line of antennas sees it, in waves of several lengths.
+
+    Source: EPNN of AI2MMUM, Section II-A, whose layers the paper leaves open.
+    """
+
+    def __init__(self, num_features: int = 128) -> None:
+        super().__init__()
+        self.profile = torch.nn.Sequential(
+            torch.nn.Conv1d(3, 32, 5, 2, 2), torch.nn.GELU(), torch.nn.Conv1d(32, 64, 5, 2, 2), torch.nn.GELU(),
+            torch.nn.Conv1d(64, 64, 5, 2, 2), torch.nn.GELU(), torch.nn.Flatten())
+        self.surroundings = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 24, 3, 2, 1), torch.nn.GELU(), torch.nn.Conv2d(24, 48, 3, 2, 1), torch.nn.GELU(),
+            torch.nn.Conv2d(48, 64, 3, 2, 1), torch.nn.GELU(), torch.nn.Flatten())
+        self.whole = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 16, 3, 2, 1), torch.nn.GELU(), torch.nn.Conv2d(16, 32, 3, 2, 1), torch.nn.GELU(),
+            torch.nn.Conv2d(32, 48, 3, 2, 1), torch.nn.GELU(), torch.nn.Conv2d(48, 48, 3, 2, 1), torch.nn.GELU(),
+            torch.nn.Flatten())
+        self.register_buffer("waves", math.pi / _FARTHEST_M * 2.0 ** torch.arange(_WAVES), persistent=False)
+        inputs = 64 * _PROFILE // 8 + 64 * (_WINDOW // 8) ** 2 + 48 * (CELLS // 32) ** 2 + 6 * _WAVES + 4
+        self.out = torch.nn.Sequential(
+            torch.nn.Linear(inputs, 4 * num_features), torch.nn.GELU(),
+            torch.nn.Linear(4 * num_features, 2 * num_features), torch.nn.GELU(),
+            torch.nn.Linear(2 * num_features, num_features))
+
+    def forward(self, view: EnvironmentView) -> torch.Tensor:
+        place, height = view.offset_m, view.bs_height_m
+        maps = view.maps[view.height_map][:, None] / _SCALE_M
+        return self.out(torch.cat([
+            self.profile(_profile(maps, place, height)), self.surroundings(_surroundings(maps, place, height)),
+            self.whole(_whole(maps, place)), self._coordinates(place, height)], 1))
+
+    def _coordinates(self, place: torch.Tensor, height: torch.Tensor) -> torch.Tensor:
+        phase = place[:, :2, None] * self.waves
+        distance = place[:, :2].norm(dim=1)
+        sideways = place[:, 1] / place.norm(dim=1).clamp_min(1)
+        turns = math.pi * sideways[:, None] * 2.0 ** torch.arange(_WAVES, device=place.device)
+        plain = torch.stack([distance / 100, distance.clamp_min(1).log10() - 2, torch.atan2(place[:, 1], place[:, 0]),
+                             height / _SCALE_M], 1)
+        return torch.cat([phase.sin().flatten(1), phase.cos().flatten(1), turns.sin(), turns.cos(), plain], 1)
+
+
+def _sampled(maps: torch.Tensor, ahead: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
+    """Maps at places, ``[sample, 1, *place]``; nothing stands outside of them.
+
+    :param maps: ``[sample, 1, row, column]``.
+    :param ahead: metres, ``[sample, row, column]``; ``left`` likewise.
+    """
+    column = 2 * (ahead + BEHIND_M) / (CELLS * CELL_M) - 1
+    row = 2 * left / (CELLS * CELL_M)
+    return torch.nn.functional.grid_sample(maps, torch.stack([column, row], -1), align_corners=False)
+
+
+def _profile(maps: torch.Tensor, place: torch.Tensor, height: torch.Tensor) -> torch.Tensor:
+    """Heights, the line's height above them and the distance along the way, ``[sample, 3, _PROFILE]``."""
+    share = (torch.arange(_PROFILE, device=maps.device) + 0.5) / _PROFILE
+    along = place[:, :2, None] * share
+    ground = _sampled(maps, along[:, None, 0], along[:, None, 1])[:, :, 0]
+    line = (height[:, None] * (1 - share) + _TERMINAL_M * share)[:, None] / _SCALE_M
+    distance = (place[:, :2].norm(dim=1)[:, None] * share)[:, None] / 100
+    return torch.cat([ground, line - ground, distance], 1)
+
+
+def _surroundings(maps: torch.Tensor, place: torch.Tensor, height: torch.Tensor) -> torch.Tensor:
+    """Heights around the terminal and above the line of sight, and how far ahead they lie, ``[sample, 3, row, column]``."""
+    line = (torch.arange(_WINDOW, device=maps.device) + 0.5 - _WINDOW / 2) * _WINDOW_CELL_M
+    on, aside = line.expand(_WINDOW, -1), line[:, None].expand(-1, _WINDOW)
+    distance = place[:, :2].norm(dim=1).clamp_min(1)
+    cos, sin = (place[:, axis] / distance for axis in (0, 1))
+    cos, sin = cos[:, None, None], sin[:, None, None]
+    ahead = place[:, 0, None, None] + on * cos - aside * sin
+    left = place[:, 1, None, None] + on * sin + aside * cos
+    ground = _sampled(maps, ahead, left)
+    slope = (height[:, None, None] - _TERMINAL_M) / distance[:, None, None]
+    needed = ((_TERMINAL_M - slope * on) / _SCALE_M)[:, None]
+    return torch.cat([ground, ground - needed, (ahead / 256)[:, None]], 1)
+
+
+def _whole(maps: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """The map at half its resolution, with marks where terminal and base station stand."""
+    ground = torch.nn.functional.avg_pool2d(maps, 2)
+    size = ground.shape[-1]
+    line = (torch.arange(size, device=maps.device) + 0.5) * 2 * CELL_M
+    ahead, left = line - BEHIND_M, line - CELLS * CELL_M / 2
+
+    def mark(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        distance = (ahead - x[:, None]).square()[:, None] + (left - y[:, None]).square()[:, :, None]
+        return (-distance / (2 * 12.0**2)).exp()[:, None]
+
+    nought = torch.zeros_like(place[:, 0])
+    return torch.cat([ground, mark(place[:, 0], place[:, 1]), mark(nought, nought)], 1)

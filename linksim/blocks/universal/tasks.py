@@ -1,0 +1,98 @@
+"""The tasks of a universal model: their keywords, what they are given, and what an answer is.
+
+Source: AI2MMUM, Table I: three tasks from the channel, two from the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from linksim.blocks.universal.base import Truth, UniversalShape
+
+_SCALE_M = 100.0
+_MEAN_GAIN_DB, _SCALE_DB = -100.0, 15.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    :param keywords: of its instruction.
+    :param given: what the model sees of a terminal.
+    """
+
+    name: str
+    keywords: str
+    given: Literal["channel", "environment"]
+
+    def num_outputs(self, shape: UniversalShape) -> int:
+        """Numbers that its head puts out."""
+        return {"position": 2, "los": 1, "precoding": 2 * shape.panel.num_antennas, "beam": shape.panel.num_antennas,
+                "path_loss": 1}[self.name]
+
+    def answer(self, output: torch.Tensor) -> torch.Tensor:
+        """What the numbers of a head mean, ``[sample, …]``; see `linksim.blocks.universal.base.UniversalBlock.answer`.
+
+        :param output: ``[sample, num_outputs]``.
+        """
+        match self.name:
+            case "position":
+                return _SCALE_M * output
+            case "los":
+                return output[:, 0].sigmoid()
+            case "precoding":
+                return torch.nn.functional.normalize(torch.view_as_complex(
+                    output.float().unflatten(1, (-1, 2)).contiguous()), dim=1)
+            case "path_loss":
+                return -(_MEAN_GAIN_DB + _SCALE_DB * output[:, 0])
+        return output
+
+    def loss(self, output: torch.Tensor, truth: Truth) -> torch.Tensor:
+        """Of every sample, ``[sample]``, each about one for a model that knows nothing.
+
+        :param output: of the head.
+        """
+        functional = torch.nn.functional
+        match self.name:
+            case "position":
+                return (output - truth.position_m / _SCALE_M).square().sum(1)
+            case "los":
+                return functional.binary_cross_entropy_with_logits(output[:, 0], truth.line_of_sight.to(output.dtype),
+                                                                   reduction="none")
+            case "precoding":
+                return 1 - similarity(self.answer(output), truth.precoder)
+            case "beam":
+                return functional.cross_entropy(output, truth.beam, reduction="none") / 3
+        return (output[:, 0] - (-truth.path_loss_db - _MEAN_GAIN_DB) / _SCALE_DB).square()
+
+    def error(self, answer: torch.Tensor, truth: Truth) -> torch.Tensor:
+        """What chooses the best epoch, of every sample, ``[sample]``, 0 to about 1."""
+        match self.name:
+            case "position":
+                return (answer - truth.position_m).norm(dim=1) / _SCALE_M
+            case "los":
+                return ((answer > 0.5) != truth.line_of_sight).float()
+            case "precoding":
+                return 1 - similarity(answer, truth.precoder)
+            case "beam":
+                return (answer.argmax(1) != truth.beam).float()
+        return ((answer - truth.path_loss_db) / _SCALE_DB).square()
+
+
+TASKS = {task.name: task for task in (
+    Task("position", "position", "channel"),
+    Task("los", "LOS status", "channel"),
+    Task("precoding", "precoding", "channel"),
+    Task("beam", "beam selection", "environment"),
+    Task("path_loss", "path loss", "environment"),
+)}
+
+
+def similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Squared cosine similarity of complex vectors, ``[sample, antenna]``: ``[sample]``, one where they are parallel."""
+    product = (first.conj() * second).sum(1).abs().square()
+    power = first.abs().square().sum(1) * second.abs().square().sum(1)
+    return product / power.clamp_min(torch.finfo(power.dtype).tiny)

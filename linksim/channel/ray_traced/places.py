@@ -1,0 +1,39 @@
+"""Places of the terminals of ray-traced drops, with the maps of the areas they stand in."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from linksim.channel.drops import Drops
+from linksim.channel.ray_traced.maps import from_scene, height_map
+from linksim.errors import ScenarioError
+from linksim.places import Places
+from linksim.scenario.channel import Channel
+from linksim.scenario.ray_traced import RayTraced
+
+
+def places_of(drops: Drops, channel: Channel) -> Places:
+    """Where the terminals of drops stand.
+
+    :param channel: that the drops are of.
+    :raises ScenarioError: drops of another source, or a map that has to be made and cannot be.
+    """
+    if channel.source != "ray_traced":
+        raise ScenarioError("channel.source: positions and maps are those of ray-traced channels: write ray_traced")
+    rays = drops.uplink_rays
+    options = channel.ray_traced
+    offset = from_scene(options.site.azimuth_deg, rays.position_user_m - rays.position_bs_m)
+    which = torch.zeros_like(rays.line_of_sight, dtype=torch.long) if drops.area is None else \
+        drops.area - options.first_area
+    return Places(
+        offset_m=offset.float(), bs_height_m=rays.position_bs_m[..., 2].float(),
+        gain_db=10 * rays.large_scale_gain.log10().float(), line_of_sight=rays.line_of_sight,
+        height_map=which, maps=_maps(options).to(offset.device),
+    )
+
+
+@lru_cache(maxsize=8)
+def _maps(options: RayTraced) -> torch.Tensor:
+    return torch.stack([height_map(one) for one in options.areas])

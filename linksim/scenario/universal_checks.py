@@ -1,0 +1,67 @@
+"""What methods that answer tasks cannot be combined with."""
+
+from __future__ import annotations
+
+import pydantic
+
+from linksim import registry
+from linksim.errors import ScenarioError
+from linksim.faults import describe, suggestion
+from linksim.scenario.schema import Method, Scenario, training_channel, universal_of
+from linksim.scenario.training import merged
+
+TASK_METRICS = ("position_error_cdf90_m", "position_error_m", "los_accuracy", "precoding_sgcs", "beam_top1",
+                "beam_top3", "beam_rate_loss_bps_hz", "path_loss_rmse_db")
+
+
+def check_universal(scenario: Scenario, index: int, method: Method) -> None:
+    """A method's universal block, its training, and the channel that it needs."""
+    place, channel = f"methods.{index}.universal", scenario.channel
+    if method.universal is None:
+        if method.universal_training is not None:
+            raise ScenarioError(f"{place}_training: {method.name!r} answers no tasks: write universal, or leave it out")
+        return
+    try:
+        name, _ = universal_of(method)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
+    for key in ("feedback", "semantic", "precoder", "training"):
+        if getattr(method, key) is not None:
+            raise ScenarioError(f"methods.{index}.{key}: {method.name!r} answers tasks instead: leave it out")
+    if channel.source != "ray_traced":
+        raise ScenarioError(f"channel.source: tasks are about terminals of ray-traced channels, not of {channel.source}: "
+                            "write ray_traced")
+    if channel.duplex != "tdd":
+        raise ScenarioError("channel.duplex: tasks are answered from the uplink: write tdd")
+    if channel.num_users != 1:
+        raise ScenarioError(f"channel.num_users: tasks are about one user at a time (given {channel.num_users}): "
+                            "write 1")
+    try:
+        training = merged(scenario.training, method.universal_training)
+    except pydantic.ValidationError as error:
+        raise ScenarioError(f"{place}_training: {describe(error.errors()[0])}") from None
+    if training.start_from:
+        raise ScenarioError(f"{place}_training.start_from: blocks that answer tasks start from nothing; encoders are "
+                            "taken over from a teacher")
+    try:
+        training_channel(channel, training.channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}_training.channel{error}") from None
+    if training.teacher:
+        teachers = [other.name for other in scenario.methods if other.universal is not None and other is not method
+                    and registry.find("universal", universal_of(other)[0]).trains]
+        if training.teacher not in teachers:
+            raise ScenarioError(f"{place}_training.teacher: no trained method {training.teacher!r} to teach {name}: "
+                                + (suggestion(training.teacher, teachers) if teachers else "no other one is trained"))
+
+
+def check_task_metrics(scenario: Scenario) -> None:
+    """Tasks are scored where they are answered, and nowhere else."""
+    asked = any(method.universal is not None for method in scenario.methods)
+    wanted = [name for name in [*scenario.metrics, scenario.run.stopping.metric] if name in TASK_METRICS]
+    if wanted and not asked:
+        raise ScenarioError(f"metrics: {wanted[0]} is of tasks, and no method answers any: write universal: ai2mmum in a "
+                            "method, or leave it out")
+    if asked and not wanted:
+        raise ScenarioError("metrics: methods answer tasks, but no metric of tasks is asked for: add "
+                            "position_error_cdf90_m or beam_top1")

@@ -1,0 +1,209 @@
+"""Blocks that answer tasks: what they depend on, their training, their checkpoints."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import cached_property
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from linksim import registry
+from linksim.blocks.universal.base import FittedBlock, UniversalBlock, UniversalShape, truth_of, views_of
+from linksim.blocks.universal.learned import LearnedUniversalBlock
+from linksim.channel.streaming import prefetched
+from linksim.csi import Panel
+from linksim.errors import LinksimError, ScenarioError
+from linksim.scenario.channel import drawn_fields
+from linksim.scenario.schema import Method, Scenario, universal_of
+from linksim.scenario.training import Training
+from linksim.seeding import stream_seed
+from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
+from linksim.training.conditions import training_conditions
+from linksim.training.identity import digest, learned_fields, method_named
+from linksim.training.trainee import Trainee, named_method
+from linksim.training.universal_data import PlacedDrops, universal_training
+
+
+def universal_shape(scenario: Scenario) -> UniversalShape:
+    """Sizes that the scenario's blocks are made for."""
+    channel, array = scenario.channel, scenario.channel.bs_array
+    panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
+    return UniversalShape(channel.ue_array.num_antennas, panel, channel.num_subcarriers,
+                          channel.subcarrier_spacing_khz * 1e3)
+
+
+def universal_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
+    """What a block's checkpoint depends on, as JSON can hold it."""
+    name, options = universal_of(method)
+    training, shape = universal_training(scenario, method), universal_shape(scenario)
+    about = {
+        "block": name, "version": registry.block_class("universal", name).version, "options": options,
+        "shape": {**vars(shape), "panel": vars(shape.panel)},
+        "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
+                       for channel, acquisition in training_conditions(scenario, training)],
+        "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
+        "csi_snr_db": training.csi_snr_db,
+    }
+    if _is_learned(name):
+        about["training"] = learned_fields(training)
+    if training.teacher:
+        teacher = universal_identity(scenario, method_named(scenario, training.teacher))
+        about["teacher"] = {"block": teacher["block"], "checkpoint": digest(teacher)}
+    return json.loads(json.dumps(about))
+
+
+class UniversalTrainee(Trainee):
+    """What answers a method's tasks."""
+
+    part = "universal"
+
+    @cached_property
+    def training(self) -> Training:
+        return universal_training(self.scenario, self.method)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        return universal_identity(self.scenario, self.method)
+
+    def drops(self, device: str) -> PlacedDrops:
+        return PlacedDrops(self.scenario, self.training, device)
+
+    def untrained(self, device: str = "cpu") -> LearnedUniversalBlock:
+        block = _made(self.scenario, self.method, self.training)
+        if self.training.teacher:
+            block.learn_from(load_universal(self.scenario, method_named(self.scenario, self.training.teacher)))
+        return block
+
+
+def check_universals(scenario: Scenario, device: str, only: str | None = None) -> None:
+    """Whether `prepare_universals` can begin, as far as can be told before anything is drawn or written.
+
+    :raises LinksimError: a training that cannot begin, a language model that is not to be had, a damaged checkpoint.
+    """
+    for method in _picked(scenario, only):
+        with named_method(method):
+            training = universal_training(scenario, method)
+            if found_checkpoint(scenario, universal_identity(scenario, method)) is not None:
+                load_universal(scenario, method)
+                continue
+            block = _made(scenario, method, training)
+            if _is_learned(universal_of(method)[0]):
+                from linksim.training.trainer import check_task
+
+                check_task(UniversalTrainee(scenario, method), device)
+            if getattr(block, "needs_teacher", False) and not training.teacher:
+                raise ScenarioError(f"{block.block_name} takes its encoders from a method with universal: alignment: "
+                                    "name it in universal_training.teacher, or write encoders: scratch")
+            if training.teacher:
+                if not hasattr(block, "learn_from"):
+                    raise ScenarioError(f"{block.block_name} cannot be taught: leave universal_training.teacher out")
+                teacher = method_named(scenario, training.teacher)
+                block.learn_from(_made(scenario, teacher, universal_training(scenario, teacher)))
+
+
+def prepare_universals(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
+    """Train or fit what has no matching checkpoint, saying so first.
+
+    :param only: the name of a method; the blocks of others are left as they are, but for its teacher.
+    :returns: a line for the header about each block.
+    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises LinksimError: training failed.
+    """
+    lines = []
+    for method in _picked(scenario, only):
+        about = universal_identity(scenario, method)
+        if (folder := found_checkpoint(scenario, about)) is not None:
+            lines.append(f"{method.name}: loaded from {shown(folder)}")
+            continue
+        folder, began = checkpoint_folder(scenario, about), time.monotonic()
+        if _is_learned(about["block"]):
+            from linksim.training.launch import train
+
+            train(UniversalTrainee(scenario, method), folder, device, console)
+        else:
+            _fit(UniversalTrainee(scenario, method), folder, device, console)
+        lines.append(f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}")
+    return lines
+
+
+def load_universal(scenario: Scenario, method: Method) -> UniversalBlock:
+    """A block from its checkpoint, on the CPU, in evaluation mode; one that learns nothing as it is.
+
+    :raises LinksimError: no matching checkpoint, or a damaged one.
+    """
+    block = _made(scenario, method, universal_training(scenario, method))
+    if not registry.find("universal", universal_of(method)[0]).trains:
+        return block.eval()
+    about = universal_identity(scenario, method)
+    folder = found_checkpoint(scenario, about) or checkpoint_folder(scenario, about)
+    fill(block, read_weights(folder), str(folder))
+    return block.eval()
+
+
+def fill(block: UniversalBlock, state: dict[str, torch.Tensor], where: str) -> None:
+    """Put a checkpoint's tensors into a block; only a frozen language model has its own already.
+
+    :raises LinksimError: names or sizes are not the block's.
+    """
+    expected = set(block.saved_state() if isinstance(block, LearnedUniversalBlock) else block.state_dict())
+    try:
+        if expected != set(state):
+            raise RuntimeError
+        block.load_state_dict(state, strict=False)
+    except RuntimeError:
+        raise LinksimError(f"{where}: does not fit {block.block_name}; delete the folder and train again") from None
+
+
+def _made(scenario: Scenario, method: Method, training: Training) -> Any:
+    """The block before its training."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(stream_seed(training.weights_seed, "weights"))
+        block = registry.create("universal", *universal_of(method))
+        block.prepare(universal_shape(scenario))
+    return block
+
+
+def _fit(trainee: UniversalTrainee, folder: Any, device: str, console: Console) -> None:
+    """Fit a block in closed form."""
+    drops = trainee.drops(device)
+    block = trainee.untrained()
+    if not isinstance(block, FittedBlock):
+        raise LinksimError(f"universal {block.block_name!r} does not say how it is trained")
+    console.print(f"fitting {trainee.name} to {sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching "
+                  f"checkpoint in {trainee.scenario.training.folder}", highlight=False, soft_wrap=True)
+    for chunk, true in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
+        with torch.inference_mode():
+            batch = drops.observed(chunk, true)
+            block.observe(views_of(batch.history, batch.places), truth_of(batch.future, batch.places),
+                          chunk.validation)
+    with torch.no_grad():
+        error = block.solve()
+    write_checkpoint(folder, block.state_dict(), {**trainee.about, "validation_nmse": error})
+
+
+def _is_learned(name: str) -> bool:
+    made_by = registry.block_class("universal", name)
+    return isinstance(made_by, type) and issubclass(made_by, LearnedUniversalBlock)
+
+
+def _picked(scenario: Scenario, only: str | None) -> list[Method]:
+    """Methods whose blocks are wanted, teachers first.
+
+    :raises ScenarioError: no method of that name.
+    """
+    trained = [method for method in scenario.methods if method.universal is not None
+               and registry.find("universal", universal_of(method)[0]).trains]
+    if only is not None:
+        names = [method.name for method in scenario.methods]
+        if only not in names:
+            raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
+        trained = [method for method in trained if method.name == only]
+    teachers = [method_named(scenario, training.teacher) for method in trained
+                for training in [universal_training(scenario, method)] if training.teacher]
+    found: dict[str, Method] = {}
+    for method in [*teachers, *trained]:
+        found.setdefault(digest(universal_identity(scenario, method)), method)
+    return list(found.values())

@@ -108,6 +108,14 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     dataset.set_defaults(command=_dataset)
 
+    ask = commands.add_parser("ask", help="give a universal model an instruction and a file of channels")
+    ask.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its folder")
+    ask.add_argument("instruction", metavar="INSTRUCTION", help="names the task, e.g. position or \"beam selection\"")
+    ask.add_argument("--channels", type=Path, required=True, metavar="FILE",
+                     help="ray-traced channels that `linksim dataset` wrote")
+    ask.add_argument("--drops", type=_positive, default=10, metavar="N", help="how many of the first; default: 10")
+    ask.set_defaults(command=_ask)
+
     report = commands.add_parser("report", help="draw figures and HTML again, or overlay several runs")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="output folder of a run")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write an overlay; default: report")
@@ -347,6 +355,13 @@ def _dataset(options: argparse.Namespace) -> int:
     with _terminated_as_interrupted():
         written = write_dataset(scenario, options.out, export, device, Console(), options.overwrite)
     print("written:", *written, sep="\n  ")
+    return EXIT_DONE
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from linksim.experiment.ask import ask
+
+    print(*ask(options.checkpoint, options.instruction, options.channels, options.drops), sep="\n")
     return EXIT_DONE
 
 

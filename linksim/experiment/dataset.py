@@ -154,7 +154,7 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
     else:
         drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | {"ray_traced"})
         about = FileHeader(split=export.split, seed=_seed(scenario, export), chunk_size=_chunk_size(scenario, export),
-                           channel=_without(drawn, axes), points=points, keys={})
+                           channel=_without(drawn, axes), points=points, keys={}, ray_traced=_traced(channel))
         writer = LinksimWriter(make_writer(temporary, temporary.suffix, export.num_drops * len(points)), about, axes,
                                export.with_rays)
     progress = _Progress(console, export.num_drops * len(points))
@@ -163,6 +163,11 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
         writer.append(point, drops, _uplink_future(drops, export))
         progress.advance(count)
     return writer.close()
+
+
+def _traced(channel: Channel) -> dict[str, Any] | None:
+    """How ray-traced channels came about."""
+    return channel.ray_traced.model_dump(mode="json") if channel.source == "ray_traced" else None
 
 
 def _uplink_future(drops: Drops, export: Export) -> torch.Tensor | None:

@@ -9,7 +9,16 @@ from typing import Any
 from linksim import registry
 from linksim.scenario.channel import NOT_DRAWN
 from linksim.scenario.points import axis_stage, point_scenario, sweep_points
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, PERFECT_CSI, Scenario, axis_column, block_of, knows_channel
+from linksim.scenario.schema import (
+    BOUNDS,
+    GENIE_CSI,
+    PERFECT_CSI,
+    Scenario,
+    axis_column,
+    block_of,
+    knows_channel,
+    only_teaches,
+)
 from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
@@ -72,7 +81,7 @@ class Plan:
     @property
     def method_names(self) -> list[str]:
         """Methods, then bounds, in plotting order."""
-        names = [m.name for m in self.scenario.methods]
+        names = [m.name for m in self.scenario.methods if not only_teaches(m)]
         genie = [name for bound, name in GENIE_CSI.items() if bound in self.scenario.bounds]
         return [*names, *genie, *(BOUNDS[bound] for bound in self.scenario.bounds)]
 

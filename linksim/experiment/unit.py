@@ -13,7 +13,7 @@ from linksim.errors import LinksimError
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.plugins import load_plugins
-from linksim.scenario.schema import Scenario, axis_column
+from linksim.scenario.schema import Scenario, axis_column, only_teaches
 
 if TYPE_CHECKING:
     from linksim.blocks.feedback.base import FeedbackCodec
@@ -136,7 +136,7 @@ def _semantic_codecs(scenario: Scenario, device: str) -> dict[str, SemanticCodec
 
 def _universal_blocks(scenario: Scenario, device: str) -> dict[str, UniversalBlock]:
     """Blocks that answer tasks by name of their method, from their checkpoints."""
-    asked = [method for method in scenario.methods if method.universal is not None]
+    asked = [method for method in scenario.methods if method.universal is not None and not only_teaches(method)]
     if not asked:
         return {}
     from linksim.training.universals import load_universal

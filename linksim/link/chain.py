@@ -41,6 +41,7 @@ from linksim.scenario.schema import (
     checkpoint_of,
     codec_of,
     knows_channel,
+    only_teaches,
 )
 from linksim.seeding import generator, stream_seed
 
@@ -148,7 +149,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
 def _answered(index: int, scenario: Scenario, drops: Drops, history: Csi, blocks: dict[str, UniversalBlock]
               ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     """Rows of the methods that answer tasks."""
-    asked = [method.name for method in scenario.methods if method.universal is not None]
+    asked = [method.name for method in scenario.methods if method.universal is not None and not only_teaches(method)]
     if not asked:
         return []
     from linksim.channel.ray_traced.places import places_of

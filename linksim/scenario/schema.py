@@ -291,6 +291,11 @@ def semantic_of(method: Method) -> tuple[str, dict[str, Any]]:
     return name, registry.validate_options(registry.find("semantic", name), options)
 
 
+def only_teaches(method: Method) -> bool:
+    """Whether a method is there for others to take its encoders from, and has no results of its own."""
+    return method.universal is not None and block_of(method.universal)[0] == "alignment"
+
+
 def universal_of(method: Method) -> tuple[str, dict[str, Any]]:
     """Name and validated options of a method's universal block.
 

@@ -5,12 +5,14 @@ Source: AI2MMUM, Table I: three tasks from the channel, two from the environment
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from linksim.blocks.universal.base import Truth, UniversalShape
+from linksim.errors import LinksimError
 
 _SCALE_M = 100.0
 _MEAN_GAIN_DB, _SCALE_DB = -100.0, 15.0
@@ -82,6 +84,10 @@ class Task:
         return ((answer - truth.path_loss_db) / _SCALE_DB).square()
 
 
+_ALSO = {"position": ("positioning", "where"), "los": ("nlos", "line of sight"), "precoding": ("precoder",),
+         "path_loss": ("pathloss",)}
+"""Other words for a task in an instruction."""
+
 TASKS = {task.name: task for task in (
     Task("position", "position", "channel"),
     Task("los", "LOS status", "channel"),
@@ -89,6 +95,24 @@ TASKS = {task.name: task for task in (
     Task("beam", "beam selection", "environment"),
     Task("path_loss", "path loss", "environment"),
 )}
+
+
+def task_named(instruction: str) -> Task:
+    """The task that an instruction means: the one whose name or keywords it holds.
+
+    :raises LinksimError: none, or several; lists them.
+    """
+    words = f" {re.sub(r'[^a-z0-9]+', ' ', instruction.lower())} "
+    asked = [task for task in TASKS.values() if any(f" {word} " in words for word in _words_of(task))]
+    if len(asked) != 1:
+        known = ", ".join(f'"{task.keywords}"' for task in TASKS.values())
+        raise LinksimError(f"the instruction {instruction!r} names {'no task' if not asked else 'several tasks'}: write "
+                           f"one of {known}")
+    return asked[0]
+
+
+def _words_of(task: Task) -> set[str]:
+    return {task.name.replace("_", " "), task.keywords.lower(), *_ALSO.get(task.name, ())}
 
 
 def similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -39,6 +39,7 @@ class FileHeader(pydantic.BaseModel):
 
     :param channel: the scenario's ``channel`` section, but for what is swept.
     :param points: values of the swept fields, by path below ``channel``; ``point`` counts them.
+    :param ray_traced: the section of that name, of ray-traced channels.
     """
 
     format: Literal["linksim channels"] = "linksim channels"
@@ -49,6 +50,7 @@ class FileHeader(pydantic.BaseModel):
     channel: dict[str, Any]
     points: list[dict[str, Any]]
     keys: dict[str, Key]
+    ray_traced: dict[str, Any] | None = None
 
 
 def stored_name(name: str, suffix: str) -> str:
@@ -101,6 +103,16 @@ class LinksimReader:
             has_rays=any(name.startswith(RAYS) for name in self._about.keys),
             points=tuple(self._about.points), point_of_item=point,
         )
+
+    @property
+    def channel(self) -> Channel:
+        """As it was when the file was written; of several points, the first."""
+        section = self._about.channel
+        for key, value in self._about.points[0].items():
+            section = replaced(section, key, value)
+        if self._about.ray_traced is not None:
+            section = {**section, "source": "ray_traced", "ray_traced": self._about.ray_traced}
+        return Channel.model_validate(section)
 
     def read(self, start: int, stop: int) -> Samples:
         def band(name: str, what: str) -> np.ndarray:

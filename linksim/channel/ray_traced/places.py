@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 
 from linksim.channel.drops import Drops
+from linksim.channel.rays import Rays
 from linksim.channel.ray_traced.maps import from_scene, height_map
 from linksim.errors import ScenarioError
 from linksim.places import Places
@@ -20,13 +21,20 @@ def places_of(drops: Drops, channel: Channel) -> Places:
     :param channel: that the drops are of.
     :raises ScenarioError: drops of another source, or a map that has to be made and cannot be.
     """
+    return places_of_rays(drops.uplink_rays, channel, drops.area)
+
+
+def places_of_rays(rays: Rays, channel: Channel, area: torch.Tensor | None = None) -> Places:
+    """The same of the rays of drops.
+
+    :param area: number of the procedural area of each link, where there are several.
+    :raises ScenarioError: as `places_of`.
+    """
     if channel.source != "ray_traced":
         raise ScenarioError("channel.source: positions and maps are those of ray-traced channels: write ray_traced")
-    rays = drops.uplink_rays
     options = channel.ray_traced
     offset = from_scene(options.site.azimuth_deg, rays.position_user_m - rays.position_bs_m)
-    which = torch.zeros_like(rays.line_of_sight, dtype=torch.long) if drops.area is None else \
-        drops.area - options.first_area
+    which = torch.zeros_like(rays.line_of_sight, dtype=torch.long) if area is None else area - options.first_area
     return Places(
         offset_m=offset.float(), bs_height_m=rays.position_bs_m[..., 2].float(),
         gain_db=10 * rays.large_scale_gain.log10().float(), line_of_sight=rays.line_of_sight,

@@ -1,0 +1,99 @@
+"""Ask a universal model about the terminals of a file of channels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from linksim import registry
+from linksim.blocks.universal.base import Truth, UniversalBlock, UniversalShape, truth_of, views_of
+from linksim.blocks.universal.tasks import similarity, task_named
+from linksim.channel.files.linksim_layout import LinksimReader, open_linksim
+from linksim.channel.ray_traced.places import places_of_rays
+from linksim.channel.rays import Rays
+from linksim.csi import Csi, Panel
+from linksim.errors import LinksimError
+from linksim.places import Places
+from linksim.training.checkpoint import read_weights
+from linksim.training.universals import fill
+
+
+def ask(folder: Path, instruction: str, channels: Path, num_drops: int) -> list[str]:
+    """The model's answer for each of the first drops of a file, one line each, beside the truth.
+
+    :param folder: of the checkpoint.
+    :param instruction: names the task, which chooses the model's head.
+    :param channels: ray-traced ones that `linksim dataset` wrote, with their rays.
+    :raises LinksimError: an instruction that names no task, or one that the model does not answer; channels of another
+        shape than the model's; not a checkpoint, or not such a file.
+    """
+    task = task_named(instruction)
+    block, shape = _opened(folder)
+    if task.name not in block.tasks():
+        raise LinksimError(f"{folder}: {block.block_name} does not answer {task.keywords!r}, but "
+                           + (", ".join(block.tasks()) or "no task"))
+    csi, places = _read(open_linksim(channels), num_drops)
+    _check_shape(csi, shape, folder, channels)
+    with torch.inference_mode():
+        view = views_of(csi, places)[block.tasks()[task.name]]
+        answer, truth = block.answer(task.name, view), truth_of(csi, places)
+    return [f"drop {number}: {line}" for number, line in enumerate(_lines(task.name, answer, truth))]
+
+
+def _opened(folder: Path) -> tuple[UniversalBlock, UniversalShape]:
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        name, options, sizes = about["block"], about["options"], dict(about["shape"])
+        shape = UniversalShape(**{**sizes, "panel": Panel(**sizes["panel"])})
+        block = registry.create("universal", name, options)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LinksimError(f"{folder}: not the checkpoint of a universal model "
+                           f"({type(error).__name__}: {error})") from None
+    with torch.random.fork_rng([]):
+        block.prepare(shape)
+    fill(block, read_weights(folder), str(folder))
+    return block.eval(), shape
+
+
+def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
+    samples, channel = reader.read(0, min(num_drops, reader.header.num_items)), reader.channel
+    if not samples.rays:
+        raise LinksimError(f"{reader.header.title}: holds no rays, so not where terminals stand: write it without "
+                           "--no-rays")
+    array = channel.bs_array
+    h = torch.from_numpy(samples.history)
+    users = h.shape[:2]
+    csi = Csi(h, torch.zeros(h.shape[-2]), torch.arange(h.shape[-1]) * channel.subcarrier_spacing_khz * 1e3,
+              torch.zeros(users), Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1),
+              torch.zeros(users))
+    rays = Rays.from_dict({name: torch.from_numpy(values) for name, values in samples.rays.items()})
+    return csi, places_of_rays(rays, channel)
+
+
+def _check_shape(csi: Csi, shape: UniversalShape, folder: Path, channels: Path) -> None:
+    there = UniversalShape(csi.h.shape[2], csi.panel, csi.h.shape[-1], float(csi.frequency_hz[1:2] - csi.frequency_hz[:1])
+                           if csi.h.shape[-1] > 1 else shape.subcarrier_spacing_hz)
+    for name, what in (("num_ue_antennas", "antennas of a terminal"), ("panel", "antennas of the base station"),
+                       ("num_subcarriers", "subcarriers"), ("subcarrier_spacing_hz", "Hz between subcarriers")):
+        mine, given = getattr(shape, name), getattr(there, name)
+        if mine != given:
+            mine, given = (f"{value.rows} x {value.columns} x {value.polarizations}" if name == "panel" else f"{value:g}"
+                           for value in (mine, given))
+            raise LinksimError(f"{channels}: {given} {what}, but the model in {folder} was made for {mine}")
+
+
+def _lines(task: str, answer: torch.Tensor, truth: Truth) -> list[str]:
+    if task == "position":
+        return [f"{a[0]:.1f} m ahead of the base station, {a[1]:.1f} m to its left; it is at {t[0]:.1f}, {t[1]:.1f}"
+                for a, t in zip(answer.tolist(), truth.position_m.tolist())]
+    if task == "los":
+        return [f"line of sight with probability {a:.2f}; it has {'one' if t else 'none'}"
+                for a, t in zip(answer.tolist(), truth.line_of_sight.tolist())]
+    if task == "precoding":
+        return [f"a precoder whose SGCS with the best one is {s:.3f}"
+                for s in similarity(answer, truth.precoder).tolist()]
+    if task == "beam":
+        return [f"beam {a}; the strongest is {t}" for a, t in zip(answer.argmax(1).tolist(), truth.beam.tolist())]
+    return [f"{a:.1f} dB; it is {t:.1f} dB" for a, t in zip(answer.tolist(), truth.path_loss_db.tolist())]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import sys
 import types
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,58 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+def _hand_made(name: str) -> Any:
+    """A function of hand_made_paths.py, which imports torch: not before a test wants it."""
+    spec = importlib.util.spec_from_file_location("hand_made_paths", Path(__file__).parent / "hand_made_paths.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+@pytest.fixture(scope="session")
+def make_table() -> Callable[..., Any]:
+    return _hand_made("make_table")
+
+
+@pytest.fixture(scope="session")
+def make_channel() -> Callable[..., Any]:
+    return _hand_made("make_channel")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Put a table where the one of a channel would be read."""
+    from linksim.channel.ray_traced import table as tables
+
+    monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / "cache"))
+
+    def put(table: Any, *channels: Any) -> Any:
+        for one in channels:
+            monkeypatch.setitem(tables._TABLES, (str(tmp_path / "cache"), tables.table_name(one)), table)
+        return table
+
+    return put
+
+
+@pytest.fixture
+def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Callable[..., Any]
+                 ) -> Iterator[list[int]]:
+    """Tables by hand where procedural areas would be traced; gives the numbers of those that were."""
+    from linksim.channel.ray_traced import areas, table, tracing
+
+    monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / "areas"))
+    numbers: list[int] = []
+
+    def trace(options: Any, carrier_hz: float, say: Any) -> Any:
+        numbers.append(options.first_area)
+        found = make_table(num=options.positions_per_area, seed=options.first_area + 1,
+                           bs_position_m=options.site.position_m)
+        return replace(found, about={"candidates": len(found)})
+
+    monkeypatch.setattr(tracing, "trace", trace)
+    monkeypatch.setattr(areas, "import_sionna_rt", lambda: None)
+    monkeypatch.setattr(areas, "num_processes", lambda jobs: 1)
+    yield numbers
+    table._TABLES.clear()

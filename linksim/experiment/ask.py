@@ -73,15 +73,18 @@ def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
 
 
 def _check_shape(csi: Csi, shape: UniversalShape, folder: Path, channels: Path) -> None:
-    there = UniversalShape(csi.h.shape[2], csi.panel, csi.h.shape[-1], float(csi.frequency_hz[1:2] - csi.frequency_hz[:1])
-                           if csi.h.shape[-1] > 1 else shape.subcarrier_spacing_hz)
+    spacing = float(csi.frequency_hz[-1]) / max(csi.h.shape[-1] - 1, 1) or shape.subcarrier_spacing_hz
+    there = UniversalShape(csi.h.shape[2], csi.panel, csi.h.shape[-1], spacing)
     for name, what in (("num_ue_antennas", "antennas of a terminal"), ("panel", "antennas of the base station"),
                        ("num_subcarriers", "subcarriers"), ("subcarrier_spacing_hz", "Hz between subcarriers")):
         mine, given = getattr(shape, name), getattr(there, name)
         if mine != given:
-            mine, given = (f"{value.rows} x {value.columns} x {value.polarizations}" if name == "panel" else f"{value:g}"
-                           for value in (mine, given))
+            mine, given = (_panel_text(value) if isinstance(value, Panel) else f"{value:g}" for value in (mine, given))
             raise LinksimError(f"{channels}: {given} {what}, but the model in {folder} was made for {mine}")
+
+
+def _panel_text(panel: Panel) -> str:
+    return f"{panel.rows} x {panel.columns} x {panel.polarizations}"
 
 
 def _lines(task: str, answer: torch.Tensor, truth: Truth) -> list[str]:

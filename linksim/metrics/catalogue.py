@@ -75,24 +75,25 @@ METRICS: dict[str, Metric] = {
         *(Metric(f"rank{rank}", f"Rank@{rank}", "", "share of a drop's captions with an item of the identity asked "
                  f"for among the first {rank} of the gallery", f"rank{rank}", "mean", True, needs_link=True)
           for rank in (1, 5, 10)),
-        Metric("position_error_cdf90_m", "position error (90 %)", "m", "distance between true and told position over the "
-               "ground; 90th percentile over drops and users", "position_error_m", "percentile", False, percentile=90.0),
-        Metric("position_error_m", "mean position error", "m", "distance between true and told position over the ground, "
-               "mean over users and drops", "position_error_m", "mean", False),
+        Metric("position_error_cdf90_m", "position error (90 %)", "m", "distance between true and told position over "
+               "the ground; 90th percentile over drops and users", "position_error_m", "percentile", False,
+               percentile=90.0),
+        Metric("position_error_m", "mean position error", "m", "distance between true and told position over the "
+               "ground, mean over users and drops", "position_error_m", "mean", False),
         Metric("los_accuracy", "LOS accuracy", "", "share of terminals whose line of sight, or want of it, is told "
                "rightly", "los_correct", "mean", True),
-        Metric("precoding_sgcs", "precoder SGCS", "", "|w^H w_hat|^2 / (|w|^2 |w_hat|^2), w the precoder of the whole band "
-               "that gets most power across: the dominant eigenvector of the band's covariance", "precoding_sgcs",
-               "mean", True),
-        Metric("beam_top1", "beam accuracy", "", "share of terminals whose strongest beam of the DFT codebook comes first "
-               "in the answer", "beam_top1", "mean", True),
-        Metric("beam_top3", "beam accuracy (top 3)", "", "share of terminals whose strongest beam is among the first three "
-               "of the answer", "beam_top3", "mean", True),
+        Metric("precoding_sgcs", "precoder SGCS", "", "|w^H w_hat|^2 / (|w|^2 |w_hat|^2), w the precoder of the whole "
+               "band that gets most power across: the dominant eigenvector of the band's covariance",
+               "precoding_sgcs", "mean", True),
+        Metric("beam_top1", "beam accuracy", "", "share of terminals whose strongest beam of the DFT codebook comes "
+               "first in the answer", "beam_top1", "mean", True),
+        Metric("beam_top3", "beam accuracy (top 3)", "", "share of terminals whose strongest beam is among the first "
+               "three of the answer", "beam_top3", "mean", True),
         Metric("beam_rate_loss_bps_hz", "rate lost by the beam", "bit/s/Hz", "rate with the strongest beam of the DFT "
                "codebook less that with the beam that is told", "beam_rate_loss_bps_hz", "mean", False,
                needs_link=True),
-        Metric("path_loss_rmse_db", "path loss RMSE", "dB", "root of the mean over users and drops of the squared error of "
-               "the path loss in dB", "path_loss_squared_db", "root_of_mean", False),
+        Metric("path_loss_rmse_db", "path loss RMSE", "dB", "root of the mean over users and drops of the squared "
+               "error of the path loss in dB", "path_loss_squared_db", "root_of_mean", False),
         Metric("rate_p05_bps_hz", "5th-percentile user rate", "bit/s/Hz", "5th percentile of rate_bps_hz over "
                "drops and users", "rate_bps_hz", "percentile", True, needs_link=True, percentile=5.0),
     ]

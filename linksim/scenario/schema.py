@@ -123,8 +123,8 @@ class Method(Section):
         "precoding, beam, path loss), by its name or as {type: name, option: …}; it takes the place of the predictor."
     )
     universal_training: MethodTraining | None = Field(
-        None, description="What is otherwise than in `training` when the block of `universal` is trained; `teacher` names "
-        "the method whose encoders it takes over."
+        None, description="What is otherwise than in `training` when the block of `universal` is trained; `teacher` "
+        "names the method whose encoders it takes over."
     )
 
 

@@ -29,8 +29,8 @@ def check_universal(scenario: Scenario, index: int, method: Method) -> None:
         if getattr(method, key) is not None:
             raise ScenarioError(f"methods.{index}.{key}: {method.name!r} answers tasks instead: leave it out")
     if channel.source != "ray_traced":
-        raise ScenarioError(f"channel.source: tasks are about terminals of ray-traced channels, not of {channel.source}: "
-                            "write ray_traced")
+        raise ScenarioError(f"channel.source: tasks are about terminals of ray-traced channels (given "
+                            f"{channel.source}): write ray_traced")
     if channel.duplex != "tdd":
         raise ScenarioError("channel.duplex: tasks are answered from the uplink: write tdd")
     if channel.num_users != 1:
@@ -60,8 +60,8 @@ def check_task_metrics(scenario: Scenario) -> None:
     asked = any(method.universal is not None for method in scenario.methods)
     wanted = [name for name in [*scenario.metrics, scenario.run.stopping.metric] if name in TASK_METRICS]
     if wanted and not asked:
-        raise ScenarioError(f"metrics: {wanted[0]} is of tasks, and no method answers any: write universal: ai2mmum in a "
-                            "method, or leave it out")
+        raise ScenarioError(f"metrics: {wanted[0]} is of tasks, and no method answers any: write universal: ai2mmum in "
+                            "a method, or leave it out")
     if asked and not wanted:
         raise ScenarioError("metrics: methods answer tasks, but no metric of tasks is asked for: add "
                             "position_error_cdf90_m or beam_top1")

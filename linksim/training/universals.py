@@ -95,8 +95,8 @@ def check_universals(scenario: Scenario, device: str, only: str | None = None) -
 
                 check_task(UniversalTrainee(scenario, method), device)
             if getattr(block, "needs_teacher", False) and not training.teacher:
-                raise ScenarioError(f"{block.block_name} takes its encoders from a method with universal: alignment: "
-                                    "name it in universal_training.teacher, or write encoders: scratch")
+                raise ScenarioError(f"{block.block_name} takes its encoders from one with universal: alignment: name "
+                                    "that in universal_training.teacher, or write encoders: scratch")
             if training.teacher:
                 if not hasattr(block, "learn_from"):
                     raise ScenarioError(f"{block.block_name} cannot be taught: leave universal_training.teacher out")

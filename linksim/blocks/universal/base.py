@@ -148,10 +148,10 @@ def dft_codebook(panel: Panel) -> torch.Tensor:
     A beam has the number of the antenna in the order (polarisation, column, row).
     """
     def line(size: int) -> torch.Tensor:
-        return torch.fft.fft(torch.eye(size, dtype=torch.complex64), dim=0, norm="ortho")
+        return torch.fft.fft(torch.eye(size, dtype=torch.complex64), dim=0, norm="ortho").contiguous()
 
     space = torch.kron(line(panel.columns), line(panel.rows))
-    return torch.kron(torch.eye(panel.polarizations, dtype=torch.complex64), space)
+    return torch.kron(torch.eye(panel.polarizations, dtype=torch.complex64), space.contiguous())
 
 
 def selected_view(view: View, index: torch.Tensor) -> View:

@@ -106,8 +106,8 @@ def task_named(instruction: str) -> Task:
     asked = [task for task in TASKS.values() if any(f" {word} " in words for word in _words_of(task))]
     if len(asked) != 1:
         known = ", ".join(f'"{task.keywords}"' for task in TASKS.values())
-        raise LinksimError(f"the instruction {instruction!r} names {'no task' if not asked else 'several tasks'}: write "
-                           f"one of {known}")
+        found = "several tasks" if asked else "no task"
+        raise LinksimError(f"the instruction {instruction!r} names {found}: write one of {known}")
     return asked[0]
 
 
@@ -116,7 +116,7 @@ def _words_of(task: Task) -> set[str]:
 
 
 def similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Squared cosine similarity of complex vectors, ``[sample, antenna]``: ``[sample]``, one where they are parallel."""
+    """Squared cosine similarity of complex vectors ``[sample, antenna]``: ``[sample]``, one where they are parallel."""
     product = (first.conj() * second).sum(1).abs().square()
     power = first.abs().square().sum(1) * second.abs().square().sum(1)
     return product / power.clamp_min(torch.finfo(power.dtype).tiny)

@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 
 from linksim.channel.drops import Drops
-from linksim.channel.rays import Rays
 from linksim.channel.ray_traced.maps import from_scene, height_map
+from linksim.channel.rays import Rays
 from linksim.errors import ScenarioError
 from linksim.places import Places
 from linksim.scenario.channel import Channel

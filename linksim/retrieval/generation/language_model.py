@@ -12,6 +12,7 @@ from linksim.blocks.backbone.packaged import packaged_model
 from linksim.blocks.backbone.tokens import tokenizer
 from linksim.errors import LinksimError
 
+
 class TextGenerator:
     """Temperature sampling from a chat model.
 

@@ -3,41 +3,22 @@
 import pytest
 import torch
 
-from linksim.channel.ray_traced import areas, tracing
+from linksim.channel.ray_traced import areas
 from linksim.channel.ray_traced.drops import chosen_positions, drawn_positions, ray_traced_drops
-from linksim.channel.ray_traced.table import _TABLES, PathTable, path_table, table_name
+from linksim.channel.ray_traced.table import path_table, table_name
 from linksim.errors import ScenarioError
 from linksim.seeding import generator
 
 AREAS = {"scene": "procedural", "num_areas": 12, "positions_per_area": 8, "split": "areas", "min_path_gain_db": -200}
 
 
-@pytest.fixture
-def traced(monkeypatch, tmp_path, make_table):
-    """Tables by hand where areas would be traced, and the numbers of those that were."""
-    monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path))
-    numbers = []
-
-    def trace(options, carrier_hz, say):
-        numbers.append(options.first_area)
-        table = make_table(num=options.positions_per_area, seed=options.first_area + 1,
-                           bs_position_m=options.site.position_m)
-        return PathTable(**{**vars(table), "about": {"candidates": len(table)}})
-
-    monkeypatch.setattr(tracing, "trace", trace)
-    monkeypatch.setattr(areas, "import_sionna_rt", lambda: None)
-    monkeypatch.setattr(areas, "num_processes", lambda jobs: 1)
-    yield numbers
-    _TABLES.clear()
-
-
-def test_areas_are_traced_once_each_and_shared_by_sets_that_overlap(traced, make_channel):
+def test_areas_are_traced_once_each_and_shared_by_sets_that_overlap(traced_areas, make_channel):
     table = path_table(make_channel(ray_traced=AREAS | {"num_areas": 4}))
-    assert traced == [0, 1, 2, 3]
+    assert traced_areas == [0, 1, 2, 3]
     assert table.area.tolist() == [number for number in range(4) for _ in range(8)]
     assert len(table.bs_position_m.unique(dim=0)) == 4
     more = path_table(make_channel(ray_traced=AREAS | {"num_areas": 4, "first_area": 2}))
-    assert traced == [0, 1, 2, 3, 4, 5]
+    assert traced_areas == [0, 1, 2, 3, 4, 5]
     assert torch.equal(more.position_m[:16], table.position_m[16:])
 
 
@@ -50,20 +31,20 @@ def test_a_single_area_has_its_own_name_in_the_cache(make_channel):
     assert table_name(make_channel(ray_traced=AREAS)) == table_name(same)
 
 
-def test_areas_are_dealt_as_a_whole(traced, make_channel):
+def test_areas_are_dealt_as_a_whole(traced_areas, make_channel):
     channel = make_channel(ray_traced=AREAS)
     sets = {name: set(chosen_positions(channel, name).area.tolist()) for name in ("test", "validation", "training")}
     assert sum(map(len, sets.values())) == len(set.union(*sets.values())) == 12
 
 
-def test_positions_dealt_alone_are_shared_out_without_regard_to_place(traced, make_channel):
+def test_positions_dealt_alone_are_shared_out_without_regard_to_place(traced_areas, make_channel):
     channel = make_channel(ray_traced=AREAS | {"split": "random", "num_areas": 12})
     counts = {name: len(chosen_positions(channel, name)) for name in ("test", "validation", "training")}
     assert sum(counts.values()) == 96
     assert counts["training"] > counts["test"] > counts["validation"] > 0
 
 
-def test_users_of_a_drop_stand_in_one_area_and_drops_know_which(traced, make_channel):
+def test_users_of_a_drop_stand_in_one_area_and_drops_know_which(traced_areas, make_channel):
     channel = make_channel(ray_traced=AREAS, num_users=3)
     drops = ray_traced_drops(channel, 20, 5, split="training")
     assert drops.area.shape == (20, 3)
@@ -75,7 +56,7 @@ def test_users_of_a_drop_stand_in_one_area_and_drops_know_which(traced, make_cha
     assert 5 not in which  # alone in its area
 
 
-def test_more_users_than_an_area_has_positions_is_one_line(traced, make_channel):
+def test_more_users_than_an_area_has_positions_is_one_line(traced_areas, make_channel):
     with pytest.raises(ScenarioError, match=r"8 positions for training in areas 0 to 11"):
         ray_traced_drops(make_channel(ray_traced=AREAS, num_users=9), 2, 1, split="training")
 

@@ -86,7 +86,7 @@ def _profile(maps: torch.Tensor, place: torch.Tensor, height: torch.Tensor) -> t
 
 
 def _surroundings(maps: torch.Tensor, place: torch.Tensor, height: torch.Tensor) -> torch.Tensor:
-    """Heights around the terminal and above the line of sight, and how far ahead they lie, ``[sample, 3, row, column]``."""
+    """Heights around the terminal, above the line of sight, and how far ahead it is, ``[sample, 3, row, column]``."""
     line = (torch.arange(_WINDOW, device=maps.device) + 0.5 - _WINDOW / 2) * _WINDOW_CELL_M
     on, aside = line.expand(_WINDOW, -1), line[:, None].expand(-1, _WINDOW)
     distance = place[:, :2].norm(dim=1).clamp_min(1)

@@ -1,0 +1,154 @@
+"""The universal model: what is frozen, what an instruction changes, which ablation is which."""
+
+import pytest
+import torch
+
+from linksim import registry
+from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
+from linksim.blocks.universal.tasks import TASKS
+from linksim.csi import Panel
+from linksim.errors import LinksimError, ScenarioError
+
+SHAPE = UniversalShape(1, Panel(1, 8, 1), 16, 720e3)
+
+
+def _views(count=6, seed=1):
+    stream = torch.Generator().manual_seed(seed)
+
+    def uniform(*size):
+        return torch.rand(*size, generator=stream)
+
+    h = torch.randn(count, 1, 8, 16, dtype=torch.complex64, generator=stream)
+    place = torch.cat([300 * uniform(count, 1), 200 * uniform(count, 1) - 100, -20 * torch.ones(count, 1)], 1)
+    views = {"channel": ChannelView(h, -100 + 20 * uniform(count)),
+             "environment": EnvironmentView(place, 25 * torch.ones(count), torch.arange(count) % 2,
+                                            20 * uniform(2, 128, 128))}
+    truth = Truth(place[:, :2], uniform(count) < 0.5,
+                  torch.nn.functional.normalize(h[:, 0, :, 0], dim=1), torch.randint(8, (count,), generator=stream),
+                  100 * uniform(count))
+    return views, truth
+
+
+def _block(**options):
+    torch.manual_seed(3)
+    block = registry.create("universal", "ai2mmum", {"num_layers": 1, **options})
+    try:
+        block.prepare(SHAPE)
+    except LinksimError as error:
+        pytest.skip(str(error))
+    return block.eval()
+
+
+def _trained(block):
+    return {name for name, parameter in block.named_parameters() if parameter.requires_grad}
+
+
+def test_adapters_prefixes_heads_and_low_rank_queries_and_keys_are_trained_and_nothing_else():
+    names = _trained(_block())
+    assert {name.partition(".")[0] for name in names} == {"adapters", "prefixes", "heads", "backbone"}
+    low_rank = {name for name in names if name.startswith("backbone")}
+    assert {name.split("self_attn.")[1].split(".")[0] for name in low_rank} == {"q_proj", "k_proj"}
+
+
+@pytest.mark.parametrize(("options", "parts"), [
+    ({"lora": False}, {"adapters", "prefixes", "heads"}),
+    ({"prompt": "fixed"}, {"adapters", "heads", "backbone"}),
+    ({"body": "none"}, {"adapters", "heads"}),
+    ({"body": "perceptron"}, {"adapters", "heads", "trunk"}),
+    ({"encoders": "scratch", "body": "none"}, {"adapters", "heads", "seen"}),
+])
+def test_ablations_train_what_their_names_say(options, parts):
+    assert {name.partition(".")[0] for name in _trained(_block(**options))} == parts
+
+
+def test_the_perceptron_has_as_many_parameters_as_the_low_rank_additions_and_prefixes():
+    def count(block, parts):
+        return sum(p.numel() for name, p in block.named_parameters() if p.requires_grad and name.startswith(parts))
+
+    whole = count(_block(num_layers=4), ("backbone", "prefixes"))
+    assert count(_block(num_layers=4, body="perceptron"), "trunk") == pytest.approx(whole, rel=0.25)
+
+
+def test_the_instruction_decides_what_the_last_token_says():
+    block, (views, _) = _block(), _views()
+    hidden = {}
+    handle = block.backbone.register_forward_hook(lambda module, given, out: hidden.update(now=out[:, -1]))
+    last = {}
+    for name in ("position", "los", "precoding"):
+        block.outputs(name, views["channel"])
+        last[name] = hidden["now"]
+    handle.remove()
+    assert (last["position"] - last["los"]).abs().max() > 0.1
+    assert (last["position"] - last["precoding"]).abs().max() > 0.1
+    same = _block(prompt="same")
+    outputs = []
+    same.backbone.register_forward_hook(lambda module, given, out: outputs.append(out[:, -1]))
+    for name in ("position", "los"):
+        same.outputs(name, views["channel"])
+    torch.testing.assert_close(*outputs)
+
+
+@pytest.mark.parametrize("options", [{}, {"body": "none"}, {"body": "perceptron"}])
+def test_answers_have_their_shapes_and_do_not_depend_on_batch_neighbours(options):
+    block, (views, _) = _block(**options), _views()
+    shapes = {"position": (6, 2), "los": (6,), "precoding": (6, 8), "beam": (6, 8), "path_loss": (6,)}
+    for task, given in block.tasks().items():
+        with torch.no_grad():
+            whole = block.answer(task, views[given])
+            part = type(views[given])(**{key: value if key == "maps" else value[2:4]
+                                         for key, value in vars(views[given]).items()})
+            torch.testing.assert_close(block.answer(task, part), whole[2:4], atol=1e-4, rtol=1e-4)
+        assert whole.shape == shapes[task]
+
+
+def test_encoders_are_taken_over_and_stay_as_they_are():
+    torch.manual_seed(5)
+    teacher = registry.create("universal", "alignment")
+    teacher.prepare(SHAPE)
+    block, (views, truth) = _block(body="none"), _views()
+    block.learn_from(teacher)
+    for name, tensor in teacher.environment.state_dict().items():
+        assert torch.equal(block.seen["environment"].state_dict()[name], tensor)
+    block.loss(views, truth).backward()
+    assert all(parameter.grad is None for parameter in block.seen.parameters())
+    with pytest.raises(ScenarioError, match="alignment alone"):
+        block.learn_from(block)
+    with pytest.raises(ScenarioError, match="takes no teacher"):
+        _block(encoders="scratch", body="none").learn_from(teacher)
+
+
+def test_a_checkpoint_holds_all_but_the_language_model():
+    block = _block()
+    state = block.saved_state()
+    assert any(".lora_A" in name for name in state)
+    assert any(name.startswith("seen.channel") for name in state)
+    assert not any(name.startswith("backbone.") and ".lora_" not in name for name in state)
+    again = _block()
+    again.load_state_dict(state, strict=False)
+    views = _views()[0]
+    with torch.no_grad():
+        environment = views["environment"]
+        torch.testing.assert_close(again.answer("beam", environment), block.answer("beam", environment))
+
+
+def test_every_task_is_learned_from():
+    block, (views, truth) = _block(body="none"), _views(200)
+    block.loss(views, truth).backward()
+    assert all(block.heads[name].weight.grad.abs().sum() > 0 for name in TASKS)
+    assert block.errors(views, truth).shape == (200,)
+
+
+def test_contrastive_loss_falls_when_pairs_are_alike():
+    torch.manual_seed(1)
+    block = registry.create("universal", "alignment", {"num_features": 16})
+    block.prepare(SHAPE)
+    views, truth = _views(32)
+    optimizer = torch.optim.Adam(block.parameters(), 1e-3)
+    first = block.loss(views, truth).item()
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = block.loss(views, truth)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.8 * first
+    assert block.errors(views, truth).mean() < 0.3

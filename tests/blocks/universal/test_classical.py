@@ -1,0 +1,99 @@
+"""Fingerprints, kriging, K factor and the ceilings do what their names say."""
+
+import math
+
+import pytest
+import torch
+
+from linksim import registry
+from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
+from linksim.csi import Panel
+
+COUNT = 400
+SHAPE = UniversalShape(1, Panel(1, 8, 1), 16, 720e3)
+
+
+def _line(count, value):
+    return torch.exp(2j * math.pi * torch.arange(count) * value[:, None])
+
+
+def _drawn(seed, count=COUNT):
+    """Terminals whose only path tells where they stand: the delay the distance, the beam the direction."""
+    stream = torch.Generator().manual_seed(seed)
+    distance = 50 + 250 * torch.rand(count, generator=stream)
+    azimuth = 2 * (torch.rand(count, generator=stream) - 0.5)
+    place = torch.stack([distance * azimuth.cos(), distance * azimuth.sin()], 1)
+    is_los = torch.rand(count, generator=stream) < 0.5
+    delay, beam = distance / 3e8 * 720e3, azimuth.sin() / 2
+    h = _line(8, beam)[:, :, None] * _line(16, -delay)[:, None]
+    noise = torch.randn(count, 8, 16, dtype=torch.complex64, generator=stream)
+    h = torch.where(is_los[:, None, None], h, 0.4 * h + noise).to(torch.complex64)[:, None]
+    shadowing = 6 * (place[:, 0] / 40).sin() + 6 * (place[:, 1] / 40).cos()
+    loss = 60 + 20 * distance.log10() + shadowing
+    views = {"channel": ChannelView(h, -loss),
+             "environment": EnvironmentView(torch.cat([place, torch.zeros(count, 1)], 1), torch.full((count,), 20.0),
+                                            torch.zeros(count, dtype=torch.long), torch.zeros(1, 4, 4))}
+    vector = torch.nn.functional.normalize(h[:, 0, :, 0].conj(), dim=1)
+    return views, Truth(place, is_los, vector, torch.zeros(count, dtype=torch.long), loss)
+
+
+def _fitted(name, **options):
+    block = registry.create("universal", name, options)
+    block.prepare(SHAPE)
+    block.observe(*_drawn(1), False)
+    block.observe(*_drawn(2), True)
+    block.solve()
+    return block
+
+
+@pytest.mark.parametrize("name", ["knn", "wknn"])
+def test_fingerprints_find_who_was_seen_and_are_near_for_others(name):
+    block = _fitted(name)
+    views, truth = _drawn(3)
+    los = truth.line_of_sight
+    error = (block.answer("position", views["channel"]) - truth.position_m).norm(dim=1)
+    assert error[los].median() < 15
+    block.chosen = torch.tensor([1.0, 0.0])
+    views, truth = _drawn(1)
+    torch.testing.assert_close(block.answer("position", views["channel"]), truth.position_m, atol=1e-3, rtol=0)
+    assert torch.equal(block.answer("los", views["channel"]) > 0.5, truth.line_of_sight)
+
+
+def test_kriging_remembers_shadowing_that_distance_does_not_tell():
+    views, truth = _drawn(3)
+    errors = {name: (_fitted(name).answer("path_loss", views["environment"]) - truth.path_loss_db).square().mean()
+              for name in ("log_distance", "kriging")}
+    assert errors["kriging"] < 0.25 * errors["log_distance"]
+    block = _fitted("kriging")
+    block.chosen = torch.tensor([40.0, 0.0])
+    views, truth = _drawn(1)
+    torch.testing.assert_close(block.answer("path_loss", views["environment"]), truth.path_loss_db, atol=0.5, rtol=0)
+
+
+def test_kriging_hears_nothing_from_another_area():
+    block = _fitted("kriging")
+    views, _ = _drawn(1)
+    there = views["environment"]
+    elsewhere = EnvironmentView(there.offset_m, there.bs_height_m, there.height_map + 1, there.maps)
+    line = _fitted("log_distance").answer("path_loss", there)
+    torch.testing.assert_close(block.answer("path_loss", elsewhere), line, atol=1e-2, rtol=0)
+
+
+def test_the_k_factor_tells_line_of_sight_apart():
+    views, truth = _drawn(3)
+    right = (_fitted("k_factor").answer("los", views["channel"]) > 0.5) == truth.line_of_sight
+    assert right.float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "k_factor", "log_distance"])
+def test_weights_come_back_and_neighbours_in_a_batch_do_not_matter(name):
+    block, views = _fitted(name), _drawn(3)[0]
+    again = registry.create("universal", name)
+    again.prepare(SHAPE)
+    again.load_state_dict(block.state_dict())
+    for task, given in block.tasks().items():
+        view = views[given]
+        whole = block.answer(task, view)
+        torch.testing.assert_close(again.answer(task, view), whole)
+        few = type(view)(**{key: value if key == "maps" else value[5:8] for key, value in vars(view).items()})
+        torch.testing.assert_close(block.answer(task, few), whole[5:8], atol=1e-3, rtol=1e-4)

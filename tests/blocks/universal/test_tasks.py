@@ -1,0 +1,76 @@
+"""Tasks: what their numbers mean, what they cost, and which one an instruction means."""
+
+import math
+
+import pytest
+import torch
+
+from linksim.blocks.universal.base import Truth, UniversalShape
+from linksim.blocks.universal.tasks import TASKS, similarity, task_named
+from linksim.csi import Panel
+from linksim.errors import LinksimError
+
+SHAPE = UniversalShape(1, Panel(1, 4, 1), 8, 1e5)
+
+
+@pytest.fixture
+def truth():
+    stream = torch.Generator().manual_seed(1)
+    precoder = torch.randn(6, 4, dtype=torch.complex64, generator=stream)
+    return Truth(200 * torch.rand(6, 2, generator=stream), torch.arange(6) % 2 == 0,
+                 torch.nn.functional.normalize(precoder, dim=1), torch.arange(6) % 4,
+                 80 + 40 * torch.rand(6, generator=stream))
+
+
+def _perfect(name, truth):
+    """The output of a head that knows."""
+    match name:
+        case "position":
+            return truth.position_m / 100
+        case "los":
+            return torch.where(truth.line_of_sight, 30.0, -30.0)[:, None]
+        case "precoding":
+            return torch.view_as_real(3j * truth.precoder).flatten(1)  # another phase and length are no fault
+        case "beam":
+            return 40 * torch.nn.functional.one_hot(truth.beam, 4).float()
+    return ((-truth.path_loss_db + 100) / 15)[:, None]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_who_knows_loses_nothing(name, truth):
+    task, output = TASKS[name], _perfect(name, truth)
+    assert output.shape == (6, task.num_outputs(SHAPE))
+    assert task.loss(output, truth).max() < 1e-5
+    assert task.error(task.answer(output), truth).max() < 1e-5
+    wrong = TASKS[name].loss(output.roll(1, 0), truth)
+    assert wrong.mean() > 0.05
+
+
+def test_answers_have_units(truth):
+    torch.testing.assert_close(TASKS["position"].answer(_perfect("position", truth)), truth.position_m)
+    torch.testing.assert_close(TASKS["path_loss"].answer(_perfect("path_loss", truth)), truth.path_loss_db)
+    assert TASKS["precoding"].answer(torch.randn(3, 8)).norm(dim=1).tolist() == pytest.approx([1] * 3, abs=1e-5)
+
+
+def test_similarity_is_one_for_the_same_direction_and_nothing_for_another():
+    first = torch.tensor([[1, 1j, 0, 0]], dtype=torch.complex64)
+    assert similarity(first, -2j * first).item() == pytest.approx(1)
+    assert similarity(first, torch.tensor([[1, -1j, 0, 0]], dtype=torch.complex64)).item() == pytest.approx(0)
+    half = torch.tensor([[1, 0, 0, 0]], dtype=torch.complex64)
+    assert similarity(first, half).item() == pytest.approx(0.5)
+    assert math.isfinite(similarity(torch.zeros_like(first), first).item())
+
+
+@pytest.mark.parametrize(("instruction", "name"), [
+    ("position", "position"), ("Where is the terminal?", "position"), ("LOS status", "los"), ("is it NLOS?", "los"),
+    ("precoding", "precoding"), ("beam selection, please", "beam"), ("path loss", "path_loss"),
+    ("PathLoss", "path_loss"),
+])
+def test_an_instruction_means_a_task(instruction, name):
+    assert task_named(instruction).name == name
+
+
+@pytest.mark.parametrize("instruction", ["", "weather", "closet", "position and path loss"])
+def test_an_instruction_that_means_none_or_several_lists_them(instruction):
+    with pytest.raises(LinksimError, match='"position", "LOS status", "precoding", "beam selection", "path loss"'):
+        task_named(instruction)

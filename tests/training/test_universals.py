@@ -1,0 +1,106 @@
+"""The whole way of tasks: encoders aligned, a model trained on them, classical methods fitted, all scored and asked."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from linksim.cli import main
+from linksim.scenario.load import load_scenario
+from linksim.scenario.schema import Method
+from linksim.training.universals import load_universal, universal_identity
+
+AREAS = {"scene": "procedural", "num_areas": 3, "positions_per_area": 40, "split": "random", "min_path_gain_db": -200,
+         "synchronized": False}
+ENCODERS = {"name": "encoders", "universal": "alignment", "universal_training": {"num_epochs": 1}}
+SMALL = {"name": "without LLM", "universal": {"type": "ai2mmum", "body": "none"},
+         "universal_training": {"teacher": "encoders"}}
+METHODS = [ENCODERS, SMALL, {"name": "WKNN", "universal": "wknn"}, {"name": "kriging", "universal": "kriging"},
+           {"name": "true channel", "universal": "true_channel"}]
+METRICS = ["position_error_cdf90_m", "los_accuracy", "precoding_sgcs", "rate_bps_hz", "beam_top1", "path_loss_rmse_db"]
+
+
+@pytest.fixture
+def scenario(traced_areas, tmp_path):
+    def write(**changes):
+        data = {
+            "channel": {"source": "ray_traced", "ray_traced": AREAS, "carrier_frequency_ghz": 3.4, "num_history": 1,
+                        "num_future": 1, "num_subcarriers": 8, "speed_kmh": 0,
+                        "bs_array": {"rows": 1, "columns": 4, "polarization": "single", "pattern": "omni"}},
+            "link": {"precoder": "mrt"}, "methods": METHODS, "bounds": [], "metrics": METRICS,
+            "training": {"num_drops": 250, "num_epochs": 3, "batch_drops": 50, "folder": str(tmp_path / "kept")},
+            "run": {"chunk_size": 25, "units_per_round": 1, "threads_per_worker": 1,
+                    "stopping": {"metric": "path_loss_rmse_db", "min_drops": 25, "max_drops": 25}}, **changes}
+        path = tmp_path / "tasks.yaml"
+        path.write_text(yaml.safe_dump(data))
+        return path
+    return write
+
+
+def test_trained_scored_and_asked(scenario, tmp_path, capsys):
+    path, output = scenario(), tmp_path / "out"
+    assert main(["run", str(path), "--output", str(output)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for name in ("encoders", "without LLM", "WKNN", "kriging"):
+        assert f"{name}: trained in" in said
+    rows = pd.read_csv(output / "metrics.csv").set_index(["metric", "method"])["value"]
+    assert "encoders" not in rows.index.get_level_values("method"), "it answers nothing"
+    assert rows["precoding_sgcs", "true channel"] == pytest.approx(1, abs=1e-4)
+    assert rows["precoding_sgcs", "without LLM"] < rows["precoding_sgcs", "true channel"]
+    assert rows["rate_bps_hz", "without LLM"] < rows["rate_bps_hz", "true channel"]
+    assert rows["beam_top1", "true channel"] == 1
+    assert rows["path_loss_rmse_db", "kriging"] > 0
+    assert pd.isna(rows.get(("los_accuracy", "kriging"), float("nan")))
+
+    assert main(["run", str(path), "--output", str(tmp_path / "again")]) == 0
+    assert "loaded from" in capsys.readouterr().out
+    first, second = (pd.read_csv(folder / "metrics.csv") for folder in (output, tmp_path / "again"))
+    pd.testing.assert_frame_equal(first, second)
+
+    single = scenario(channel={**load(path)["channel"], "ray_traced": {**AREAS, "num_areas": 1}})
+    assert main(["dataset", str(single), "--num-drops", "4", "--out", str(tmp_path / "some.h5")]) == 0
+    kept = next((tmp_path / "kept").glob("ai2mmum-*"))
+    capsys.readouterr()
+    assert main(["ask", str(kept), "position", "--channels", str(tmp_path / "some.h5"), "--drops", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert "m ahead of the base station" in lines[0]
+    assert main(["ask", str(kept), "weather", "--channels", str(tmp_path / "some.h5")]) == 2
+    assert 'write one of "position"' in capsys.readouterr().err
+
+    wider = scenario(channel={**load(single)["channel"], "num_subcarriers": 16})
+    assert main(["dataset", str(wider), "--num-drops", "4", "--out", str(tmp_path / "wider.h5")]) == 0
+    assert main(["ask", str(kept), "position", "--channels", str(tmp_path / "wider.h5")]) == 2
+    assert "16 subcarriers, but the model in" in capsys.readouterr().err
+    assert main(["ask", str(tmp_path), "position", "--channels", str(tmp_path / "some.h5")]) == 2
+    assert "not the checkpoint of a universal model" in capsys.readouterr().err
+
+
+def load(path):
+    return yaml.safe_load(path.read_text())
+
+
+def test_a_model_is_another_when_its_encoders_are(scenario):
+    path = scenario()
+    one = load_scenario(path)
+    other = load_scenario(scenario(methods=[{**ENCODERS, "universal_training": {"num_epochs": 2}}, *METHODS[1:]]))
+    small = next(method for method in one.methods if method.name == "without LLM")
+    assert universal_identity(one, small) != universal_identity(other, small)
+    wknn = Method(name="w", universal="wknn")
+    assert universal_identity(one, wknn) == universal_identity(other, wknn)
+
+
+def test_a_ceiling_needs_no_checkpoint(scenario):
+    one = load_scenario(scenario())
+    assert load_universal(one, one.methods[-1]).knows_truth
+
+
+@pytest.mark.parametrize(("methods", "said"), [
+    ([{**SMALL, "universal_training": {}}], "method 'without LLM': ai2mmum takes its encoders from one with"),
+    ([ENCODERS, {"name": "K", "universal": "k_factor", "universal_training": {"teacher": "encoders"}}],
+     "k_factor cannot be taught"),
+])
+def test_what_cannot_be_trained_is_told_before_anything_is(scenario, methods, said, tmp_path, capsys):
+    assert main(["run", str(scenario(methods=methods)), "--output", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "kept").exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -77,12 +79,19 @@ def _trace_all(channels: list[Channel], say: Callable[[str], None]) -> None:
 
 def _one_thread() -> None:
     """Cores are shared by the processes, not by the threads of each."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import_sionna_rt()
     import drjit
     import torch
 
     drjit.set_thread_count(1)
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """A run that is killed leaves nobody waiting for its next area."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _trace_one(request: dict[str, Any]) -> None:

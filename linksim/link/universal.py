@@ -40,6 +40,7 @@ def task_measures(found: dict[str, torch.Tensor], true: Csi, places: Places) -> 
         measures["beam_top3"] = (order == truth.beam[:, None]).any(1).float()
     if "path_loss" in found:
         measures["path_loss_squared_db"] = (found["path_loss"] - truth.path_loss_db).square()
+        measures["path_loss_told_db"], measures["path_loss_db"] = found["path_loss"], truth.path_loss_db
     return {name: values.unflatten(0, shape) for name, values in measures.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,11 @@ DISTRIBUTIONS = {
     # metric: (label, unit, whether the stored values are linear and shown in dB)
     "rate_bps_hz": ("achievable rate per user", "bit/s/Hz", False),
     "nmse_db": ("NMSE per drop and user", "dB", True),
+    "position_error_cdf90_m": ("position error", "m", False),
 }
+
+TRUTH = "truth"
+"""Title of a map's panel that is no method's."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,13 @@ def _all(comparison: Comparison) -> Drawn:
         if name in comparison.shown:
             yield from _distribution(comparison, name)
     if "nmse_db" in comparison.shown:
-        yield from _maps(comparison)
+        yield from _map(comparison, "nmse_db", "nmse", "NMSE", drawing.in_db)
+    for name in ("position_error_cdf90_m", "position_error_m"):
+        if name in comparison.shown:
+            yield from _map(comparison, name, "position_error_m", "position error")
+            break
+    if "path_loss_rmse_db" in comparison.shown:
+        yield from _map(comparison, "path_loss_rmse_db", "path_loss_told_db", "path loss", true="path_loss_db")
 
 
 def _against(comparison: Comparison, name: str, view: View) -> Drawn:
@@ -205,25 +215,37 @@ def _distribution(comparison: Comparison, name: str) -> Drawn:
     )
 
 
-def _maps(comparison: Comparison) -> Drawn:
-    """Where users stand and the NMSE there, of runs that have kept it."""
-    point = representative(values_of(comparison, "nmse_db"), comparison.axes)
-    named = [axis for axis in relevant_axes(comparison, "nmse_db") if axis.column in point]
+def _map(comparison: Comparison, name: str, measure: str, what: str,
+         shown: Callable[[numpy.ndarray], numpy.ndarray] = numpy.asarray, true: str = "") -> Drawn:
+    """Where users stand and the value there, of runs that have kept it.
+
+    :param name: of a metric that is shown; ``measure``, the column that is drawn.
+    :param what: the value is, for titles.
+    :param true: column of the true value, which gets a panel of its own.
+    """
+    point = representative(values_of(comparison, name), comparison.axes)
+    named = [axis for axis in relevant_axes(comparison, name) if axis.column in point]
     places: dict[str, numpy.ndarray] = {}
     for run in comparison.runs:
         own = {axis.column: point[axis.column] for axis in run.axes if axis.column in point}
-        found = read_measures(run, ["east_m", "north_m", "nmse"], own)
+        found = read_measures(run, ["east_m", "north_m", measure, *([true] if true else [])], own)
         for one in comparison.series:
             if one.run is run and len(rows := found.get(one.method.name, ())):
-                places[one.label] = numpy.column_stack([rows[:, :2], drawing.in_db(rows[:, 2])])
+                if true:
+                    places.setdefault(TRUTH, rows[:, [0, 1, 3]])
+                places[one.label] = numpy.column_stack([rows[:, :2], shown(rows[:, 2])])
     if not places:
         return
+    unit = describe(name).unit
     heading = point_text(named, point)
     count = max(len(rows) for rows in places.values())
-    yield maps.draw_maps(places, heading, "NMSE (dB)"), Figure(
-        "Map of the NMSE" + (f" at {heading}" if heading else ""),
-        f"Each dot is a user in a drop of its own, {count:,} in all; the base station stands at the triangle. Lower is "
-        "better.", Path("nmse_map"), metric="nmse_db",
+    ground = maps.footprint(comparison.runs[0].manifest)
+    label = with_unit(what if what.isupper() else capitalised(what), unit)
+    yield maps.draw_maps(places, heading, label, ground), Figure(
+        f"Map of the {what}" + (f" at {heading}" if heading else ""),
+        f"Each dot is a user in a drop of its own, {count:,} in all; the base station stands at the triangle."
+        + (" Grey: buildings." if ground else "") + (" Like the truth is better." if true else " Lower is better."),
+        Path(f"{what.replace(' ', '_').lower()}_map"), metric=name,
     )
 
 

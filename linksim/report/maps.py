@@ -4,24 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from linksim.errors import LinksimError
 from linksim.report import style
 from linksim.report.canvas import wrapped
 
 _ACROSS = 3
 _COLOURS = "viridis"
+_BUILT_UP_M = 2.5
+_MARGIN_M = 20.0
 
 
-def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str) -> Figure:
+Ground = tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]
+"""East and north of the corners of cells, m, and which cells are built up."""
+
+
+def footprint(manifest: Mapping[str, Any]) -> Ground | None:
+    """What stands around the base station of a run, if it was ray-traced in one scene and its map is at hand."""
+    try:
+        channel = manifest["scenario"]["channel"]
+        if channel["source"] != "ray_traced":
+            return None
+        from linksim.channel.ray_traced.maps import corners, height_map
+        from linksim.scenario.ray_traced import RayTraced
+
+        options = RayTraced.model_validate(channel["ray_traced"])
+        return (*corners(options), height_map(options).numpy() > _BUILT_UP_M) if options.num_areas == 1 else None
+    except (KeyError, TypeError, ValueError, LinksimError):
+        return None
+
+
+def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, ground: Ground | None = None) -> Figure:
     """One panel for each series; all have the same colours and the same scale of length on both axes.
 
     :param places: by series, east and north of the base station in metres and the value, ``[user, 3]``.
     :param heading: above all panels.
     :param label: of the colours.
+    :param ground: drawn below the dots.
     """
     across = min(_ACROSS, len(places))
     rows = math.ceil(len(places) / across)
@@ -35,10 +59,16 @@ def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str) -> 
     panels = grid.flatten().tolist()
     low, high = numpy.percentile(everywhere[:, 2], [2, 98])
     for panel, (name, dots) in zip(panels, places.items()):
+        if ground is not None:
+            panel.pcolormesh(*ground[:2], numpy.ma.masked_equal(ground[2].astype(float), 0), cmap="Greys", vmin=0,
+                             vmax=4, rasterized=True)
         shown = panel.scatter(dots[:, 0], dots[:, 1], c=dots[:, 2], vmin=low, vmax=high, cmap=_COLOURS, s=14,
                               linewidths=0)
         panel.plot(0, 0, "^", color="black", markersize=6)
         panel.set_aspect("equal")
+        if ground is not None:  # the ground reaches farther than anybody stands
+            panel.set_xlim(*_around(everywhere[:, 0]))
+            panel.set_ylim(*_around(everywhere[:, 1]))
         panel.set_title(wrapped(name))
     for panel in panels[len(places):]:
         panel.set_visible(False)
@@ -51,3 +81,8 @@ def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str) -> 
     if heading:
         figure.suptitle(heading)
     return figure
+
+
+def _around(values: numpy.ndarray) -> tuple[float, float]:
+    """From the lowest to the highest, the base station included."""
+    return min(values.min(), 0.0) - _MARGIN_M, max(values.max(), 0.0) + _MARGIN_M

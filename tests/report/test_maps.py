@@ -9,7 +9,7 @@ from linksim.report.comparison import compare
 from linksim.report.drops import read_measures
 from linksim.report.figures import draw_figures
 from linksim.report.load import load_run
-from linksim.report.maps import draw_maps
+from linksim.report.maps import draw_maps, footprint
 
 
 def places(seed, level_db):
@@ -48,3 +48,22 @@ def test_a_map_is_drawn_of_runs_that_know_where_users_stand(write_run, tmp_path)
     assert figures[-1].path.stem == "nmse_map"
     found = read_measures(run, ["east_m", "north_m"], {})["hold"]
     assert numpy.array_equal(found[:, 0], -found[:, 1])
+
+
+def test_the_ground_of_a_ray_traced_run_lies_below_the_dots():
+    traced = {"scene": "procedural", "first_area": 4}
+    manifest = {"scenario": {"channel": {"source": "ray_traced", "ray_traced": traced}}}
+    east, north, built = footprint(manifest)
+    assert east.shape == north.shape == (built.shape[0] + 1, built.shape[1] + 1)
+    assert 0.1 < built.mean() < 0.6
+    row, column = (abs(part[:-1, :-1]).argmin() for part in (north[:, :1].repeat(2, 1), east[:1].repeat(2, 0)))
+    assert built[row, column % built.shape[1]], "the base station stands on a roof"
+    figure = draw_maps({"told": numpy.array([[30.0, 40.0, 5.0], [60.0, -10.0, 9.0]])}, "", "m", (east, north, built))
+    panel = figure.axes[0]
+    assert panel.get_xlim() == (-20, 80)
+
+
+def test_runs_without_a_map_have_no_ground():
+    assert footprint({}) is None
+    assert footprint({"scenario": {"channel": {"source": "model"}}}) is None
+    assert footprint({"scenario": {"channel": {"source": "ray_traced", "ray_traced": {"scene": "atlantis"}}}}) is None

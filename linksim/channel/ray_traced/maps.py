@@ -33,6 +33,15 @@ def cell_centres() -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_to(ahead, (CELLS, CELLS)), np.broadcast_to(left[:, None], (CELLS, CELLS))
 
 
+def corners(options: RayTraced) -> tuple[np.ndarray, np.ndarray]:
+    """East and north of the corners of all cells, seen from the base station in the scene's axes, m,
+    ``[row + 1, column + 1]`` each."""
+    ahead = np.arange(CELLS + 1) * CELL_M - BEHIND_M
+    left = (np.arange(CELLS + 1) - CELLS / 2) * CELL_M
+    x, y = to_scene(options, *np.broadcast_arrays(ahead, left[:, None]))
+    return x - options.site.position_m[0], y - options.site.position_m[1]
+
+
 def height_map(options: RayTraced) -> torch.Tensor:
     """Heights above the lowest ground, m, ``[row, column]`` float32; see `cell_centres`. Nothing is known outside the
     scene, and given as 0.

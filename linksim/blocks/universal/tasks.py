@@ -46,8 +46,9 @@ class Task:
             case "los":
                 return output[:, 0].sigmoid()
             case "precoding":
-                return torch.nn.functional.normalize(torch.view_as_complex(
-                    output.float().unflatten(1, (-1, 2)).contiguous()), dim=1)
+                beams = torch.view_as_complex(output.float().unflatten(1, (-1, 2)).contiguous())
+                # few beams carry most of it, which is easier to learn than what all antennas send
+                return torch.nn.functional.normalize(torch.fft.fft(beams, norm="ortho"), dim=1)
             case "path_loss":
                 return -(_MEAN_GAIN_DB + _SCALE_DB * output[:, 0])
         return output

@@ -30,7 +30,8 @@ def _perfect(name, truth):
         case "los":
             return torch.where(truth.line_of_sight, 30.0, -30.0)[:, None]
         case "precoding":
-            return torch.view_as_real(3j * truth.precoder).flatten(1)  # another phase and length are no fault
+            beams = torch.fft.ifft(3j * truth.precoder, norm="ortho")  # another phase and length are no fault
+            return torch.view_as_real(beams).flatten(1)
         case "beam":
             return 40 * torch.nn.functional.one_hot(truth.beam, 4).float()
     return ((-truth.path_loss_db + 100) / 15)[:, None]

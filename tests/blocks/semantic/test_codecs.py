@@ -125,19 +125,53 @@ def test_bits_that_do_not_arrive_leave_the_prior(data, name):
     torch.testing.assert_close(received, codec.prior.expand_as(received), atol=1e-5, rtol=0)
 
 
-def test_text_is_sent_where_it_fits_and_symbols_where_it_does_not(data, monkeypatch):
+def _adaptive(data, monkeypatch, joint, text):
+    """With the worth of both ways of coding as given."""
     monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
     codec = codec_of(data, "adaptive", uses=64).eval()
+    name, options = codec.companion()
+    codec.send_text_by(codec_of(data, name, uses=64, **{**options, "num_layers": 1}))
+    codec.__dict__["_worth_of_joint"] = (joint,) * 7
+    codec.__dict__["_worth_of_text"] = (text / 4, text / 2, text, text)
+    return codec
+
+
+def test_text_is_sent_where_it_is_worth_more_and_fits(data, monkeypatch):
+    codec = _adaptive(data, monkeypatch, joint=0.5, text=0.9)
     queries = codec.queries("test", torch.arange(6))
     sinr = torch.full((6, 64), 1e3)
     sinr[3:] = 0.003
     sent = codec.encode(queries, sinr)
     assert sent.plan.as_text.tolist() == [True] * 3 + [False] * 3
     received = codec.decode(sent.symbols, 1 / sinr, sent.plan)
-    # what arrived as text is what a link without noise would have brought
-    symbols = codec.to_symbols(codec.features(queries), torch.full((6, 64), 1e3))
-    clean = super(type(codec), codec).decode(symbols, torch.full((6, 64), 1e-3))
-    torch.testing.assert_close(received[:3], clean[:3], atol=1e-4, rtol=0)
+    width = received.shape[1] // 2
+    text = codec._text[0]
+    torch.testing.assert_close(received[:3, width:], text.embed(text.queries("test", torch.arange(3))), atol=1e-4,
+                               rtol=0)
+    assert not received[:3, :width].any()
+    assert not received[3:, width:].any()
+    # either half meets its own half of the gallery, whatever the other embedding is like
+    scores = received @ codec.test_gallery.mT
+    torch.testing.assert_close(scores[:3], received[:3, width:] @ text.test_gallery.mT)
+
+
+def test_text_that_is_worth_less_than_joint_coding_is_not_sent(data, monkeypatch):
+    codec = _adaptive(data, monkeypatch, joint=0.9, text=0.5)
+    sent = codec.encode(codec.queries("test", torch.arange(6)), torch.full((6, 64), 1e3))
+    assert not sent.plan.as_text.any()
+
+
+def test_worth_is_measured_on_validation_captions_and_grows(data, monkeypatch):
+    codec = _adaptive(data, monkeypatch, 0, 0)
+    del codec.__dict__["_worth_of_joint"], codec.__dict__["_worth_of_text"]
+    assert len(codec._worth_of_joint) == 7
+    assert all(0 < value <= 1 for value in codec._worth_of_joint + codec._worth_of_text)
+
+
+def test_nothing_is_sent_as_text_before_the_text_has_a_codec(data, monkeypatch):
+    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    codec = codec_of(data, "adaptive", uses=64).eval()
+    assert codec.encode(codec.queries("test", torch.arange(2)), torch.full((2, 64), 1e3)).plan is None
 
 
 def same_words(data):

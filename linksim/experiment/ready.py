@@ -8,6 +8,8 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
 
+_LEARNED_FROM = ("training", "validation")
+
 
 def make_channels_ready(scenario: Scenario, console: Console) -> None:
     """Trace the scenes of a scenario that no table is kept of, saying so.
@@ -19,11 +21,14 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
     if not wanted:
         return
     from linksim.channel.ray_traced.drops import chosen_positions
+    from linksim.channel.ray_traced.places import maps_of
     from linksim.channel.ray_traced.table import path_table
 
     for channel, split in dict.fromkeys(wanted):
         path_table(channel, lambda text: console.print(text, highlight=False, markup=False))
         chosen_positions(channel, split)
+        if any(method.universal for method in scenario.methods):
+            maps_of(channel.ray_traced)
 
 
 def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:
@@ -34,12 +39,21 @@ def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:
             from linksim.training.conditions import training_conditions
 
             wanted += [(channel, split) for channel, _ in training_conditions(scenario, training_of(scenario, method))
-                       for split in ("training", "validation")]
+                       for split in _LEARNED_FROM]
     if any(method.feedback for method in scenario.methods):
         from linksim.training.codec_data import codec_conditions, codec_training
         from linksim.training.codecs import methods_with_fitted_codecs
 
         wanted += [(channel, split) for method in methods_with_fitted_codecs(scenario)
                    for channel, _ in codec_conditions(scenario, codec_training(scenario, method))
-                   for split in ("training", "validation")]
+                   for split in _LEARNED_FROM]
+    if any(method.semantic for method in scenario.methods):
+        from linksim.training.semantics import channels_to_train_on
+
+        wanted += [(channel, split) for channel in channels_to_train_on(scenario) for split in _LEARNED_FROM]
+    if any(method.universal for method in scenario.methods):
+        from linksim.training import universals
+
+        wanted += [(channel, split) for channel in universals.channels_to_train_on(scenario)
+                   for split in _LEARNED_FROM]
     return wanted

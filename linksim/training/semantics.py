@@ -139,6 +139,13 @@ def check_semantics(scenario: Scenario, device: str, only: str | None = None) ->
                 load_semantic(there, method)
 
 
+def channels_to_train_on(scenario: Scenario) -> list[Channel]:
+    """Channels of the trainings that `prepare_semantics` would begin."""
+    trainees = [SemanticTrainee(there, method) for there, method in semantic_methods(scenario)]
+    return [channel for one in trainees if _must_generate(one) or found_checkpoint(one.scenario, one.about) is None
+            for channel, _ in codec_conditions(one.scenario, one.training)]
+
+
 def prepare_semantics(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
     """Train what has no matching checkpoint, saying so first.
 

@@ -16,8 +16,8 @@ from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.channel import drawn_fields
-from linksim.scenario.schema import Method, Scenario, universal_of
+from linksim.scenario.channel import Channel, drawn_fields
+from linksim.scenario.schema import Method, Scenario, only_teaches, universal_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
@@ -102,6 +102,13 @@ def check_universals(scenario: Scenario, device: str, only: str | None = None) -
                     raise ScenarioError(f"{block.block_name} cannot be taught: leave universal_training.teacher out")
                 teacher = method_named(scenario, training.teacher)
                 block.learn_from(_made(scenario, teacher, universal_training(scenario, teacher)))
+
+
+def channels_to_train_on(scenario: Scenario) -> list[Channel]:
+    """Channels of the trainings and fits that `prepare_universals` would begin."""
+    return [channel for method in _picked(scenario, None)
+            if found_checkpoint(scenario, universal_identity(scenario, method)) is None
+            for channel, _ in training_conditions(scenario, universal_training(scenario, method))]
 
 
 def prepare_universals(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
@@ -190,7 +197,7 @@ def _is_learned(name: str) -> bool:
 
 
 def _picked(scenario: Scenario, only: str | None) -> list[Method]:
-    """Methods whose blocks are wanted, teachers first.
+    """Methods whose blocks are wanted, the teachers of those that are still to be trained first.
 
     :raises ScenarioError: no method of that name.
     """
@@ -201,9 +208,12 @@ def _picked(scenario: Scenario, only: str | None) -> list[Method]:
         if only not in names:
             raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
         trained = [method for method in trained if method.name == only]
-    teachers = [method_named(scenario, training.teacher) for method in trained
+    students = [method for method in trained
+                if found_checkpoint(scenario, universal_identity(scenario, method)) is None]
+    teachers = [method_named(scenario, training.teacher) for method in students
                 for training in [universal_training(scenario, method)] if training.teacher]
     found: dict[str, Method] = {}
-    for method in [*teachers, *trained]:
+    # who only teaches is not needed where there is nobody to teach
+    for method in [*teachers, *(one for one in trained if only is not None or not only_teaches(one))]:
         found.setdefault(digest(universal_identity(scenario, method)), method)
     return list(found.values())

@@ -1,5 +1,7 @@
 """The whole way of tasks: encoders aligned, a model trained on them, classical methods fitted, all scored and asked."""
 
+import shutil
+
 import pandas as pd
 import pytest
 import yaml
@@ -104,3 +106,17 @@ def test_what_cannot_be_trained_is_told_before_anything_is(scenario, methods, sa
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "kept").exists()
+
+
+def test_who_only_teaches_is_not_trained_where_there_is_nobody_to_teach(scenario, tmp_path, capsys, traced_areas):
+    apart = {**ENCODERS, "universal_training": {"num_epochs": 1, "channel": {"ray_traced": {"first_area": 50}}}}
+    path = scenario(methods=[apart, SMALL])
+    assert main(["train", str(path)]) == 0
+    assert "encoders: trained in" in " ".join(capsys.readouterr().out.split())
+    assert set(traced_areas) == {0, 1, 2, 50, 51, 52}
+    for folder in (tmp_path / "kept").glob("alignment-*"):
+        shutil.rmtree(folder)
+    traced_areas.clear()
+    assert main(["run", str(path), "--output", str(tmp_path / "out")]) == 0
+    assert "encoders" not in " ".join(capsys.readouterr().out.split()).replace("encoders,", "").partition("versions")[0]
+    assert not traced_areas

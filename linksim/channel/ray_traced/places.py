@@ -38,10 +38,14 @@ def places_of_rays(rays: Rays, channel: Channel, area: torch.Tensor | None = Non
     return Places(
         offset_m=offset.float(), bs_height_m=rays.position_bs_m[..., 2].float(),
         gain_db=10 * rays.large_scale_gain.log10().float(), line_of_sight=rays.line_of_sight,
-        height_map=which, maps=_maps(options).to(offset.device),
+        height_map=which, maps=maps_of(options).to(offset.device),
     )
 
 
 @lru_cache(maxsize=8)
-def _maps(options: RayTraced) -> torch.Tensor:
+def maps_of(options: RayTraced) -> torch.Tensor:
+    """Heights around the base station of every area, ``[area, row, column]``, metres; see `height_map`.
+
+    :raises ScenarioError: they have to be made, and cannot be.
+    """
     return torch.stack([height_map(one) for one in options.areas])

@@ -23,9 +23,16 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
     from linksim.channel.ray_traced.drops import chosen_positions
     from linksim.channel.ray_traced.places import maps_of
     from linksim.channel.ray_traced.table import path_table
+    from linksim.channel.ray_traced.tracks import chosen_tracks
 
     for channel, split in dict.fromkeys(wanted):
-        path_table(channel, lambda text: console.print(text, highlight=False, markup=False))
+        def say(text: str) -> None:
+            console.print(text, highlight=False, markup=False)
+
+        if channel.ray_traced.track_spacing_m is not None:
+            chosen_tracks(channel, split, say)
+            continue
+        path_table(channel, say)
         chosen_positions(channel, split)
         if any(method.universal for method in scenario.methods):
             maps_of(channel.ray_traced)

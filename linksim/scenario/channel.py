@@ -175,6 +175,9 @@ class Channel(Section):
         if self.bs_array.height_m is not None:
             raise ValueError("source is ray_traced: the height of the panel is the third number of "
                              "ray_traced.position_m, leave bs_array.height_m out")
+        if self.ray_traced.track_spacing_m is not None and self.duplex != "tdd":
+            raise ValueError("source is ray_traced with track_spacing_m: ways are traced for one band: write duplex: "
+                             "tdd")
         if self.carrier_frequency_ghz < 1:
             raise ValueError("carrier_frequency_ghz must be at least 1 for ray_traced: materials are known from there "
                              f"on (given {self.carrier_frequency_ghz:g})")

@@ -53,6 +53,10 @@ def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
 
 def check_genies(scenario: Scenario) -> None:
     """Every method that is scored has the genie that sees what it sees."""
+    genies = [bound for bound in scenario.bounds if "genie" in bound]
+    if genies and scenario.channel.source == "ray_traced" and scenario.channel.ray_traced.track_spacing_m is not None:
+        raise ScenarioError(f"bounds: {genies[0]} needs rays that stay, and paths are traced anew along the way: leave "
+                            "it out, or channel.ray_traced.track_spacing_m")
     reporting = any(method.feedback for method in scenario.methods)
     duplex = scenario.channel.duplex
     if "genie_lmmse_reports" in scenario.bounds and not reporting:

@@ -44,7 +44,7 @@ TRACED = ("scene", "scene_sha256", "position_m", "terminal_height_m", "grid_spac
           "edge_diffraction", "rays_launched", "trace_seed")
 """Options that the path table depends on. The others choose from it."""
 
-_LATER = ("first_area", "num_areas", "positions_per_area", "split")
+_LATER = ("first_area", "num_areas", "positions_per_area", "split", "track_spacing_m", "num_tracks")
 
 
 class RayTraced(Section):
@@ -100,6 +100,11 @@ class RayTraced(Section):
     synchronized: bool = Field(
         True, description="Delays count from the first path of each user, as in the models, or from departure."
     )
+    track_spacing_m: PositiveFloat | None = Field(
+        None, description="Terminals walk along streets, and paths are traced anew every so many metres of their way; "
+        "empty: paths stay as they are where the history begins, and only their phases turn."
+    )
+    num_tracks: PositiveInt = Field(200, description="Ways that are traced, over all sets.")
     split: Literal["blocks", "random", "areas"] = Field(
         "blocks", description="What is dealt to test, validation and training: square blocks of the ground, single "
         "positions (whose neighbours may then be in another set), or whole procedural areas."
@@ -120,6 +125,9 @@ class RayTraced(Section):
         if not self.of_user and self.scene not in (*SITES, PROCEDURAL):
             raise ValueError(f"scene: none is called {self.scene!r}: {suggestion(self.scene, [*SITES, PROCEDURAL])} "
                              "Your own is the path of an .xml file")
+        if self.track_spacing_m is not None and (self.num_areas > 1 or self.split == "areas"):
+            raise ValueError("track_spacing_m: ways are traced in one scene or area at a time: write num_areas: 1 and "
+                             "split: blocks")
         if self.scene != PROCEDURAL:
             for name in ("first_area", "num_areas", "positions_per_area"):
                 if getattr(self, name) != type(self).model_fields[name].default:

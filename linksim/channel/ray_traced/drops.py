@@ -26,6 +26,10 @@ def ray_traced_drops(channel: Channel, batch_size: int, seed: int, device: str =
     :param split: ``test``, ``validation`` or ``training``.
     :raises ScenarioError: fewer positions than users; the table has to be traced, and cannot be.
     """
+    if channel.ray_traced.track_spacing_m is not None:
+        from linksim.channel.ray_traced.tracks import track_drops
+
+        return track_drops(channel, batch_size, seed, device, split)
     table = chosen_positions(channel, split)
     stream = generator(stream_seed(seed, "positions"))
     which = drawn_positions(len(table), batch_size, channel.num_users, stream, table.area)
@@ -55,6 +59,12 @@ def chosen_positions(channel: Channel, split: str) -> PathTable:
 
 def table_note(channel: Channel) -> str:
     """Where test drops come from, for the manifest."""
+    if channel.ray_traced.track_spacing_m is not None:
+        from linksim.channel.ray_traced.tracks import chosen_tracks, way_m
+
+        ways = len(chosen_tracks(channel, "test"))
+        return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: drops take {way_m(channel):.1f} "
+                f"m of {ways} ways along streets")
     table, count = path_table(channel), len(chosen_positions(channel, "test"))
     return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: {len(table)} positions with a path, "
             f"traced by sionna-rt {table.about.get('sionna_rt')}; drops stand on {count} of them")

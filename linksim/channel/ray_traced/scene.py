@@ -25,6 +25,10 @@ _GROUND = re.compile(r"(?i).*(ground|terrain|plane|floor|street|road|lawn|grass)
 _ANY_HZ = 3.5e9
 """Heights do not depend on the carrier, but scenes have one."""
 
+_DIRECTIONS = 48
+_NOTHING_M = 1000.0
+"""How far a terminal gets where nothing is in its way."""
+
 _FLAT_M = 1.0
 """Where no object has such a name, ground is what lies this close to the lowest surface."""
 
@@ -80,6 +84,25 @@ def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
         draw = np.random.default_rng(stream_seed(options.first_area, "positions"))
         found = found[np.sort(draw.choice(len(found), options.positions_per_area, replace=False))]
     return found
+
+
+def free_ways(scene: Any, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """In which direction a terminal at each position gets farthest without running into anything.
+
+    :param positions: ``[position, 3]``, m.
+    :returns: the direction, radian counterclockwise from the x axis, and how far, m; ``[position]`` each.
+    """
+    import mitsuba as mi
+
+    turns = np.arange(_DIRECTIONS) * (2 * math.pi / _DIRECTIONS)
+    x, y, z = (np.repeat(part, _DIRECTIONS) for part in positions.T)
+    turn = np.tile(turns, len(positions))
+    hit = scene.mi_scene.ray_intersect(mi.Ray3f(mi.Point3f(x, y, z), mi.Vector3f(np.cos(turn), np.sin(turn),
+                                                                                np.zeros_like(turn))))
+    free = np.where(np.array(hit.is_valid()), np.array(hit.t, dtype=np.float64), _NOTHING_M)
+    free = free.reshape(-1, _DIRECTIONS)
+    best = free.argmax(1)
+    return turns[best], free[np.arange(len(free)), best]
 
 
 def heights(options: RayTraced, x: np.ndarray, y: np.ndarray) -> np.ndarray:

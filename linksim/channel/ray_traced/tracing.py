@@ -53,10 +53,12 @@ def trace(options: RayTraced, carrier_hz: float, say: Callable[[str], None]) -> 
     return table
 
 
-def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, positions: np.ndarray) -> PathTable:
-    """The same for some positions at once; those without a path are left out.
+def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, positions: np.ndarray,
+                    keep_all: bool = False) -> PathTable:
+    """The same for some positions at once.
 
     :param positions: ``[position, 3]``, m.
+    :param keep_all: those without a path, too; they are left out otherwise.
     """
     import mitsuba as mi
 
@@ -92,7 +94,7 @@ def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, 
         num_paths=kept.sum(-1), line_of_sight=(picked(direct & tensors["valid"])).any(-1),
         total_gain=power.sum(-1),
     )
-    return table.at(kept.any(-1))
+    return table if keep_all else table.at(kept.any(-1))
 
 
 def solve(rt: Any, scene: Any, options: RayTraced) -> Any:

@@ -31,10 +31,10 @@ class ReceivedCaptions:
 
     def queries(self, texts: Sequence[str], device: torch.device | str = "cpu") -> Queries:
         """:param texts: decoded, none of them empty."""
+        if len(self._remembered) > _KEPT:
+            self._remembered.clear()
         strange = [text for text in dict.fromkeys(texts) if text not in self._number and text not in self._remembered]
         if strange:
-            if len(self._remembered) > _KEPT:
-                self._remembered.clear()
             encoded = encode_now(strange)
             self._remembered |= {text: encoded.of(number) for number, text in enumerate(strange)}
         parts = [self.known.sentences.of(self._number[text]) if text in self._number else self._remembered[text]

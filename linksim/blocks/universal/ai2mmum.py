@@ -132,7 +132,16 @@ class Ai2Mmum(LearnedUniversalBlock):
             raise ScenarioError("ai2mmum takes its encoders from alignment alone: name a method with universal: "
                                 "alignment in universal_training.teacher")
         for name in self.seen:
-            self.seen[name].load_state_dict(getattr(teacher, name).state_dict())
+            state = getattr(teacher, name).state_dict()
+            # rounded as a checkpoint keeps them: what is loaded is what was trained with
+            self.seen[name].load_state_dict({key: value.half().float() for key, value in state.items()})
+
+    def saved_state(self) -> dict[str, torch.Tensor]:
+        """As of every learned block; frozen encoders in half precision, to which they are rounded."""
+        state = super().saved_state()
+        if self.encoders == "aligned":
+            state = {name: value.half() if name.startswith("seen.") else value for name, value in state.items()}
+        return state
 
     def outputs(self, task: str, view: View) -> torch.Tensor:
         """What the task's head puts out, ``[sample, output]``."""

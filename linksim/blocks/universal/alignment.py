@@ -8,6 +8,7 @@ from linksim.blocks.universal.base import Truth, UniversalShape, View
 from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.blocks.universal.networks.channel import ChannelEncoder
 from linksim.blocks.universal.networks.environment import EnvironmentEncoder
+from linksim.blocks.universal.tasks import TASKS
 from linksim.registry import register
 from linksim.types import NonNegativeFloat, PositiveInt
 
@@ -56,8 +57,6 @@ class Alignment(LearnedUniversalBlock):
         loss = sum(torch.nn.functional.cross_entropy(part, same) for part in (scores, scores.mT)) / 2
         if self.to_precoder is None:
             return loss
-        from linksim.blocks.universal.tasks import TASKS
-
         return loss + self.reconstruction * TASKS["precoding"].loss(self.to_precoder(channel), truth).mean()
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:

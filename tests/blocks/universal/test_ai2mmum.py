@@ -108,7 +108,10 @@ def test_encoders_are_taken_over_and_stay_as_they_are():
     block, (views, truth) = _block(body="none"), _views()
     block.learn_from(teacher)
     for name, tensor in teacher.environment.state_dict().items():
-        assert torch.equal(block.seen["environment"].state_dict()[name], tensor)
+        torch.testing.assert_close(block.seen["environment"].state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
+        saved = block.saved_state()[f"seen.environment.{name}"]
+        assert saved.dtype == torch.float16
+        assert torch.equal(saved.float(), block.seen["environment"].state_dict()[name])
     block.loss(views, truth).backward()
     assert all(parameter.grad is None for parameter in block.seen.parameters())
     with pytest.raises(ScenarioError, match="alignment alone"):

@@ -46,18 +46,17 @@ def semantic_methods(scenario: Scenario) -> list[tuple[Scenario, Method]]:
         for method in resolved.methods:
             if method.semantic is not None:
                 found.setdefault(semantic_key(there, method), (there, method))
-                if (other := _companion(method)) is not None:
+                for other in _companions(method):
                     found.setdefault(semantic_key(there, other), (there, other))
     return list(found.values())
 
 
-def _companion(method: Method) -> Method | None:
-    """The method whose codec a method's codec stands on beside its own networks; None for most."""
+def _companions(method: Method) -> list[Method]:
+    """The methods whose codecs a method's codec stands on beside its own networks; none for most."""
     codec = registry.create("semantic", *semantic_of(method))
-    if not hasattr(codec, "companion"):
-        return None
-    name, options = codec.companion()
-    return method.model_copy(update={"name": f"{method.name} (text)", "semantic": {"type": name, **options}})
+    wanted = codec.companions() if hasattr(codec, "companions") else ()
+    return [method.model_copy(update={"name": f"{method.name} ({name})", "semantic": {"type": name, **options}})
+            for name, options in wanted]
 
 
 def semantic_training(scenario: Scenario, method: Method) -> Training:
@@ -200,8 +199,8 @@ def load_semantic(scenario: Scenario, method: Method) -> LearnedSemanticCodec:
     except RuntimeError:
         raise LinksimError(f"{folder}: does not fit {trainee.about['block']}; delete the folder and train "
                            "again") from None
-    if (other := _companion(method)) is not None:
-        codec.send_text_by(load_semantic(scenario, other))
+    if others := _companions(method):
+        codec.send_bits_by([load_semantic(scenario, other) for other in others])
     return codec.eval()
 
 
@@ -219,5 +218,5 @@ def _picked(scenario: Scenario, only: str | None) -> list[tuple[Scenario, Method
     keys = {semantic_key(there, method) for there, method in methods if method.name == only}
     wanted = scenario.methods[names.index(only)]
     if wanted.semantic is not None:
-        keys |= {semantic_key(scenario, one) for one in (wanted, _companion(wanted)) if one is not None}
+        keys |= {semantic_key(scenario, one) for one in (wanted, *_companions(wanted))}
     return [(there, method) for there, method in methods if semantic_key(there, method) in keys]

@@ -8,40 +8,38 @@ from typing import Any, Literal
 
 import torch
 
-from linksim.blocks.semantic.base import Queries, Transmission, relevance
+from linksim.blocks.semantic.base import Queries, Transmission
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
-from linksim.blocks.semantic.separate import SeparateText
-from linksim.metrics.retrieval import retrieval_measures
+from linksim.blocks.semantic.separate import SeparateCodec
+from linksim.blocks.semantic.worth import Worth, measured_with, worth_of_embedding, worth_of_joint, worth_of_text
 from linksim.registry import register
 from linksim.types import Fraction, PositiveFloat, PositiveInt
 
-_SHARES = (0.4, 0.6, 0.8, 1.0)
-"""Of a caption's bits, at which the worth of text is measured; none of it is worth anything at 0."""
-
-_LEVELS_DB = (-20.0, -14.0, -8.0, -2.0, 4.0, 10.0, 20.0)
-"""SINRs of all symbols, at which the worth of joint coding is measured."""
-
-_NUM_CAPTIONS = 128
-"""Of the validation split, that worth is measured with."""
+_JOINT = -1
 
 
 @dataclass(frozen=True)
 class _Mixed:
-    """Which captions of a batch are sent as text, ``[caption]`` bool, and what is planned for them."""
+    """How the captions of a batch are sent.
 
-    as_text: torch.Tensor
-    plan: Any
+    :param way: number of the companion that sends each, `_JOINT` for none, ``[caption]``.
+    :param plans: of each companion, for the captions that it sends.
+    """
+
+    way: torch.Tensor
+    plans: tuple[Any, ...]
 
 
 @register("semantic", "adaptive", trains=True)
 class AdaptiveSemantic(ScLmkb):
-    """SC-LMKB's networks, and entropy-coded text in an NR LDPC block instead where that is expected to find more.
+    """SC-LMKB's networks, and text or a quantised embedding in an NR LDPC block where that is expected to find more.
 
-    Joint coding degrades gracefully, but saturates; coded text is worth what it says where it arrives. Both ends choose
+    Joint coding degrades gracefully, but saturates; bits are worth what they say where they arrive. Both ends choose
     for each caption by what the transmitter's CSI promises: the precision that validation captions have with joint
-    coding at this SINR, or with as much of their text as the block holds. Text is sent and heard by ``separate_text``
-    with networks of its own; an item is then as near as in the one embedding or in the other. The networks are those of
-    ``sc_lmkb`` and of ``no_channel`` with the same options: there is nothing more to train.
+    coding at this SINR, with as much of their text, or with an embedding of as many bits, as the block holds. Bits are
+    sent and heard by ``separate_text`` and ``separate_embedding`` with networks of their own; an item is then as near
+    as in the one embedding or in the other. The networks are those of ``sc_lmkb`` and of ``no_channel`` with the same
+    options: there is nothing more to train.
 
     :param width: of features.
     :param embedding: entries of what is compared with the gallery.
@@ -55,7 +53,7 @@ class AdaptiveSemantic(ScLmkb):
     :param fusion: see ``sc_lmkb``.
     :param fusion_temperature: of the softmax; small: the more important feature decides.
     :param hallucinated: see ``sc_lmkb``.
-    :param target_error_rate: of text's blocks, that link adaptation aims at.
+    :param target_error_rate: of blocks, that link adaptation aims at.
     :param margin_db: taken off the SINR that the transmitter expects.
     """
 
@@ -71,107 +69,97 @@ class AdaptiveSemantic(ScLmkb):
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db, threshold,
                          tries, fusion, fusion_temperature, hallucinated)
         self.target_error_rate, self.margin_db = target_error_rate, margin_db
-        self._text: list[SeparateText] = []  # a list hides it from the parameters that are trained and saved
+        self._companions: list[SeparateCodec] = []  # a list hides them from what is trained and saved
 
-    def companion(self) -> tuple[str, dict[str, Any]]:
-        """The codec of the text, as its name and options."""
-        return "separate_text", {"width": self.width, "embedding": self.embedding, "num_heads": self.num_heads,
-                                 "num_layers": 2 * self.num_layers, "target_error_rate": self.target_error_rate,
-                                 "margin_db": self.margin_db}
+    def companions(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """The codecs of what is sent as bits, as names and options."""
+        options = {"width": self.width, "embedding": self.embedding, "num_heads": self.num_heads,
+                   "num_layers": 2 * self.num_layers, "target_error_rate": self.target_error_rate,
+                   "margin_db": self.margin_db}
+        return ("separate_text", options), ("separate_embedding", options)
 
-    def send_text_by(self, codec: SeparateText) -> None:
-        """Take over the trained codec of the text; without one all captions are coded jointly."""
-        self._text = [codec.eval().requires_grad_(False)]
+    def send_bits_by(self, codecs: list[SeparateCodec]) -> None:
+        """Take over the trained codecs of `companions`; without them all captions are coded jointly."""
+        self._companions = [codec.eval().requires_grad_(False) for codec in codecs]
 
     def to(self, *arguments: Any, **options: Any) -> AdaptiveSemantic:
-        for codec in self._text:
+        for codec in self._companions:
             codec.to(*arguments, **options)
         return super().to(*arguments, **options)
 
     def encode(self, queries: Queries, expected_sinr: torch.Tensor) -> Transmission:
         joint = super().encode(queries, expected_sinr)
-        if self.training or not self._text:  # what is learned is the joint code
+        if self.training or not self._companions:  # what is learned is the joint code
             return joint
-        text = self._text[0]
-        lengths = torch.tensor([len(text.code.encode(one)) for one in queries.texts], device=expected_sinr.device)
-        plan = text.link.plan(expected_sinr, lengths)
-        share = (plan.payload_bits / lengths.clamp_min(1)).clamp(max=1) * plan.safe
-        worth = (1 - self.target_error_rate) * _interpolated(share, (0.0, *_SHARES), (0.0, *self._worth_of_text))
-        as_text = worth > _interpolated(_level_db(expected_sinr), _LEVELS_DB, self._worth_of_joint)
-        sent = text.encode(queries, expected_sinr)
-        return Transmission(torch.where(as_text[:, None], sent.symbols, joint.symbols), _Mixed(as_text, sent.plan))
+        worth = torch.stack([self._worth_of_joint.at(_level_db(expected_sinr)),
+                             *self._expected(queries, expected_sinr)])
+        way = worth.argmax(0) - 1
+        symbols, plans = joint.symbols.clone(), []
+        for number, codec in enumerate(self._companions):
+            rows = (way == number).nonzero().flatten()
+            sent = codec.encode(queries.at(rows), expected_sinr[rows]) if len(rows) else None
+            plans.append(None if sent is None else sent.plan)
+            if sent is not None:
+                symbols[rows] = sent.symbols
+        return Transmission(symbols, _Mixed(way, tuple(plans)))
 
     def decode(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: Any = None) -> torch.Tensor:
         joint = super().decode(received, noise_variance)
-        if not isinstance(plan, _Mixed):
-            return self._beside(joint, True) if self._text else joint
-        told = self._beside(joint, True)
-        rows = plan.as_text.nonzero().flatten()
-        if len(rows):
-            text = self._text[0].decode(received[rows], noise_variance[rows], plan.plan.at(rows))
-            told[rows] = self._beside(text, False)
+        if not self._companions:
+            return joint
+        told = torch.cat([joint, torch.zeros_like(joint)], 1)
+        if isinstance(plan, _Mixed):
+            for number, codec in enumerate(self._companions):
+                rows = (plan.way == number).nonzero().flatten()
+                if len(rows):
+                    found = codec.decode(received[rows], noise_variance[rows], plan.plans[number])
+                    told[rows] = torch.cat([torch.zeros_like(found), found], 1)
         return told
 
     def gallery(self, features: torch.Tensor) -> torch.Tensor:
         joint = super().gallery(features)
-        return torch.cat([joint, self._text[0].gallery(features)], 1) if self._text else joint
+        # both companions have the same networks
+        return torch.cat([joint, self._companions[0].gallery(features)], 1) if self._companions else joint
 
-    def _beside(self, embedded: torch.Tensor, is_joint: bool) -> torch.Tensor:
-        """Embeddings beside nothing of the other network's."""
-        nothing = torch.zeros_like(embedded)
-        return torch.cat([embedded, nothing] if is_joint else [nothing, embedded], 1)
+    def _expected(self, queries: Queries, expected_sinr: torch.Tensor) -> list[torch.Tensor]:
+        """What each companion is expected to find, ``[caption]``; nothing where its block is not safe."""
+        text, embedding = self._companions
+        lengths = torch.tensor([len(text.code.encode(one)) for one in queries.texts], device=expected_sinr.device)
+        plan = text.link.plan(expected_sinr, lengths)
+        share = (plan.payload_bits / lengths.clamp_min(1)).clamp(max=1)
+        found = [self._worth_of_text.at(share) * plan.safe]
+        plan = embedding.link.plan(expected_sinr, torch.full_like(lengths, embedding.code.max_bits))
+        found.append(self._worth_of_embedding.at(plan.payload_bits.float()) * plan.safe)
+        return [(1 - self.target_error_rate) * part for part in found]
 
     @cached_property
-    def _measured_with(self) -> torch.Tensor:
-        count = len(self.data.validation.captions)
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(count))
-        return order[:_NUM_CAPTIONS]
-
-    @cached_property
-    def _worth_of_joint(self) -> tuple[float, ...]:
-        """Mean average precision of validation captions at each of `_LEVELS_DB`."""
-        queries = self.queries("validation", self._measured_with)
-        draw = torch.Generator().manual_seed(len(queries))
-        found = []
-        for level_db in _LEVELS_DB:
-            sinr = torch.full((len(queries), self.shape.channel_uses), 10 ** (level_db / 10), device=self.device)
+    def _worth_of_joint(self) -> Worth:
+        def sent(queries: Queries, sinr: torch.Tensor) -> torch.Tensor:
             symbols = self.to_symbols(self.features(queries), sinr)
+            draw = torch.Generator().manual_seed(len(queries))
             noise = torch.randn(symbols.shape, dtype=torch.complex64, generator=draw).to(symbols)
-            heard = super().decode(symbols + noise / sinr.sqrt(), 1 / sinr)
-            found.append(self._precision(heard, ScLmkb.gallery(self, self._validation_features)))
-        return tuple(found)
+            return ScLmkb.decode(self, symbols + noise / sinr.sqrt(), 1 / sinr)
+
+        split = self.data.validation
+        return worth_of_joint(sent, self.queries("validation", measured_with(split)), self.shape.channel_uses, split,
+                              ScLmkb.gallery(self, split.features.to(self.device)))
 
     @cached_property
-    def _worth_of_text(self) -> tuple[float, ...]:
-        """The same with each of `_SHARES` of their text."""
-        text, split = self._text[0], self.data.validation
-        bits = [text.code.encode(split.captions[number]) for number in self._measured_with.tolist()]
-        captions = [split.captions[number] for number in self._measured_with.tolist()]
-        found = []
-        for share in _SHARES:
-            parts = [text.code.decode(text.code.encode(one, int(share * len(code))))
-                     for one, code in zip(captions, bits)]
-            found.append(self._precision(text.embed_text(parts), text.gallery(self._validation_features)))
-        return tuple(found)
+    def _worth_of_text(self) -> Worth:
+        return worth_of_text(self._companions[0], self.data.validation, self._companions_gallery)
+
+    @cached_property
+    def _worth_of_embedding(self) -> Worth:
+        codec, split = self._companions[1], self.data.validation
+        return worth_of_embedding(codec, codec.queries("validation", measured_with(split)), split,
+                                  self._companions_gallery)
 
     @property
-    def _validation_features(self) -> torch.Tensor:
-        return self.data.validation.features.to(self.device)
-
-    def _precision(self, embedded: torch.Tensor, gallery: torch.Tensor) -> float:
-        asked = relevance(self.data.validation, self._measured_with).to(self.device)
-        return float(retrieval_measures((embedded @ gallery.mT).float(), asked)["map"].mean())
+    def _companions_gallery(self) -> torch.Tensor:
+        return self._companions[0].gallery(self.data.validation.features.to(self.device))
 
 
 def _level_db(sinr: torch.Tensor) -> torch.Tensor:
     """The SINR at which as much would go across if all symbols had it, ``[caption]``, dB."""
     mean = torch.log2(1 + sinr).mean(1)
     return 10 * (2**mean - 1).clamp_min(1e-6).log10()
-
-
-def _interpolated(at: torch.Tensor, places: tuple[float, ...], values: tuple[float, ...]) -> torch.Tensor:
-    """Between the places linearly, beyond them as at the last one."""
-    x, y = (torch.tensor(part, dtype=at.dtype, device=at.device) for part in (places, values))
-    right = torch.searchsorted(x, at.clamp(x[0], x[-1]).contiguous()).clamp(1, len(x) - 1)
-    share = ((at - x[right - 1]) / (x[right] - x[right - 1])).clamp(0, 1)
-    return y[right - 1] + share * (y[right] - y[right - 1])

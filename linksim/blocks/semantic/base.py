@@ -44,6 +44,11 @@ class Queries:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def at(self, rows: torch.Tensor) -> Queries:
+        """Some of them, by number."""
+        return Queries(tuple(self.texts[row] for row in rows.tolist()), self.tokens[rows], self.mask[rows],
+                       self.pooled[rows])
+
     @classmethod
     def of(cls, texts: tuple[str, ...], sentences: Sentences, device: torch.device | str,
            index: torch.Tensor | None = None) -> Queries:

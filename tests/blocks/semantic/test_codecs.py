@@ -7,6 +7,7 @@ import torch
 
 from linksim import registry
 from linksim.blocks.semantic.base import SemanticShape
+from linksim.blocks.semantic.worth import Worth
 from linksim.errors import LinksimError
 
 toys_spec = importlib.util.spec_from_file_location("toys", __file__.replace("test_codecs", "toys"))
@@ -125,50 +126,53 @@ def test_bits_that_do_not_arrive_leave_the_prior(data, name):
     torch.testing.assert_close(received, codec.prior.expand_as(received), atol=1e-5, rtol=0)
 
 
-def _adaptive(data, monkeypatch, joint, text):
-    """With the worth of both ways of coding as given."""
+def _adaptive(data, monkeypatch, joint, text, embedding):
+    """With the worth of the ways to send a caption as given."""
     monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
     codec = codec_of(data, "adaptive", uses=64).eval()
-    name, options = codec.companion()
-    codec.send_text_by(codec_of(data, name, uses=64, **{**options, "num_layers": 1}))
-    codec.__dict__["_worth_of_joint"] = (joint,) * 7
-    codec.__dict__["_worth_of_text"] = (text / 4, text / 2, text, text)
+    codec.send_bits_by([codec_of(data, name, uses=64, **{**options, "num_layers": 1})
+                        for name, options in codec.companions()])
+    codec.__dict__ |= {"_worth_of_joint": Worth((-20, 20), (joint, joint)),
+                       "_worth_of_text": Worth((0, 0.9, 1), (0, 0, text)),
+                       "_worth_of_embedding": Worth((0, 1, 256), (0, embedding, embedding))}
     return codec
 
 
-def test_text_is_sent_where_it_is_worth_more_and_fits(data, monkeypatch):
-    codec = _adaptive(data, monkeypatch, joint=0.5, text=0.9)
+@pytest.mark.parametrize(("worth", "way"), [((0.5, 0.9, 0.7), 0), ((0.5, 0.7, 0.9), 1), ((0.9, 0.5, 0.7), -1)])
+def test_what_is_worth_most_is_sent_where_it_fits(data, monkeypatch, worth, way):
+    codec = _adaptive(data, monkeypatch, *worth)
     queries = codec.queries("test", torch.arange(6))
     sinr = torch.full((6, 64), 1e3)
     sinr[3:] = 0.003
     sent = codec.encode(queries, sinr)
-    assert sent.plan.as_text.tolist() == [True] * 3 + [False] * 3
+    assert sent.plan.way.tolist() == [way] * 3 + [-1] * 3
     received = codec.decode(sent.symbols, 1 / sinr, sent.plan)
     width = received.shape[1] // 2
-    text = codec._text[0]
-    torch.testing.assert_close(received[:3, width:], text.embed(text.queries("test", torch.arange(3))), atol=1e-4,
-                               rtol=0)
-    assert not received[:3, :width].any()
+    own, other = received[:3].split(width, 1) if way < 0 else received[:3].split(width, 1)[::-1]
+    assert not other.any()
     assert not received[3:, width:].any()
     # either half meets its own half of the gallery, whatever the other embedding is like
-    scores = received @ codec.test_gallery.mT
-    torch.testing.assert_close(scores[:3], received[:3, width:] @ text.test_gallery.mT)
+    network = codec if way < 0 else codec._companions[way]
+    gallery = codec.test_gallery[:, :width] if way < 0 else network.test_gallery
+    torch.testing.assert_close(received[:3] @ codec.test_gallery.mT, own @ gallery.mT)
+    if way == 0:
+        text = codec._companions[0]
+        torch.testing.assert_close(own, text.embed(text.queries("test", torch.arange(3))), atol=1e-4, rtol=0)
 
 
-def test_text_that_is_worth_less_than_joint_coding_is_not_sent(data, monkeypatch):
-    codec = _adaptive(data, monkeypatch, joint=0.9, text=0.5)
-    sent = codec.encode(codec.queries("test", torch.arange(6)), torch.full((6, 64), 1e3))
-    assert not sent.plan.as_text.any()
+def test_worth_is_measured_on_validation_captions(data, monkeypatch):
+    codec = _adaptive(data, monkeypatch, 0, 0, 0)
+    for name in ("_worth_of_joint", "_worth_of_text", "_worth_of_embedding"):
+        del codec.__dict__[name]
+        worth = getattr(codec, name)
+        assert list(worth.places) == sorted(worth.places)
+        assert all(0 <= value <= 1 for value in worth.values)
+        assert worth.values[-1] > 0
+    worth = Worth((0.0, 1.0, 3.0), (0.0, 0.4, 0.2))
+    assert worth.at(torch.tensor([-1.0, 0.5, 2.0, 9.0])).tolist() == pytest.approx([0, 0.2, 0.3, 0.2])
 
 
-def test_worth_is_measured_on_validation_captions_and_grows(data, monkeypatch):
-    codec = _adaptive(data, monkeypatch, 0, 0)
-    del codec.__dict__["_worth_of_joint"], codec.__dict__["_worth_of_text"]
-    assert len(codec._worth_of_joint) == 7
-    assert all(0 < value <= 1 for value in codec._worth_of_joint + codec._worth_of_text)
-
-
-def test_nothing_is_sent_as_text_before_the_text_has_a_codec(data, monkeypatch):
+def test_nothing_is_sent_as_bits_before_these_have_codecs(data, monkeypatch):
     monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
     codec = codec_of(data, "adaptive", uses=64).eval()
     assert codec.encode(codec.queries("test", torch.arange(2)), torch.full((2, 64), 1e3)).plan is None

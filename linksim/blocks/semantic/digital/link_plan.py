@@ -60,10 +60,6 @@ class Plan:
     payload_bits: torch.Tensor
     safe: torch.Tensor
 
-    def at(self, rows: torch.Tensor) -> Plan:
-        """Of some captions."""
-        return Plan(self.orders[rows], self.payload_bits[rows], self.safe[rows])
-
     @cached_property
     def num_coded(self) -> torch.Tensor:
         """Bits on the channel, int64 ``[caption]``."""

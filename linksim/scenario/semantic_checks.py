@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pydantic
-
 from linksim import registry
 from linksim.errors import ScenarioError
-from linksim.faults import describe
-from linksim.scenario.schema import Method, Scenario, block_of, semantic_of, training_channel
-from linksim.scenario.training import merged
+from linksim.scenario.schema import Method, Scenario, block_of, semantic_of
+from linksim.scenario.training_checks import checked_training
 
 RETRIEVAL_METRICS = ("map", "rank1", "rank5", "rank10")
 
@@ -43,16 +40,9 @@ def check_semantic(scenario: Scenario, index: int, method: Method) -> None:
         registry.validate_options(spec, block_of(sent.data)[1])
     except ScenarioError as error:
         raise ScenarioError(f"semantic.data: {error}") from None
-    try:
-        training = merged(scenario.training, method.semantic_training)
-    except pydantic.ValidationError as error:
-        raise ScenarioError(f"{place}_training: {describe(error.errors()[0])}") from None
+    training = checked_training(scenario, method.semantic_training, f"{place}_training")
     if training.teacher or training.start_from:
         raise ScenarioError(f"{place}_training: semantic codecs have no teachers and start from nothing")
-    try:
-        training_channel(channel, training.channel)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}_training.channel{error}") from None
 
 
 def check_retrieval_metrics(scenario: Scenario) -> None:

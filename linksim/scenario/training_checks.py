@@ -19,7 +19,8 @@ from linksim.scenario.schema import (
     training_channel,
     training_of,
 )
-from linksim.scenario.training import merged
+from linksim.scenario.section import Section
+from linksim.scenario.training import Training, merged
 
 
 def check_training_sections(scenario: Scenario) -> None:
@@ -46,7 +47,9 @@ def check_training_sections(scenario: Scenario) -> None:
         if training.csi_snr_db is not None and scenario.acquisition.type == "perfect":
             raise ScenarioError(f"{place('csi_snr_db')}: acquisition.type is perfect: there is no noise to vary")
         if training.teacher:
-            _check_teacher(scenario, method, training.teacher, place("teacher"))
+            teachers = {other.name: other for other in trained_methods(scenario) if other.name != method.name}
+            check_teacher(training.teacher, method, teachers, place("teacher"),
+                          lambda other: training_of(scenario, other).teacher)
         if training.start_from:
             others = {other.name: other for other in trained_methods(scenario) if other.name != method.name
                       and block_of(other.predictor) == block_of(method.predictor)}
@@ -61,10 +64,7 @@ def check_codec_training(scenario: Scenario, index: int, method: Method) -> None
     place = f"methods.{index}.codec_training"
     if not has_trained_codec(method):
         raise ScenarioError(f"{place}: {method.name!r} has no codec that is trained")
-    try:
-        training = merged(scenario.training, method.codec_training)
-    except pydantic.ValidationError as error:
-        raise ScenarioError(f"{place}: {describe(error.errors()[0])}") from None
+    training = checked_training(scenario, method.codec_training, place)
     if training.teacher:
         raise ScenarioError(f"{place}.teacher: codecs have no teachers")
     if training.start_from:
@@ -73,19 +73,37 @@ def check_codec_training(scenario: Scenario, index: int, method: Method) -> None
                   and other.feedback is not None and codec_of(scenario, other) == same}
         _check_start(training.start_from, others, f"{place}.start_from",
                      lambda other: merged(scenario.training, other.codec_training).start_from)
+
+
+def checked_training(scenario: Scenario, own: Section | None, place: str) -> Training:
+    """How one block of a method is trained, no field left empty.
+
+    :param own: what the method says of it.
+    :param place: of that, for messages.
+    :raises ScenarioError: fields that contradict each other, or a channel that cannot be.
+    """
+    try:
+        training = merged(scenario.training, own)
+    except pydantic.ValidationError as error:
+        raise ScenarioError(f"{place}: {describe(error.errors()[0])}") from None
     try:
         training_channel(scenario.channel, training.channel)
     except ScenarioError as error:
         raise ScenarioError(f"{place}.channel{error}") from None
+    return training
 
 
-def _check_teacher(scenario: Scenario, method: Method, teacher: str, place: str) -> None:
-    names = [other.name for other in trained_methods(scenario) if other.name != method.name]
-    if teacher not in names:
-        known = suggestion(teacher, names) if names else "no other method is trained"
+def check_teacher(teacher: str, method: Method, others: dict[str, Method], place: str,
+                  teacher_of: Callable[[Method], str]) -> None:
+    """Who teaches is trained, and has no teacher itself.
+
+    :param others: methods that could teach, by name.
+    :raises ScenarioError: it is none of them, or is taught.
+    """
+    if teacher not in others:
+        known = suggestion(teacher, list(others)) if others else "no other method is trained"
         raise ScenarioError(f"{place}: no trained method {teacher!r} to teach {method.name!r}: {known}")
-    teaching = next(other for other in scenario.methods if other.name == teacher)
-    if training_of(scenario, teaching).teacher:
+    if teacher_of(others[teacher]):
         raise ScenarioError(f"{place}: {teacher!r} has a teacher itself; one that has none can teach")
 
 

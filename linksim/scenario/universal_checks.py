@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pydantic
-
 from linksim import registry
 from linksim.errors import ScenarioError
-from linksim.faults import describe, suggestion
-from linksim.scenario.schema import Method, Scenario, training_channel, universal_of
+from linksim.scenario.schema import Method, Scenario, block_of, universal_of
 from linksim.scenario.training import merged
+from linksim.scenario.training_checks import check_teacher, checked_training
 
 TASK_METRICS = ("position_error_cdf90_m", "position_error_m", "los_accuracy", "precoding_sgcs", "beam_top1",
                 "beam_top3", "beam_rate_loss_bps_hz", "path_loss_rmse_db")
@@ -22,7 +20,7 @@ def check_universal(scenario: Scenario, index: int, method: Method) -> None:
             raise ScenarioError(f"{place}_training: {method.name!r} answers no tasks: write universal, or leave it out")
         return
     try:
-        name, _ = universal_of(method)
+        universal_of(method)
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
     for key in ("feedback", "semantic", "precoder", "training"):
@@ -36,23 +34,15 @@ def check_universal(scenario: Scenario, index: int, method: Method) -> None:
     if channel.num_users != 1:
         raise ScenarioError(f"channel.num_users: tasks are about one user at a time (given {channel.num_users}): "
                             "write 1")
-    try:
-        training = merged(scenario.training, method.universal_training)
-    except pydantic.ValidationError as error:
-        raise ScenarioError(f"{place}_training: {describe(error.errors()[0])}") from None
+    training = checked_training(scenario, method.universal_training, f"{place}_training")
     if training.start_from:
         raise ScenarioError(f"{place}_training.start_from: blocks that answer tasks start from nothing; encoders are "
                             "taken over from a teacher")
-    try:
-        training_channel(channel, training.channel)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}_training.channel{error}") from None
     if training.teacher:
-        teachers = [other.name for other in scenario.methods if other.universal is not None and other is not method
-                    and registry.find("universal", universal_of(other)[0]).trains]
-        if training.teacher not in teachers:
-            raise ScenarioError(f"{place}_training.teacher: no trained method {training.teacher!r} to teach {name}: "
-                                + (suggestion(training.teacher, teachers) if teachers else "no other one is trained"))
+        teachers = {other.name: other for other in scenario.methods if other.universal is not None
+                    and other is not method and registry.find("universal", block_of(other.universal)[0]).trains}
+        check_teacher(training.teacher, method, teachers, f"{place}_training.teacher",
+                      lambda other: merged(scenario.training, other.universal_training).teacher)
 
 
 def check_task_metrics(scenario: Scenario) -> None:

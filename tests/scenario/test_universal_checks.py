@@ -37,7 +37,11 @@ def _model(**changes):
     ({"methods": _model(universal={"type": "ai2mmum", "prompt": "none"})}, "option 'prompt'"),
     ({"methods": _model(feedback="top_m")}, "methods.1.feedback: 'model' answers tasks instead"),
     ({"methods": _model(universal_training={"teacher": "encoder"})},
-     "methods.1.universal_training.teacher: no trained method 'encoder' to teach ai2mmum: did you mean 'encoders'"),
+     "methods.1.universal_training.teacher: no trained method 'encoder' to teach 'model': did you mean 'encoders'"),
+    ({"methods": [*GOOD["methods"], {"name": "pupil", "universal": "ai2mmum", "universal_training":
+                                     {"teacher": "model"}}]}, "'model' has a teacher itself"),
+    ({"methods": [{"name": name, "universal": "ai2mmum", "universal_training": {"teacher": other}}
+                  for name, other in (("a", "b"), ("b", "a"))]}, "'b' has a teacher itself"),
     ({"methods": _model(universal_training={"start_from": "encoders"})}, "universal_training.start_from"),
     ({"methods": _model(universal_training={"channel": {"num_subcarriers": 4}})},
      "universal_training.channel.num_subcarriers: cannot be another one"),

@@ -56,8 +56,9 @@ class Ai2Mmum(LearnedUniversalBlock):
         "user information" for all tasks, the ablation SP.
     :param num_prefix: learnable tokens of a task.
     :param encoders: "aligned": the teacher's, frozen; "scratch": trained with the rest from nothing, TE/TC.
-    :param body: "language_model"; "none": adapters and heads alone, the ablation WM; "perceptron": residual layers
-        that see the task's number, as many of their parameters trained as of the language model's (ours).
+    :param body: "language_model"; "none": adapters and heads alone, the ablation WM; our own controls: "attention", one
+        attention layer from random weights, trained in full; "perceptron", residual layers that see the task's number,
+        as many of their parameters trained as of the language model's.
     """
 
     version = 1
@@ -67,7 +68,7 @@ class Ai2Mmum(LearnedUniversalBlock):
                  lora_rank: PositiveInt = 8, lora_alpha: PositiveFloat = 16.0,
                  prompt: Literal["learned", "fixed", "same"] = "learned", num_prefix: PositiveInt = 4,
                  encoders: Literal["aligned", "scratch"] = "aligned",
-                 body: Literal["language_model", "none", "perceptron"] = "language_model") -> None:
+                 body: Literal["language_model", "none", "attention", "perceptron"] = "language_model") -> None:
         super().__init__()
         self.backbone_options = {"name": backbone, "num_layers": num_layers, "weights": weights,
                                  "adaptation": "lora" if lora else "frozen", "lora_rank": lora_rank,
@@ -87,7 +88,7 @@ class Ai2Mmum(LearnedUniversalBlock):
         if self.encoders == "aligned":
             self.seen.requires_grad_(False)
         self.backbone = None
-        if self.body == "language_model":
+        if self.body in ("language_model", "attention"):
             self._prepare_language_model()
             width = self.backbone.width
         else:
@@ -101,7 +102,7 @@ class Ai2Mmum(LearnedUniversalBlock):
                                           for name, task in TASKS.items()})
 
     def _prepare_language_model(self) -> None:
-        options = dict(self.backbone_options)
+        options = {**self.backbone_options, "body": self.body}
         if options["adaptation"] == "lora":
             maps = ARCHITECTURES[configuration(BackboneChoice(**options)).model_type].linear_maps
             options["lora_targets"] = tuple(name for name in maps if name.startswith(("q_", "k_"))) or maps

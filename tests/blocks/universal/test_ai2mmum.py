@@ -55,6 +55,7 @@ def test_adapters_prefixes_heads_and_low_rank_queries_and_keys_are_trained_and_n
     ({"prompt": "fixed"}, {"adapters", "heads", "backbone"}),
     ({"body": "none"}, {"adapters", "heads"}),
     ({"body": "perceptron"}, {"adapters", "heads", "trunk"}),
+    ({"body": "attention"}, {"adapters", "prefixes", "heads", "backbone"}),
     ({"encoders": "scratch", "body": "none"}, {"adapters", "heads", "seen"}),
 ])
 def test_ablations_train_what_their_names_say(options, parts):
@@ -88,7 +89,7 @@ def test_the_instruction_decides_what_the_last_token_says():
     torch.testing.assert_close(*outputs)
 
 
-@pytest.mark.parametrize("options", [{}, {"body": "none"}, {"body": "perceptron"}])
+@pytest.mark.parametrize("options", [{}, {"body": "none"}, {"body": "attention"}, {"body": "perceptron"}])
 def test_answers_have_their_shapes_and_do_not_depend_on_batch_neighbours(options):
     block, (views, _) = _block(**options), _views()
     shapes = {"position": (6, 2), "los": (6,), "precoding": (6, 8), "beam": (6, 8), "path_loss": (6,)}

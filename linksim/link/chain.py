@@ -24,7 +24,7 @@ from linksim.csi import Csi
 from linksim.errors import NumericalError
 from linksim.link.acquisition import Observation, acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
-from linksim.link.feedback import Reported, downlink_at_terminal, report_history, report_key
+from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history, report_key
 from linksim.link.names import channel_name
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
@@ -117,6 +117,8 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                                              reported is not None and reported.directions_only)
                     if reported is not None:
                         estimates[key][1]["feedback_bits"] = reported.num_bits
+                        if not reported.directions_only:
+                            estimates[key][1]["nmse_reported"] = last_report_error(reported, reports.downlink)
                         if reported.num_concealed:
                             result.counters[f"reports that could not be decoded: {method.name}"] += \
                                 reported.num_concealed
@@ -200,8 +202,13 @@ class _Reports:
         self._known: dict[str, Reported] = {}
 
     @cached_property
+    def downlink(self) -> Csi:
+        """The true channel that reports tell of, at the history's times."""
+        return self._drops.downlink_history()
+
+    @cached_property
     def _at_terminal(self) -> tuple[Csi, Observation]:
-        return downlink_at_terminal(self._drops, self._acquisition, self._seed)
+        return downlink_at_terminal(self.downlink, self._acquisition, self._seed)
 
     @property
     def observation(self) -> Observation:

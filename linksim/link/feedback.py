@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of, instants
-from linksim.channel.drops import Drops
+from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of
 from linksim.csi import Csi
 from linksim.link.acquisition import Observation, acquire
+from linksim.metrics.error import nmse_per_drop
 from linksim.scenario.schema import Acquisition, Feedback, Method, Scenario, codec_of
 from linksim.seeding import generator, stream_seed
 
@@ -30,11 +30,21 @@ class Reported:
     directions_only: bool
 
 
-def downlink_at_terminal(drops: Drops, acquisition: Acquisition, seed: int) -> tuple[Csi, Observation]:
+def downlink_at_terminal(downlink: Csi, acquisition: Acquisition, seed: int) -> tuple[Csi, Observation]:
     """The terminals' own estimate of the downlink at the history's times, and what it was made from; the noise is a
     stream of its own.
     """
-    return acquire(drops.downlink_history(), acquisition, generator(stream_seed(seed, "downlink acquisition")))
+    return acquire(downlink, acquisition, generator(stream_seed(seed, "downlink acquisition")))
+
+
+def last_report_error(reported: Reported, downlink: Csi) -> torch.Tensor:
+    """NMSE of the last report that has arrived, against the channel it tells of, ``[batch, user]``, linear.
+
+    :param downlink: true, at the history's times.
+    """
+    last = len(reported.history.time_s) - 1
+    at = int((downlink.time_s - reported.history.time_s[last]).abs().argmin())
+    return nmse_per_drop(reported.history.h[..., last:, :], downlink.h[..., at:at + 1, :])
 
 
 def report_key(scenario: Scenario, method: Method) -> str:
@@ -56,13 +66,13 @@ def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed
         noise variance, as white noise, which it is not quite.
     """
     arrived = len(estimate.time_s) - feedback.delay_periods
-    first = arrived - 1 if last_only and not feedback.bit_error_rate else 0
+    first = arrived - 1 if last_only and not feedback.bit_error_rate and not codec.remembers else 0
     sent = estimate.with_h(estimate.h[..., first:arrived, :], time_s=estimate.time_s[first:arrived])
-    report = codec.encode(instants(sent))
+    report = codec.encode_history(sent)
     num_bits = report.num_bits.double().unflatten(0, (-1, arrived - first)).mean(1)
     if feedback.bit_error_rate:
         report = with_bit_errors(report, feedback.bit_error_rate, generator(stream_seed(seed, "feedback bit errors")))
-    decoded, concealed = codec.decode_concealing(report)
+    decoded, concealed = codec.decode_history(report, arrived - first)
     history = history_of(decoded, sent.time_s)
     if error:
         power = history.h.abs().square().mean((2, 3, 4, 5))

@@ -61,6 +61,10 @@ METRICS: dict[str, Metric] = {
                "drop and user: 1 - the smallest NMSE over a complex gain", "sgcs_trace", "mean", True),
         Metric("rho", "cosine similarity ρ", "", "CsiNet's ρ: mean over times and subcarriers of "
                "|h^H h_hat| / (|h| |h_hat|), not squared", "rho", "mean", True),
+        Metric("nmse_reported_db", "NMSE of the report", "dB", "|h_hat - h|^2 / |h|^2 of the last report that has "
+               "arrived, against the channel at its own time: neither delay nor prediction; mean over users and drops "
+               "of the linear ratio, then dB",
+               "nmse_reported", "db_of_mean", False),
         Metric("feedback_bits", "feedback bits", "bit", "bits of one report of one user, mean over the reports sent: "
                "positions, scales, ranks and all that is signalled included; methods without reports have none",
                "feedback_bits", "mean", False),

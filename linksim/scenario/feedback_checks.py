@@ -43,6 +43,9 @@ def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
     if block != "hold" and registry.block_class("feedback", name).kind == "implicit":
         raise ScenarioError(f"{place}: {name} reports directions, whose phases do not continue from one report to the "
                             f"next: use the predictor hold (given {block})")
+    if scenario.feedback.bit_error_rate and registry.block_class("feedback", name).remembers:
+        raise ScenarioError(f"feedback.bit_error_rate: reports of {name} build on the ones before, and a wrong bit "
+                            "would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
     from linksim.blocks.feedback.grid_check import check_grid
 
     try:
@@ -91,7 +94,11 @@ def check_rate_distortion(scenario: Scenario) -> None:
         if method.feedback is None or block_of(method.predictor)[0] != "hold":
             raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
                                 "needs feedback and the predictor hold, or leave the bound out")
-        given = codec_of(scenario, method)[1].get("bits")
+        name, options = codec_of(scenario, method)
+        if registry.block_class("feedback", name).remembers:
+            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion bounds what one report tells, and "
+                                f"reports of {name} build on the ones before: leave the bound out")
+        given = options.get("bits")
         if given != scenario.feedback.bits:
             raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
                                 f"({scenario.feedback.bits}), but this codec has "

@@ -1,4 +1,4 @@
-"""Training drops of codecs: the downlink of one instant, as the terminal sees it and as it is."""
+"""Training drops of codecs: the downlink of one instant (or history), as the terminal sees it and as it is."""
 
 from __future__ import annotations
 
@@ -7,39 +7,51 @@ from typing import Any
 
 import torch
 
+from linksim import registry
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.csi import Csi
 from linksim.scenario.channel import Channel
-from linksim.scenario.schema import Acquisition, Method, Scenario
+from linksim.scenario.schema import Acquisition, Method, Scenario, codec_of
 from linksim.scenario.training import Training, merged
 from linksim.training.conditions import CHUNK, Chunk, Condition, training_conditions
 from linksim.training.data import TrainingDrops
 
 
-def codec_scenario(scenario: Scenario, training: Training) -> Scenario:
+def codec_scenario(scenario: Scenario, training: Training, remembers: bool = False) -> Scenario:
     """The same with the shortest history and future, and acquisition as codecs are trained.
 
     Codecs of scenarios that differ in these alone are the same. They learn from noiseless CSI, or with
     ``training.csi_snr_db`` from noisy CSI and noiseless labels.
+
+    :param remembers: of codecs whose reports build on earlier ones, which need the history.
     """
     update: dict[str, Any] = {"acquisition": Acquisition(type="perfect" if training.csi_snr_db is None else "awgn")}
-    if scenario.channel.source != "files":
+    if scenario.channel.source != "files" and remembers:
+        update["channel"] = scenario.channel.model_copy(update={"num_future": 1})
+    elif scenario.channel.source != "files":
         short = {"num_history": 1, "num_future": 1, "csi_period_ms": Channel.model_fields["csi_period_ms"].default}
         update["channel"] = scenario.channel.model_copy(update=short)
     kept = {axis: values for axis, values in scenario.sweep.items() if axis.startswith("channel.")}
     return scenario.model_copy(update={**update, "sweep": kept})
 
 
-def codec_conditions(scenario: Scenario, training: Training) -> list[Condition]:
+def codec_conditions(scenario: Scenario, training: Training, remembers: bool = False) -> list[Condition]:
     """Channels that a codec is trained on."""
-    return training_conditions(codec_scenario(scenario, training), training)
+    return training_conditions(codec_scenario(scenario, training, remembers), training)
+
+
+def codec_remembers(scenario: Scenario, method: Method) -> bool:
+    """Whether the reports of a method's codec build on earlier ones."""
+    return registry.block_class("feedback", codec_of(scenario, method)[0]).remembers
 
 
 def codec_training(scenario: Scenario, method: Method) -> Training:
     """How a method's codec is trained, no field left empty; speeds say nothing about one instant (a file has its own).
     """
     training = merged(scenario.training, method.codec_training)
+    if scenario.channel.source != "files" and codec_remembers(scenario, method):
+        return training
     if scenario.channel.source == "files":
         return training.model_copy(update={"speeds_kmh": []})
     return training.model_copy(update={"speeds_kmh": [Channel.model_fields["speed_kmh"].default]})
@@ -48,13 +60,17 @@ def codec_training(scenario: Scenario, method: Method) -> Training:
 class CodecDrops(TrainingDrops):
     """Drops whose future is the true downlink at one instant, and whose history the terminal's estimate of it.
 
+    For codecs that remember both are the whole history.
+
     :param training: of the codec; see `codec_training`.
     :param window: delay rows that the codec sees, if it sees no more; noiseless drops are then kept as a band of as
         many tones with the same window, which takes a fraction of the memory. 0: the whole band.
     """
 
-    def __init__(self, scenario: Scenario, training: Training, device: str = "cpu", window: int = 0) -> None:
-        super().__init__(codec_scenario(scenario, training), training, device)
+    def __init__(self, scenario: Scenario, training: Training, device: str = "cpu", window: int = 0,
+                 remembers: bool = False) -> None:
+        super().__init__(codec_scenario(scenario, training, remembers), training, device)
+        self.remembers = remembers
         self.window = window if training.csi_snr_db is None else 0
 
     def _drawn(self, chunk: Chunk, epoch: int) -> TrainingBatch:
@@ -62,11 +78,11 @@ class CodecDrops(TrainingDrops):
         index = chunk.index + epoch * len(self.chunks)
         drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
                                         chunk.validation)
-        csi = _narrowed(_first_instant(drops.future), self.window)
+        csi = drops.downlink_history() if self.remembers else _narrowed(_first_instant(drops.future), self.window)
         return TrainingBatch(csi, csi, csi)
 
     def _kept_identity(self, chunk: Chunk) -> dict[str, Any]:
-        return {**super()._kept_identity(chunk), "window": self.window, "one instant": True}
+        return {**super()._kept_identity(chunk), "window": self.window, "one instant": not self.remembers}
 
 
 def _first_instant(csi: Csi) -> Csi:

@@ -22,7 +22,7 @@ from linksim.scenario.schema import Method, Scenario, codec_of, has_trained_code
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
-from linksim.training.codec_data import CodecDrops, codec_conditions, codec_training
+from linksim.training.codec_data import CodecDrops, codec_conditions, codec_remembers, codec_training
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee, named_method
 
@@ -50,7 +50,8 @@ def codec_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
     """What a codec's checkpoint depends on, as JSON can hold it."""
     name, options = codec_of(scenario, method)
     training = codec_training(scenario, method)
-    drawn = [drawn_fields(channel) for channel, _ in codec_conditions(scenario, training)]
+    conditions = codec_conditions(scenario, training, codec_remembers(scenario, method))
+    drawn = [drawn_fields(channel) for channel, _ in conditions]
     about = {
         "block": name, "version": registry.block_class("feedback", name).version,
         "options": _without_budget(options), "num_drops": training.num_drops, "seed": training.seed,
@@ -171,7 +172,7 @@ def _shaped(scenario: Scenario, method: Method) -> TrainedCodec:
 
 def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
     """Fit a codec in closed form."""
-    drops = CodecDrops(scenario, codec_training(scenario, method), device)
+    drops = CodecDrops(scenario, codec_training(scenario, method), device, remembers=codec_remembers(scenario, method))
     count = sum(chunk.num_drops for chunk in drops.chunks)
     console.print(f"fitting codec of {method.name} on {count} drops: no matching checkpoint in "
                   f"{scenario.training.folder}", highlight=False)

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from linksim import registry
-from linksim.blocks.feedback.base import FeedbackCodec
+from linksim.blocks.feedback.base import FeedbackCodec, history_of
 from linksim.blocks.prediction.trained import normalized_errors
 from linksim.link.feedback import report_key
 from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Method, Scenario, block_of, codec_of
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
-from linksim.training.codec_data import CodecDrops, codec_training
+from linksim.training.codec_data import CodecDrops, codec_remembers, codec_training
 from linksim.training.codecs import codec_identity, load_codec
 
 _NUM_CHUNKS = 2
@@ -35,14 +35,17 @@ def prepare_report_errors(scenario: Scenario, device: str) -> None:
         about = _about(point, method)
         if found_checkpoint(point, about) is not None:
             continue
-        drops = CodecDrops(point, codec_training(point, method), device)
+        drops = CodecDrops(point, codec_training(point, method), device, remembers=codec_remembers(point, method))
         held_out = [chunk for chunk in drops.chunks if chunk.validation][:_NUM_CHUNKS]
         codec = _codec(point, method)
         errors = []
         with torch.inference_mode():
             for chunk in held_out:
                 csi = drops.draw(chunk).future
-                errors.append(normalized_errors(codec.decode(codec.encode(csi)).h, csi.h).flatten())
+                times = csi.h.shape[-2]
+                told = history_of(codec.decode_history(codec.encode_history(csi), times)[0], csi.time_s)
+                late = slice(times // 2, None)  # a memory has to be filled
+                errors.append(normalized_errors(told.h[..., late, :], csi.h[..., late, :]).flatten())
         error = torch.cat(errors).double().mean().reshape(1).cpu()
         write_checkpoint(checkpoint_folder(point, about), {"error": error}, about)
 

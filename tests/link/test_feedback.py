@@ -46,7 +46,7 @@ def drops():
 
 @pytest.fixture(scope="module")
 def estimate(drops):
-    return downlink_at_terminal(drops, Acquisition(csi_snr_db=30), 1)[0]
+    return downlink_at_terminal(drops.downlink_history(), Acquisition(csi_snr_db=30), 1)[0]
 
 
 def test_a_method_with_reports_changes_nothing_of_the_others():
@@ -103,9 +103,9 @@ def test_waiting_makes_held_csi_worse():
 
 
 def test_terminals_noise_is_not_the_base_stations(drops, estimate):
-    again, _ = downlink_at_terminal(drops, Acquisition(csi_snr_db=30), 1)
+    again, _ = downlink_at_terminal(drops.downlink_history(), Acquisition(csi_snr_db=30), 1)
     assert torch.equal(again.h, estimate.h)
-    other, _ = downlink_at_terminal(drops, Acquisition(csi_snr_db=20), 1)
+    other, _ = downlink_at_terminal(drops.downlink_history(), Acquisition(csi_snr_db=20), 1)
     truth = drops.history.h
     assert torch.allclose((other.h - truth) / (estimate.h - truth), torch.tensor(10**0.5 + 0j), rtol=1e-3)
 
@@ -167,6 +167,8 @@ def test_each_kind_of_method_has_a_genie_that_sees_what_it_sees():
     ({"feedback": {"bits": 99}, "methods": [{**TOP_M, "feedback": "type1"}]}, r"budget \(type1: sizes of their own\)"),
     ({"methods": [{**TOP_M, "feedback": "klt"}], "sweep": {"methods.top-M.feedback.num_table_drops": [1, 2]}},
      "bits alone"),
+    ({"methods": [{**TOP_M, "feedback": "off_grid_memory"}], "feedback": {"bits": 99, "bit_error_rate": 0.01}},
+     "feedback.bit_error_rate: reports of off_grid_memory build on the ones before"),
 ])
 def test_what_cannot_be_combined_is_refused_in_one_line(changes, message):
     with pytest.raises(ScenarioError, match=message) as caught:
@@ -189,10 +191,19 @@ def test_no_method_of_one_report_passes_the_rate_distortion_bound():
     ({"methods": [{**TOP_M, "feedback": "type1"}], "feedback": {"bits": 99},
       "channel": {**CHANNEL, "bs_array": {"rows": 2, "columns": 2}}}, "a size of its own"),
     ({"methods": ["hold"], "feedback": {"bits": 99}}, "every method needs feedback"),
+    ({"methods": [{**TOP_M, "feedback": "off_grid_memory"}], "feedback": {"bits": 99}}, "build on the ones before"),
 ])
 def test_the_rate_distortion_bound_is_for_single_reports_of_its_size(changes, message):
     with pytest.raises(ScenarioError, match=message):
         scenario_of(bounds=["genie_rate_distortion"], **changes)
+
+
+def test_the_error_of_a_report_is_that_of_its_own_time():
+    still, _ = rows_of(scenario_of(channel={**CHANNEL, "speed_kmh": 0}))
+    torch.testing.assert_close(still["top-M"]["nmse_reported"], still["top-M"]["nmse"])
+    moving, _ = rows_of(scenario_of(channel={**CHANNEL, "speed_kmh": 200}, feedback={"delay_periods": 1}))
+    assert (moving["top-M"]["nmse_reported"] < moving["top-M"]["nmse"]).all()
+    assert "nmse_reported" not in moving["hold"]
 
 
 def test_reports_can_be_swept(scenario_file):

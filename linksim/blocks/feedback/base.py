@@ -80,6 +80,13 @@ class Report:
     grid: ReportGrid
     ledgers: tuple[BitLedger, ...] = field(default=())
 
+    @classmethod
+    def of(cls, writers: Sequence[BitWriter], grid: ReportGrid) -> Report:
+        """:param writers: one a user, ``[batch, user]`` flattened."""
+        num_bits = torch.tensor([writer.num_bits for writer in writers]).reshape(grid.num_drops, grid.num_users)
+        return cls(tuple(writer.to_bytes() for writer in writers), num_bits, grid,
+                   tuple(writer.ledger for writer in writers))
+
     def __post_init__(self) -> None:
         users = self.grid.num_drops, self.grid.num_users
         if tuple(self.num_bits.shape) != users or len(self.payload) != users[0] * users[1]:
@@ -103,6 +110,10 @@ class FeedbackCodec(torch.nn.Module, ABC):
     """An explicit codec returns the channel. An implicit one returns ``[batch, user, layer, bs_ant, 1, subcarrier]``
     with rows v^H of unit norm (zero for layers that are not reported), v the layer's precoding vector: as a
     channel, its dominant right singular vectors are those reported."""
+
+    remembers: bool = False
+    """Whether reports build on the ones before: then all of them are sent and decoded in their order, and a lost one
+    takes those after it along."""
 
     @abstractmethod
     def encode_users(self, csi: Csi) -> list[BitWriter]:
@@ -136,14 +147,32 @@ class FeedbackCodec(torch.nn.Module, ABC):
         """
         if csi.h.shape[-2] != 1:
             raise ValueError(f"a report tells of one instant, but h has {csi.h.shape[-2]} time samples: use instants()")
+        grid = self._checked_grid(csi)
+        return Report.of(self.encode_users(csi), grid)
+
+    def encode_history(self, csi: Csi) -> Report:
+        """Report every instant of a history.
+
+        :param csi: ``h`` ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
+        :returns: the reports of `instants`.
+        :raises ValueError: entries that are not finite; otherwise as `encode`.
+        """
+        return self.encode(instants(csi))
+
+    def decode_history(self, report: Report, num_times: int) -> tuple[Csi, torch.Tensor]:
+        """What the base station knows from the reports of `encode_history`, with zeros for what cannot be decoded.
+
+        :param num_times: reports of a user, one after the other.
+        :returns: the CSI of `instants`, and which reports were concealed: bool, ``[batch * time, user]``.
+        """
+        return self.decode_concealing(report)
+
+    def _checked_grid(self, csi: Csi) -> ReportGrid:
         if not torch.isfinite(csi.h).all():
             raise ValueError("entries of h are not finite: there is nothing to report")
         grid = ReportGrid.of(csi)
         self.check_budget(grid)
-        writers = self.encode_users(csi)
-        num_bits = torch.tensor([writer.num_bits for writer in writers]).reshape(grid.num_drops, grid.num_users)
-        return Report(tuple(writer.to_bytes() for writer in writers), num_bits, grid,
-                      tuple(writer.ledger for writer in writers))
+        return grid
 
     def decode(self, report: Report) -> Csi:
         """What the base station knows from the payload.

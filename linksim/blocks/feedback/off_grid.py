@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -25,10 +26,13 @@ THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0)
 _TRAINING_COUNTS = (4, 8, 16, 32, 64, 128)
 """Numbers of waves at which tables are counted."""
 
-_LEAST_BITS_PER_WAVE = 11
+LEAST_BITS_PER_WAVE = 11
 """Cheaper waves are rare: bounds how many are searched for."""
 
-_BISECTIONS = 9
+BISECTIONS = 9
+
+
+PursuitT = TypeVar("PursuitT", bound=Pursuit)
 
 
 @dataclass(frozen=True)
@@ -108,43 +112,40 @@ class OffGridCodec(ClosedFormCodec):
         return WaveTables(self.delay, self.column, self.row, self.gain)
 
     def _pursue(self, h: torch.Tensor) -> Pursuit:
-        num_waves = max(1, min(self.bits // _LEAST_BITS_PER_WAVE, h[0].numel() // 2))
+        num_waves = max(1, min(self.bits // LEAST_BITS_PER_WAVE, h[0].numel() // 2))
         return pursue(self.grid.separated(h), self.grid, num_waves)
 
     def encode_users(self, csi: Csi) -> list[BitWriter]:
         self.check_shape(ReportGrid.of(csi))
+        return [writer for h in csi.h.flatten(0, 1).cpu().split(64) for writer in self.written(h)]
+
+    def written(self, h: torch.Tensor) -> list[BitWriter]:
+        """A report of each channel ``[user, ue_ant, bs_ant, 1, subcarrier]``."""
         writers = []
-        for h in csi.h.flatten(0, 1).cpu().split(64):
-            found = self._pursue(h)
-            choice = self._choose(found)
-            written = Written.of(found.index, choice.steps, self.grid)
-            tables = {name: table.tolist() for name, table in vars(self.tables).items()}
-            for user, scale in enumerate(choice.scale.tolist()):
-                writer = BitWriter()
-                writer.write(scale, SCALE_BITS, "scale")
-                if scale:
-                    writer.write_symbols(*written.symbols(user, tables, count_table(self.bits)))
-                writers.append(writer)
+        found = self._pursue(h)
+        choice = self._choose(found)
+        written = Written.of(found.index, choice.steps, self.grid)
+        tables = as_lists(self.tables)
+        for user, scale in enumerate(choice.scale.tolist()):
+            writer = BitWriter()
+            writer.write(scale, SCALE_BITS, "scale")
+            if scale:
+                writer.write_symbols(*written.symbols(user, tables, count_table(self.bits)))
+            writers.append(writer)
         return writers
 
+    def read(self, reader: BitReader, num_gains: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Cells ``[wave, 3]``, gains ``[wave, gain]`` (complex128) and the code of the step that a report tells."""
+        scale = reader.read(SCALE_BITS, "scale")
+        if not scale:
+            return torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, num_gains, dtype=torch.complex128), 0
+        stream = reader.symbols()
+        index, steps = read_waves(stream, as_lists(self.tables), count_table(self.bits), self.grid, num_gains)
+        stream.finish()
+        return index, torch.view_as_complex(steps.double()) * scale_of(torch.tensor(scale)), scale
+
     def _choose(self, found: Pursuit) -> Choice:
-        """The best of all thresholds, each with the finest step whose report fits."""
-        users = len(found.energy)
-        best = Choice(torch.zeros(users, dtype=torch.long), torch.zeros(*found.correlation.shape, 2, dtype=torch.long),
-                      found.energy.clone())
-        for threshold in THRESHOLDS:
-            # the largest step that uses a wave, and the smallest that the budget could ever want
-            high = scale_code(found.peak[:, 0].clamp_min(0) / threshold)
-            low = (high - 400).clamp_min(1)
-            for _ in range(_BISECTIONS):
-                middle = (low + high) // 2
-                fits, one = self._attempt(found, middle, threshold)
-                better = fits & (one.error < best.error)
-                best = Choice(torch.where(better, one.scale, best.scale),
-                              torch.where(better[:, None, None, None], one.steps, best.steps),
-                              torch.where(better, one.error, best.error))
-                low, high = torch.where(fits, low, middle + 1), torch.where(fits, middle, high)
-        return best
+        return best_choice(found, found.peak[:, 0].clamp_min(0), THRESHOLDS, self._attempt)
 
     def _attempt(self, found: Pursuit, scale: torch.Tensor, threshold: float) -> tuple[torch.Tensor, Choice]:
         """Gains in steps of ``scale``, and whether they fit."""
@@ -162,17 +163,46 @@ class OffGridCodec(ClosedFormCodec):
 
     def decode_users(self, readers: Sequence[BitReader], grid: ReportGrid) -> torch.Tensor:
         self.check_shape(grid)
-        tables = {name: table.tolist() for name, table in vars(self.tables).items()}
-        gains = grid.num_ue_antennas * grid.panel.polarizations
-        decoded = []
-        for reader in readers:
-            x = torch.zeros(1, gains, grid.panel.columns, grid.panel.rows, grid.num_subcarriers, dtype=torch.complex64)
-            scale = reader.read(SCALE_BITS, "scale")
-            if scale:
-                stream = reader.symbols()
-                index, steps = read_waves(stream, tables, count_table(self.bits), self.grid, gains)
-                stream.finish()
-                gain = torch.view_as_complex(steps.double()) * scale_of(torch.tensor(scale))
-                x = self.grid.waves(index[None], gain[None]).to(torch.complex64)
-            decoded.append(self.grid.joined(x, grid.num_ue_antennas))
-        return torch.cat(decoded).unflatten(0, grid.shape[:2])
+        return torch.cat([self.channel(*self.read(reader, self.num_gains)[:2]) for reader in readers]).unflatten(
+            0, grid.shape[:2])
+
+    @property
+    def num_gains(self) -> int:
+        """Of a wave: one for each terminal antenna and polarisation."""
+        return self.shape.num_ue_antennas * self.shape.panel.polarizations
+
+    def channel(self, index: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        """A user's channel ``[1, ue_ant, bs_ant, 1, subcarrier]``; waves ``[wave, 3]``, gains ``[wave, gain]``."""
+        x = self.grid.waves(index[None], gain[None]).to(torch.complex64)
+        return self.grid.joined(x, self.shape.num_ue_antennas)
+
+
+def as_lists(tables: WaveTables) -> dict[str, list[list[int]]]:
+    """Tables as the range coder takes them."""
+    return {name: table.tolist() for name, table in vars(tables).items()}
+
+
+def best_choice(found: PursuitT, largest: torch.Tensor, thresholds: Sequence[float],
+                attempt: Callable[[PursuitT, torch.Tensor, float], tuple[torch.Tensor, Choice]]) -> Choice:
+    """The best of all thresholds, each with the finest step whose report fits.
+
+    :param largest: norm of the largest gain there can be, ``[user]``.
+    :param attempt: gains in steps of a scale's code ``[user]`` at a threshold, and whether they fit.
+    :returns: nothing at all for users of whom nothing fits, or nothing helps.
+    """
+    users = len(found.energy)
+    best = Choice(torch.zeros(users, dtype=torch.long), torch.zeros(*found.correlation.shape, 2, dtype=torch.long),
+                  found.energy.clone())
+    for threshold in thresholds:
+        # the largest step that uses a wave, and the smallest that the budget could ever want
+        high = scale_code(largest / threshold)
+        low = (high - 400).clamp_min(1)
+        for _ in range(BISECTIONS):
+            middle = (low + high) // 2
+            fits, one = attempt(found, middle, threshold)
+            better = fits & (one.error < best.error)
+            best = Choice(torch.where(better, one.scale, best.scale),
+                          torch.where(better[:, None, None, None], one.steps, best.steps),
+                          torch.where(better, one.error, best.error))
+            low, high = torch.where(fits, low, middle + 1), torch.where(fits, middle, high)
+    return best

@@ -111,16 +111,17 @@ class Written:
         _count(tables.row, self.near[used], self.row[used])
         _count(tables.gain, self.part[used].flatten(), tokens_of(self.steps[used].abs()).flatten())
 
-    def expected_bits(self, tables: WaveTables, counts: list[int]) -> torch.Tensor:
+    def expected_bits(self, tables: WaveTables, counts: list[int] | list[list[int]]) -> torch.Tensor:
         """Length of every user's code word to within a bit or two, ``[user]``, float64; infinite for too many waves.
 
-        :param counts: see `count_table`.
+        :param counts: frequencies of the numbers of waves, of all users (see `count_table`) or of each.
         """
         cost = {name: -(table.double() / table.sum(-1, keepdim=True)).log2() for name, table in vars(tables).items()}
         number = self.used.sum(-1)
-        chance = torch.tensor(counts, dtype=torch.float64)
-        bits = -(chance / chance.sum()).log2()[number.clamp_max(len(counts) - 1)]
-        bits = torch.where(number < len(counts), bits, torch.inf)
+        chance = torch.tensor(counts, dtype=torch.float64).expand(len(number), -1)
+        most = chance.shape[1]
+        bits = -(chance / chance.sum(-1, keepdim=True)).log2().gather(1, number[:, None].clamp_max(most - 1))[:, 0]
+        bits = torch.where(number < most, bits, torch.inf)
         token = tokens_of(self.delay.clamp_min(0))
         wave = cost["delay"][self.before, token] + _inside(self.delay.clamp_min(0))
         wave = wave + cost["column"][self.near, self.column] + cost["row"][self.near, self.row]

@@ -1,4 +1,4 @@
-"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report | calibrate``."""
+"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report | compare | calibrate``."""
 
 from __future__ import annotations
 
@@ -120,6 +120,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="output folder of a run")
     report.add_argument("--output", type=Path, metavar="DIR", help="where to write an overlay; default: report")
     report.set_defaults(command=_report)
+
+    compare = commands.add_parser("compare", help="paired differences between two runs, or two methods of a run")
+    compare.add_argument("first", type=Path, metavar="RUN_A", help="output folder of a run")
+    compare.add_argument("second", type=Path, metavar="RUN_B", help="another, or the same")
+    compare.add_argument("--metric", action="append", default=[], metavar="NAME", help="default: all that both report")
+    compare.add_argument("--method", metavar="NAME", help="of RUN_A; default: every method of the same name in both")
+    compare.add_argument("--against", metavar="NAME", help="of RUN_B; default: the same name")
+    compare.add_argument("--output", type=Path, metavar="FILE.csv", help="write the table there, too")
+    compare.set_defaults(command=_compare)
 
     calibrate = commands.add_parser("calibrate", help="check the channels against unmodified Sionna and TR 38.901")
     calibrate.add_argument("--out", type=Path, default=Path("docs/calibration"), metavar="DIR",
@@ -362,6 +371,22 @@ def _ask(options: argparse.Namespace) -> int:
     from linksim.experiment.ask import ask
 
     print(*ask(options.checkpoint, options.instruction, options.channels, options.drops), sep="\n")
+    return EXIT_DONE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from linksim.report.differences import differences
+    from linksim.report.load import load_run
+    from linksim.report.terminal import print_differences
+
+    if options.against and not options.method:
+        raise ScenarioError("--against: say with --method which method of RUN_A is compared")
+    methods = (options.method, options.against or options.method) if options.method else None
+    if methods is None and options.first.resolve() == options.second.resolve():
+        raise ScenarioError("both runs are the same: name two of its methods with --method and --against")
+    runs = load_run(options.first), load_run(options.second)
+    found = differences(*runs, options.metric, methods)
+    print_differences(found, options.output)
     return EXIT_DONE
 
 

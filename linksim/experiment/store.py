@@ -123,12 +123,7 @@ class Store:
 
     def units(self) -> dict[tuple[str, int], Path]:
         """The finished units by (channel point label, chunk)."""
-        found = {}
-        for path in sorted((self.folder / "drops").glob("*.parquet")):
-            match = _UNIT.fullmatch(path.name)
-            if match:
-                found[match["label"], int(match["chunk"])] = path
-        return found
+        return unit_files(self.folder)
 
     def read_unit(self, path: Path) -> pa.Table:
         """A finished unit.
@@ -166,6 +161,16 @@ class Store:
             raise StoreError(
                 f"{self.folder}: cannot write: {_reason(error)}; finished units are kept, run again to go on"
             ) from None
+
+
+def unit_files(folder: Path) -> dict[tuple[str, int], Path]:
+    """The finished units of an output folder by (channel point label, chunk)."""
+    found = {}
+    for path in sorted((folder / "drops").glob("*.parquet")):
+        match = _UNIT.fullmatch(path.name)
+        if match:
+            found[match["label"], int(match["chunk"])] = path
+    return found
 
 
 def _reason(error: OSError) -> str:

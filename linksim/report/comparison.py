@@ -104,11 +104,12 @@ def _with_fixed_axes(frame: pandas.DataFrame, run: Run, axes: Sequence[Axis]) ->
     own = {axis.column for axis in run.axes}
     scenario = run.manifest.get("scenario")
     return frame.assign(
-        **{axis.column: _field(scenario, axis.key) for axis in axes if axis.column not in own}
+        **{axis.column: scenario_field(scenario, axis.key) for axis in axes if axis.column not in own}
     )
 
 
-def _field(scenario: Any, key: str) -> float | str:
+def scenario_field(scenario: Any, key: str) -> float | str:
+    """A field of a manifest's scenario as an axis would have it; NaN where there is none."""
     for part in key.split("."):
         scenario = scenario.get(part) if isinstance(scenario, dict) else None
     if isinstance(scenario, str):

@@ -1,9 +1,13 @@
-"""The table printed when a run ends."""
+"""The tables of the terminal: a run's when it ends, and those of a comparison."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import pandas
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -11,6 +15,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from linksim.report.comparison import Comparison, compare
+from linksim.report.differences import Difference
+from linksim.report.files import write_atomically
 from linksim.report.load import Run
 from linksim.report.tables import Table, metric_tables, point_table
 from linksim.report.views import values_of
@@ -88,3 +94,52 @@ def _fitting(table: Table, width: int) -> list[int]:
         if sum(widths[index] for index in picked) <= width:
             return picked
     return [0]
+
+
+def print_differences(found: Sequence[Difference], output: Path | None, console: Console | None = None) -> None:
+    """Print a comparison as a table, and write it as CSV if asked.
+
+    :raises StoreError: the file cannot be written.
+    """
+    console = console or Console()
+    if not found:
+        console.print("Nothing in common: no point of the sweeps has both methods' values in the same drops.")
+        return
+    records = [difference_record(line) for line in found]
+    if output is not None:
+        write_atomically(output, pandas.DataFrame(records).to_csv(index=False).encode())
+    for what in dict.fromkeys(line.what for line in found):
+        chosen = [line for line in found if line.what == what]
+        methods = list(dict.fromkeys(line.methods for line in chosen))
+        title = what if len(methods) > 1 else f"{what}: {_versus(methods[0])}"
+        table = RichTable(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+                          show_edge=False, title_style="bold")
+        axes = list(dict.fromkeys(column for line in chosen for column in line.point))
+        if len(methods) > 1:
+            table.add_column("Methods", overflow="fold")
+        for heading in (*axes, "first", "second", "difference", "95 % interval", "drops"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for line in chosen:
+            names = [Text(_versus(line.methods))] if len(methods) > 1 else []
+            numbers = [f"{line.first:.3g}", f"{line.second:.3g}", f"{line.value:+.3g}",
+                       f"{line.low:+.3g} to {line.high:+.3g}" if line.low == line.low else "–", str(line.num_drops)]
+            table.add_row(*names, *(_point_value(line.point.get(column, "")) for column in axes), *numbers)
+        console.print(table)
+        console.print()
+    if output is not None:
+        console.print(f"written: {output}", highlight=False)
+
+
+def difference_record(line: Difference) -> dict[str, Any]:
+    """One row of a comparison's CSV."""
+    return {"what": line.what, "method": line.methods[0], "against": line.methods[1], **line.point,
+            "first": line.first, "second": line.second, "difference": line.value, "ci_low": line.low,
+            "ci_high": line.high, "num_drops": line.num_drops}
+
+
+def _versus(methods: tuple[str, str]) -> str:
+    return methods[0] if methods[0] == methods[1] else f"{methods[0]} less {methods[1]}"
+
+
+def _point_value(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

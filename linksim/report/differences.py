@@ -1,0 +1,207 @@
+"""Paired differences between two runs, or two methods of a run, with intervals: at equal points, and at equal value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas
+from scipy import stats
+
+from linksim.errors import ScenarioError
+from linksim.faults import suggestion
+from linksim.metrics.catalogue import METRICS, Metric, metric
+from linksim.report.load import Run
+from linksim.report.pairs import Pairs, picked, read_pairs
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+"""Of the bootstrap, where there is no formula: percentiles, ratios of sums, gains at equal value."""
+
+SNR = "snr_db"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line of a comparison.
+
+    :param what: the metric's name, or "gain in dB at equal ...".
+    :param methods: of the first and the second run.
+    :param point: axis column to its value.
+    :param first: value of the metric; ``second``; of a gain, the link SNR at which each has that value.
+    :param value: first less second (of a gain: by how many dB the first needs less), NaN where there is none.
+    :param low: of the interval; ``high``.
+    :param num_drops: that both have.
+    """
+
+    what: str
+    methods: tuple[str, str]
+    point: dict[str, float | str]
+    first: float
+    second: float
+    value: float
+    low: float
+    high: float
+    num_drops: int
+
+
+def differences(first: Run, second: Run, names: list[str], methods: tuple[str, str] | None = None) -> list[Difference]:
+    """Compare metric by metric, method by method, point by point; drops that only one run has are left out.
+
+    :param names: of metrics; those that both runs report if empty.
+    :param methods: one of each run; those of the same name if None.
+    :raises ScenarioError: an unknown metric or method, nothing in common.
+    :raises StoreError: drops that cannot be read.
+    """
+    shown = names or [name for name in first.shown if name in second.shown]
+    for name in shown:
+        try:
+            metric(name)
+        except KeyError:
+            raise ScenarioError(f"no metric {name!r}: {suggestion(name, list(METRICS))}") from None
+    wanted = [metric(name) for name in shown]
+    pairs = read_pairs(first, second, [column for one in wanted for column in _columns(one)])
+    if methods is None:
+        there = set(pairs.second["method"])
+        both = [(name, name) for name in dict.fromkeys(pairs.first["method"]) if name in there]
+    else:
+        both = [methods]
+    if not both:
+        raise ScenarioError(f"{first.folder} and {second.folder} have no method in common: name one of each with "
+                            "--method and --against")
+    return [line for one in wanted for names in both for line in _of_methods(one, names, pairs, first, second)]
+
+
+def _columns(one: Metric) -> tuple[str, ...]:
+    return one.measure if isinstance(one.measure, tuple) else (one.measure,)
+
+
+def _of_methods(one: Metric, names: tuple[str, str], pairs: Pairs, first: Run, second: Run) -> Iterator[Difference]:
+    columns, axes = list(_columns(one)), [axis.column for axis in pairs.axes]
+    keys = [*axes, "drop", "user"]
+    sides = [picked(frame, run, name)[[*keys, *columns]] for frame, run, name in
+             ((pairs.first, first, names[0]), (pairs.second, second, names[1]))]
+    joined = sides[0].merge(sides[1], on=keys, suffixes=(" a", " b")).dropna()
+    if joined.empty:
+        return
+    points = {key if isinstance(key, tuple) else (key,): group
+              for key, group in joined.groupby(axes, sort=False)} if axes else {(): joined}
+    tables = {key: _by_drop(group, columns) for key, group in points.items()}
+    for key, (a, b) in tables.items():
+        value, low, high = _interval(one, a, b)
+        yield Difference(one.name, names, dict(zip(axes, key)), _reduced(one, a), _reduced(one, b), value, low, high,
+                         len(a))
+    if one.needs_link and SNR in axes and one.reduction == "mean":
+        yield from _gains(one, names, axes, tables)
+
+
+def _by_drop(group: pandas.DataFrame, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Measures ``[drop, user, column]`` of both sides."""
+    ordered = group.sort_values(["drop", "user"])
+    users = ordered["user"].nunique()
+    return tuple(np.stack([ordered[f"{name}{side}" if f"{name}{side}" in ordered else name].to_numpy(np.float64)
+                           for name in columns], -1).reshape(-1, users, len(columns)) for side in (" a", " b"))
+
+
+def _reduced(one: Metric, values: np.ndarray) -> float:
+    """The metric of drops ``[drop, user, column]``."""
+    mean = values.mean((0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        match one.reduction:
+            case "mean":
+                return float(mean[0])
+            case "root_of_mean":
+                return float(np.sqrt(mean[0]))
+            case "db_of_mean":
+                return float(10 * np.log10(mean[0]))
+            case "mean_of_db":
+                return float((10 * np.log10(values.mean(1)[:, 0])).mean())
+            case "db_of_ratio_of_sums":
+                return float(10 * np.log10(mean[0] / mean[1]))
+            case "ratio_of_sums":
+                return float(mean[0] / mean[1])
+        found = np.quantile(values[..., 0], one.percentile / 100)
+        return float(10 * np.log10(found) if one.unit == "dB" else found)
+
+
+def _interval(one: Metric, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Difference of the metric and its interval: Student's over drops, by the delta method; else a bootstrap."""
+    value = _reduced(one, a) - _reduced(one, b)
+    if len(a) < 2 or not math.isfinite(value):
+        return value, math.nan, math.nan
+    influence = [_influence(one, side) for side in (a, b)]
+    if influence[0] is None:
+        return value, *_resampled(lambda chosen: _reduced(one, a[chosen]) - _reduced(one, b[chosen]), len(a))
+    spread = (influence[0] - influence[1]).std(ddof=1) / math.sqrt(len(a))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(a) - 1) * spread
+    return value, value - half, value + half
+
+
+def _influence(one: Metric, values: np.ndarray) -> np.ndarray | None:
+    """What each drop moves the metric by, to first order, ``[drop]``; None where there is no derivative."""
+    drops = values.mean(1)
+    mean = drops.mean(0)
+    match one.reduction:
+        case "mean":
+            return drops[:, 0]
+        case "root_of_mean":
+            return drops[:, 0] / (2 * math.sqrt(mean[0])) if mean[0] > 0 else None
+        case "db_of_mean":
+            return 10 / math.log(10) * drops[:, 0] / mean[0] if mean[0] > 0 else None
+        case "mean_of_db":
+            return 10 * np.log10(drops[:, 0])
+    return None
+
+
+def _resampled(statistic: Callable[[np.ndarray], float], num_drops: int) -> tuple[float, float]:
+    """Percentile bootstrap over drops, both sides drawn alike (Efron and Tibshirani, An Introduction to the Bootstrap,
+    1993, chapter 13); NaN where hardly any resample has a value.
+    """
+    random = np.random.default_rng(num_drops)
+    found = np.array([statistic(random.integers(num_drops, size=num_drops)) for _ in range(RESAMPLES)])
+    found = found[np.isfinite(found)]
+    if len(found) < RESAMPLES / 2:
+        return math.nan, math.nan
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _gains(one: Metric, names: tuple[str, str], axes: list[str],
+           tables: dict[tuple, tuple[np.ndarray, np.ndarray]]) -> Iterator[Difference]:
+    """By how many dB of link SNR the first method needs less for what the second has at each SNR."""
+    at = axes.index(SNR)
+    curves: dict[tuple, dict[float, tuple[np.ndarray, np.ndarray]]] = {}
+    for key, table in tables.items():
+        curves.setdefault(key[:at] + key[at + 1:], {})[float(key[at])] = table
+    others = axes[:at] + axes[at + 1:]
+    for key, curve in curves.items():
+        snr_db = np.array(sorted(curve))
+        if len(snr_db) < 2 or len({len(curve[value][0]) for value in snr_db}) > 1:
+            continue
+        a, b = (np.stack([curve[value][side].mean(1)[:, 0] for value in snr_db], -1) for side in (0, 1))
+        for number, snr in enumerate(snr_db):
+            def gain(chosen: np.ndarray, number: int = number, snr: float = snr, a: np.ndarray = a,
+                     b: np.ndarray = b, snr_db: np.ndarray = snr_db) -> float:
+                return snr - _crossing(snr_db, a[chosen].mean(0), b[chosen, number].mean(), one.higher_is_better)
+
+            value = gain(np.arange(len(a)))
+            if not math.isfinite(value):
+                continue  # beyond the first one's curve
+            low, high = _resampled(gain, len(a)) if len(a) > 1 else (math.nan, math.nan)
+            yield Difference(f"gain in dB at equal {one.name}", names, dict(zip(others, key)) | {SNR: float(snr)},
+                             float(snr - value), float(snr), value, low, high, len(a))
+
+
+def _crossing(snr_db: np.ndarray, curve: np.ndarray, level: float, rising: bool) -> float:
+    """The lowest SNR at which a curve reaches a level, between its points linearly; NaN beyond them."""
+    if not rising:
+        curve, level = -curve, -level
+    if level < curve[0] or level > curve.max():
+        return math.nan
+    index = int(np.argmax(curve >= level))
+    if index == 0:
+        return float(snr_db[0])
+    share = (level - curve[index - 1]) / (curve[index] - curve[index - 1])
+    return float(snr_db[index - 1] + share * (snr_db[index] - snr_db[index - 1]))

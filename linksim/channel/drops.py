@@ -37,6 +37,7 @@ class Drops:
         in ``fdd_gapped_independent``.
     :param reference_hz: the carrier that ray phases refer to.
     :param area: number of the procedural area that each user stands in, ``[batch, user]``.
+    :param rays_stay: the rays hold at all times; false where paths are traced anew along the way.
     """
 
     history: Csi
@@ -47,6 +48,7 @@ class Drops:
     downlink_rays: Rays
     reference_hz: float
     area: torch.Tensor | None = None
+    rays_stay: bool = True
 
     def response(self, time_s: torch.Tensor) -> Csi:
         """The true uplink channel at any other times; the same rays, so the same fading."""
@@ -66,6 +68,16 @@ class Drops:
             raise ValueError("drops without rays hold no downlink history outside TDD")
         time_s = self.history.time_s
         return self.future.with_h(self._h(self.downlink_rays, self.downlink, time_s), time_s=time_s)
+
+    def downlink_at(self, time_s: torch.Tensor, number: int) -> torch.Tensor:
+        """The true downlink channel at times around the future's instant ``number``.
+
+        :returns: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``; where there are no rays, or paths are traced anew
+            along the way, that instant's channel at all times.
+        """
+        if self.downlink_rays is None or not self.rays_stay:
+            return self.future.h[..., number:number + 1, :].expand(*self.future.h.shape[:-2], len(time_s), -1)
+        return self._h(self.downlink_rays, self.downlink, time_s)
 
     @property
     def path_loss_db(self) -> torch.Tensor:
@@ -104,9 +116,13 @@ def bands(channel: Channel) -> tuple[Band, Band]:
 
 def time_grid(channel: Channel) -> tuple[torch.Tensor, torch.Tensor]:
     """History and future times in seconds; time 0 is the first history sample."""
-    times = torch.arange(channel.num_history + channel.num_future, dtype=torch.float64)
-    times = times * (channel.csi_period_ms * 1e-3)
-    return times[: channel.num_history], times[channel.num_history:]
+    period_s = channel.csi_period_ms * 1e-3
+    if channel.samples_per_period == 1 and not channel.processing_delay_ms:
+        times = torch.arange(channel.num_history + channel.num_future, dtype=torch.float64) * period_s
+        return times[: channel.num_history], times[channel.num_history:]
+    past = torch.arange(channel.num_history, dtype=torch.float64) * period_s
+    steps = torch.arange(1, channel.num_future + 1, dtype=torch.float64) / channel.samples_per_period
+    return past, past[-1] + steps * period_s + channel.processing_delay_ms * 1e-3
 
 
 def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu") -> Drops:

@@ -28,6 +28,7 @@ from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, RunningTotal, interval_of, percentiles, summarize_unit
 from linksim.experiment.store import Store
 from linksim.metrics.catalogue import metric
+from linksim.scenario.channel import horizon_s
 from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Scenario, trained_methods
@@ -158,7 +159,7 @@ class _Session:
             for c in sorted(active):
                 if not any(point == c for point, _ in missing):
                     self._show(c, progress)
-                if self._enough(self.wanted[c], self._watched(c)):
+                if self._enough(c, self.wanted[c], self._watched(c)):
                     active.discard(c)
 
     def _read(self, path: Path) -> pa.Table:
@@ -191,13 +192,22 @@ class _Session:
                 widest[method] = interval
         return widest
 
-    def _enough(self, units: int, intervals: dict[str, Interval]) -> bool:
+    def _enough(self, channel_point: int, units: int, intervals: dict[str, Interval]) -> bool:
         stopping = self.scenario.run.stopping
         if units < self.plan.min_units():
             return False
         if not stopping.adaptive or units >= self.plan.max_units():
             return True
+        if stopping.block_errors is not None:
+            return self._fewest_block_errors(channel_point) >= stopping.block_errors
         return all(i.half_width <= stopping.half_width for i in intervals.values())
+
+    def _fewest_block_errors(self, channel_point: int) -> float:
+        """Of any method at any point of a channel point; bounds and the like are not watched."""
+        sums = self.totals[channel_point].sums()
+        methods = [method.name for method in self.scenario.methods]
+        watched = sums[sums.index.get_level_values("method").isin(methods)]
+        return float(watched["block_errors"].dropna().min())
 
     def _point_label(self, point: ChannelPoint) -> str:
         values = self.plan.points[point.points[0][0]]
@@ -254,7 +264,6 @@ class _Session:
         return {name: percentiles(metric(name), files, self.axes, confidence) for name in names} if files else {}
 
     def _write_manifest(self, status: str) -> None:
-        period_s = self.scenario.channel.csi_period_ms * 1e-3
         manifest = {
             "scenario_name": self.scenario.name,
             "description": self.scenario.description,
@@ -271,7 +280,7 @@ class _Session:
             "methods": self.plan.method_records(),
             "trained": self.trained,
             "metrics": self.plan.shown_metrics(),
-            "horizon_s": [period_s * (step + 1) for step in range(self.scenario.channel.num_future)],
+            "horizon_s": horizon_s(self.scenario.channel),
             "notes": [*sorted(self.notes), *self._resumed_elsewhere(),
                       *(f"{name}: {count}" for name, count in sorted(self.counters.items()))],
             "counters": dict(sorted(self.counters.items())),

@@ -160,7 +160,23 @@ def interval_of(metric: Metric, sums: pd.Series, confidence: float) -> Interval 
             ratio = top / bottom
             variance = (top_variance - 2 * ratio * covariance + ratio**2 * bottom_variance) / bottom**2
             return _decibel(ratio, quantile * math.sqrt(max(variance, 0.0) / count))
+        case "binomial":
+            return _clopper_pearson(sums[needed[0]], sums[needed[1]], confidence)
     raise ValueError(f"{metric.name} is a percentile: it needs the rows, not their sums")
+
+
+def _clopper_pearson(errors: float, trials: float, confidence: float) -> Interval | None:
+    """Exact interval of a chance.
+
+    Source: Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26(4), 1934.
+    """
+    if trials <= 0:
+        return None
+    errors, trials, tail = round(errors), round(trials), (1 - confidence) / 2
+    low = stats.beta.ppf(tail, errors, trials - errors + 1) if errors else 0.0
+    high = stats.beta.ppf(1 - tail, errors + 1, trials - errors) if errors < trials else 1.0
+    return Interval(errors / trials, float(low), float(high))
 
 
 def _decibel(mean: float, half: float) -> Interval | None:

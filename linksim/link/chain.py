@@ -131,7 +131,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                         genie_lmmse_reports(drops, reports.observation, len(drops.history.time_s) - late)
                     genies[seen] = _scored(csi, GENIE_CSI[bound], scenario, drops, result)
                 estimates[bound] = genies[seen]
-            result.rows += _rows(index, scenario, true, estimates, semantics or {}, seed)
+            result.rows += _rows(index, scenario, drops, true, estimates, semantics or {}, seed)
             result.rows += _answered(index, scenario, drops, history, universals or {})
             if "genie_rate_distortion" in scenario.bounds:
                 bits = scenario.feedback.bits
@@ -267,7 +267,7 @@ def _genies(scenario: Scenario) -> list[str]:
     return [bound for bound in GENIE_CSI if bound in scenario.bounds]
 
 
-def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimates,
+def _rows(index: int, scenario: Scenario, drops: Drops, true: torch.Tensor, estimates: Estimates,
           semantics: dict[str, SemanticCodec], seed: int) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
     entries = [(m.name, None if knows_channel(m) else estimate_key(scenario, m), m.precoder)
@@ -286,6 +286,10 @@ def _rows(index: int, scenario: Scenario, true: torch.Tensor, estimates: Estimat
             precoder = registry.create("precoder", *block_of(precoder_reference or scenario.link.precoder))
             weights = precoder.precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
             measures = {**measures, **link_measures(weights, true, noise_variance)}
+            if scenario.link.mode != "rate":
+                from linksim.link.block_errors import block_measures
+
+                measures |= block_measures(scenario, drops, true, h_hat, weights, measures.get("feedback_bits"), seed)
             if name in sending:
                 from linksim.link.retrieval import retrieve
                 from linksim.training.semantics import semantic_key

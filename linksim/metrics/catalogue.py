@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Reduction = Literal["mean", "root_of_mean", "db_of_mean", "mean_of_db", "db_of_ratio_of_sums", "percentile"]
+Reduction = Literal["mean", "root_of_mean", "db_of_mean", "mean_of_db", "db_of_ratio_of_sums", "percentile",
+                    "binomial"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,19 @@ METRICS: dict[str, Metric] = {
                "included, per user", "rate_bps_hz", "mean", True, needs_link=True),
         Metric("sum_rate_bps_hz", "achievable sum rate", "bit/s/Hz", "rate_bps_hz summed over the users of a "
                "drop", "sum_rate_bps_hz", "mean", True, needs_link=True),
+        Metric("bler", "block error rate", "", "share of transport blocks that did not arrive, after the last "
+               "transmission; exact binomial (Clopper-Pearson) interval over blocks", ("block_errors", "num_blocks"),
+               "binomial", False, needs_link=True),
+        Metric("throughput_bps_hz", "throughput per user", "bit/s/Hz", "bits of blocks that arrived over time and "
+               "bandwidth of the slots they took, cyclic prefixes and pilots included, less CSI-RS and the bits of "
+               "reports for methods that have them", "throughput_bps_hz", "mean", True, needs_link=True),
+        Metric("gross_throughput_bps_hz", "gross throughput per user", "bit/s/Hz", "bits of blocks that arrived over "
+               "the resource elements that carry data: what rate_bps_hz bounds", "gross_throughput_bps_hz", "mean",
+               True, needs_link=True),
+        Metric("mcs", "MCS index", "", "mean over slots of the MCS that link adaptation chose", "mcs", "mean", True,
+               needs_link=True),
+        Metric("num_transmissions", "transmissions of a block", "", "mean over blocks, 1 without retransmissions",
+               "num_transmissions", "mean", False, needs_link=True),
         Metric("map", "mAP", "", "mean average precision of the gallery's ranking for the captions of a drop: mean "
                "over the items of the identity asked for of the precision down to each of them", "map", "mean", True,
                needs_link=True),

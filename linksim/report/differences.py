@@ -120,7 +120,7 @@ def _reduced(one: Metric, values: np.ndarray) -> float:
                 return float((10 * np.log10(values.mean(1)[:, 0])).mean())
             case "db_of_ratio_of_sums":
                 return float(10 * np.log10(mean[0] / mean[1]))
-            case "ratio_of_sums":
+            case "binomial":
                 return float(mean[0] / mean[1])
         found = np.quantile(values[..., 0], one.percentile / 100)
         return float(10 * np.log10(found) if one.unit == "dB" else found)

@@ -119,6 +119,14 @@ class Channel(Section):
     csi_period_ms: PositiveFloat = Field(0.5, description="Time between CSI samples, ms.")
     num_history: PositiveInt = Field(16, description="CSI samples the base station has seen.")
     num_future: PositiveInt = Field(4, description="CSI samples to predict and transmit over.")
+    samples_per_period: PositiveInt = Field(
+        1, description="Instants of each future CSI period that are predicted and transmitted in, evenly spread; "
+        "num_future counts these instants."
+    )
+    processing_delay_ms: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="By how much the future begins later than a period (or its part) after the last CSI sample, "
+                         "ms."
+    )
     num_users: Annotated[int, Field(ge=1, le=16)] = Field(1, description="Users per drop, 1 to 16.")
     speed_kmh: Annotated[float, Field(ge=0, le=500)] = Field(
         30.0, description="Speed of every user, km/h, in a random horizontal direction."
@@ -188,13 +196,20 @@ class Channel(Section):
         return self.num_history + self.num_future
 
 
+def horizon_s(channel: Channel) -> list[float]:
+    """Times of the future after the last sample of the history."""
+    step_s = channel.csi_period_ms * 1e-3 / channel.samples_per_period
+    return [channel.processing_delay_ms * 1e-3 + step_s * (step + 1) for step in range(channel.num_future)]
+
+
 NOT_DRAWN = {"source", "files"}
 """Fields of `Channel` that say where drops come from, not what they are: random streams do not depend on them."""
 
 
 def later_fields(channel: Channel) -> set[str]:
     """Fields that came after results were released: at their defaults they name no random stream and no result."""
-    later = {"precision"} if channel.precision == "single" else set()
+    defaults = {"precision": "single", "samples_per_period": 1, "processing_delay_ms": 0.0}
+    later = {name for name, default in defaults.items() if getattr(channel, name) == default}
     return later if channel.source == "ray_traced" else later | {"ray_traced"}
 
 

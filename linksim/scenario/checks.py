@@ -9,6 +9,7 @@ from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.channel import Channel
+from linksim.scenario.coding_checks import check_coding, check_future
 from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
@@ -78,6 +79,8 @@ def check(scenario: Scenario) -> None:
     check_genies(scenario)
     check_retrieval_metrics(scenario)
     check_task_metrics(scenario)
+    check_coding(scenario)
+    check_future(scenario)
     if "genie_rate_distortion" in scenario.bounds:
         check_rate_distortion(scenario)
     check_budget(scenario)

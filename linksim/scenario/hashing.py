@@ -13,6 +13,7 @@ from linksim.scenario.schema import (
     Feedback,
     Scenario,
     checkpoint_of,
+    later_link_fields,
     later_method_fields,
     later_run_fields,
 )
@@ -41,6 +42,7 @@ def scenario_hash(scenario: Scenario) -> str:
         "training": NOT_LEARNED - {"preset"} | later_training_fields(scenario.training),
         "run": {"stopping", "units_per_round", "confidence", *later_run_fields(scenario.run)},
         "channel": left_out,
+        "link": later_link_fields(scenario.link),
     })
     for section, default in (("feedback", Feedback()), ("semantic", Semantic())):
         if getattr(scenario, section) == default:

@@ -11,6 +11,7 @@ from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
 from linksim.scenario.channel import Channel
+from linksim.scenario.coding import Coding
 from linksim.scenario.section import Section
 from linksim.scenario.semantic import Semantic
 from linksim.scenario.training import MethodTraining, Training, merged
@@ -89,6 +90,16 @@ class Link(Section):
     unusable_csi: Literal["mend", "raise"] = Field(
         "mend", description="Rank-deficient or non-finite CSI: mend it and count it in the manifest, or stop."
     )
+    mode: Literal["rate", "abstraction", "coded"] = Field(
+        "rate", description="rate: what is achievable. coded: transport blocks through encoder, channel and decoder. "
+        "abstraction: block errors from effective SINR and tables, much faster. Both add bler and throughput_bps_hz."
+    )
+    coding: Coding = Coding()
+
+
+def later_link_fields(link: Link) -> set[str]:
+    """As `later_fields`: fields of coding count where blocks are simulated."""
+    return {"mode", "coding"} if link.mode == "rate" else set()
 
 
 class Method(Section):
@@ -136,6 +147,10 @@ class Stopping(Section):
     min_drops: PositiveInt = Field(200, description="Simulated in any case, rounded up to whole rounds.")
     max_drops: PositiveInt = Field(1000, description="Stop here at the latest, after the round it is in.")
     adaptive: bool = Field(True, description="If false, run min_drops and no more.")
+    block_errors: PositiveInt | None = Field(
+        None, description="Stop when every method has lost so many blocks at every point, or at max_drops; watches no "
+        "interval then."
+    )
 
     @model_validator(mode="after")
     def _order(self) -> Stopping:

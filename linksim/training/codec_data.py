@@ -28,10 +28,12 @@ def codec_scenario(scenario: Scenario, training: Training, remembers: bool = Fal
     """
     update: dict[str, Any] = {"acquisition": Acquisition(type="perfect" if training.csi_snr_db is None else "awgn")}
     if scenario.channel.source != "files" and remembers:
-        update["channel"] = scenario.channel.model_copy(update={"num_future": 1})
+        update["channel"] = scenario.channel.model_copy(update={"num_future": 1, "samples_per_period": 1,
+                                                                "processing_delay_ms": 0.0})
     elif scenario.channel.source != "files":
-        short = {"num_history": 1, "num_future": 1, "csi_period_ms": Channel.model_fields["csi_period_ms"].default}
-        update["channel"] = scenario.channel.model_copy(update=short)
+        short = {name: Channel.model_fields[name].default
+                 for name in ("csi_period_ms", "samples_per_period", "processing_delay_ms")}
+        update["channel"] = scenario.channel.model_copy(update={**short, "num_history": 1, "num_future": 1})
     kept = {axis: values for axis, values in scenario.sweep.items() if axis.startswith("channel.")}
     return scenario.model_copy(update={**update, "sweep": kept})
 

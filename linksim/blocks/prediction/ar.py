@@ -32,6 +32,8 @@ class AutoregressivePredictor(Predictor):
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """
 
+    whole_periods = True
+
     def __init__(self, order: PositiveInt = 4, method: Literal["yule_walker", "burg", "ls"] = "burg",
                  band: Literal["sparse", "copy"] = "sparse") -> None:
         super().__init__()

@@ -17,6 +17,9 @@ class Predictor(torch.nn.Module, ABC):
 
     block_name: str = ""
 
+    whole_periods: bool = False
+    """Whether it steps from CSI period to CSI period and can say nothing of instants between them."""
+
     @abstractmethod
     def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
         """Predict the channel.

@@ -71,6 +71,8 @@ class KalmanPredictor(Predictor):
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """
 
+    whole_periods = True
+
     def __init__(self, order: PositiveInt = 4, band: Literal["sparse", "copy"] = "sparse") -> None:
         super().__init__()
         self.order = order

@@ -59,6 +59,8 @@ class PadPredictor(Predictor):
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """
 
+    whole_periods = True
+
     def __init__(self, order: PositiveInt = 4, energy_fraction: PositiveFraction = 0.995,
                  method: Literal["svd", "ls"] = "svd",
                  band: Literal["sparse", "copy"] = "sparse") -> None:

@@ -34,6 +34,8 @@ class RidgePredictor(ClosedFormPredictor):
     :param speed_order: degree of the polynomial in the Doppler; 0 ignores the speed.
     """
 
+    whole_periods = True
+
     def __init__(self, domain: Literal["antenna", "angle_delay"] = "angle_delay",
                  num_snr_classes: PositiveInt = 12, speed_order: NonNegativeInt = 8) -> None:
         super().__init__()

@@ -18,6 +18,8 @@ class SequencePredictor(LearnedPredictor):
     A subclass says which network; see `to_sequences` for what the network sees.
     """
 
+    whole_periods = True
+
     sequences_at_once: int = 1024
     """Sequences that pass through the network together: bounds the memory of large batches."""
 

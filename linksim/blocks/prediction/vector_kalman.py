@@ -100,6 +100,8 @@ class VectorKalmanPredictor(Predictor):
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """
 
+    whole_periods = True
+
     def __init__(self, order: PositiveInt = 3, loading: PositiveFloat = 1.0,
                  band: Literal["sparse", "copy"] = "sparse") -> None:
         super().__init__()

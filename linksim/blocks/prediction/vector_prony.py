@@ -43,6 +43,8 @@ class VectorPronyPredictor(Predictor):
     :param band: how to reach other subcarriers in FDD, see `to_target_band`.
     """
 
+    whole_periods = True
+
     def __init__(self, order: PositiveInt = 8, band: Literal["sparse", "copy"] = "sparse") -> None:
         super().__init__()
         self.order = order

@@ -114,7 +114,7 @@ def track_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu
     if channel.normalization != "none":
         at_point = [rays.scaled(1 / gain) for rays in at_point]
     drops = drops_of_rays(channel, at_point[0], seed)
-    return replace(drops, history=_walked(drops.history, at_point, channel),
+    return replace(drops, rays_stay=False, history=_walked(drops.history, at_point, channel),
                    future=_walked(drops.future, at_point, channel))
 
 

@@ -1,6 +1,6 @@
 """Generated captions of a data set: made once, stored as text, the same for every run.
 
-Those of emoji and avatars come with linksim. Others are generated before the first training that asks for them, and
+Those of the built-in sets come with linksim. Others are generated before the first training that asks for them, and
 kept in the cache folder; a generation that is killed goes on where it was.
 """
 

@@ -59,7 +59,7 @@ def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weig
     # the terminal's channels are estimated from pilots, and the base station knows how well
     from linksim.link.coded import pilot_loss
 
-    noise_variance = noise_variance * (1 + pilot_loss(coding, SlotFormat.of(scenario), weights.shape[-1]))
+    noise_variance = noise_variance * (1 + pilot_loss(coding, SlotFormat.of(scenario)))
     seen = _effective(true, weights, noise_variance, coding.mcs_table)
     loss = block_error_rate(seen, blocks)
     passes = 1 if coding.mcs is not None else coding.outer_loop_passes + 1

@@ -105,20 +105,18 @@ def code_of(blocks: Blocks, mcs: int, slot: SlotFormat, iterations: int) -> Tran
 _code = functools.lru_cache(maxsize=64)(TransportBlockCode)
 
 
-def pilot_loss(coding: Coding, slot: SlotFormat, num_streams: int) -> float:
+def pilot_loss(coding: Coding, slot: SlotFormat) -> float:
     """What errors of estimated channels add to a terminal's noise, relative to it, where channels hardly change in a
     slot.
 
-    Each of the streams that are received has an error of its own, of the noise of all a tone's subcarriers together in
-    a pilot symbol, times what joining pilot symbols leaves of it.
-
-    :param num_streams: of all users.
+    The estimate of each stream that a terminal wants has an error of its own: the noise of all a tone's subcarriers
+    together in a pilot symbol, times what joining pilot symbols leaves of it.
     """
     pilots = torch.tensor(PILOTS[coding.pilot_symbols], dtype=torch.float64)
     data = torch.tensor([symbol for symbol in range(NUM_SYMBOLS) if symbol not in pilots.tolist()]).double()
     left = {"perfect": 0.0, "lmmse": 1 / len(pilots),
             "ls": float(_lines(pilots, data).square().sum(-1).mean())}[coding.receiver]
-    return left * num_streams / slot.subcarriers
+    return left * slot.num_streams / slot.subcarriers
 
 
 def _through_channel(scenario: Scenario, drops: Drops, weights: torch.Tensor, number: int, symbols: torch.Tensor,
@@ -140,11 +138,11 @@ def _through_channel(scenario: Scenario, drops: Drops, weights: torch.Tensor, nu
         effective[:, pilots], offsets_s[pilots], offsets_s[data], drops.future.max_doppler_hz.cpu(), coding,
         noise_variance / slot.subcarriers, draw)
     true = effective[:, data]
-    tones, users, streams = true.shape[2], true.shape[3], true.shape[5]
+    tones, users = true.shape[2], true.shape[3]
     sent = symbols.flatten(1, 2).unflatten(-1, (len(data), tones, slot.subcarriers))
     received = torch.einsum("btkuas,bstkf->btkuaf", true, sent)
     received = received + _noise(received.shape, noise_variance, draw)
-    filters, share = _mmse(known, noise_variance * (1 + pilot_loss(coding, slot, streams)), users)
+    filters, share = _mmse(known, noise_variance * (1 + pilot_loss(coding, slot)), users)
     heard = torch.einsum("btkusa,btkuaf->btkusf", filters, received) / share[..., None]
     variance = ((1 - share) / share)[..., None].expand(*share.shape, slot.subcarriers)
     return tuple(part.permute(0, 3, 4, 1, 2, 5).flatten(3) for part in (heard, variance))

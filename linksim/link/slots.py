@@ -17,6 +17,9 @@ NUM_MCS = 29
 LEAST_RATE = 0.2
 """Of the LDPC codes that Sionna has; lower ones repeat bits in NR."""
 
+LEAST_RATE_OF_LARGE, LARGEST_OF_LOW_RATES = 1 / 3, 3840
+"""Base graph 1 ends at this rate in Sionna, base graph 2 at this size."""
+
 _CATEGORY = 1
 """PDSCH's tables in Sionna."""
 
@@ -80,8 +83,9 @@ def blocks_of(slot: SlotFormat, mcs_table: int) -> Blocks:
     known = torch.where(usable, order, 2), torch.where(usable, rate, 0.5)
     coded = known[0] * slot.num_resources * slot.num_streams
     num_bits, code_block, count = TransportBlockNR().transport_block_size(known[0], known[1], coded)
-    return Blocks(torch.where(usable, order, 0), rate, num_bits.long(), code_block.long(), count.long(),
-                  (code_block * count).double() / coded)
+    true_rate = (code_block * count).double() / coded
+    usable &= (true_rate > LEAST_RATE_OF_LARGE) | (code_block <= LARGEST_OF_LOW_RATES)
+    return Blocks(torch.where(usable, order, 0), rate, num_bits.long(), code_block.long(), count.long(), true_rate)
 
 
 def mcs_entries(mcs_table: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -80,3 +80,19 @@ def test_double_precision_is_for_the_rays_and_the_chain_sees_single():
     assert drops.uplink_rays.amplitude.dtype == torch.float64
     assert drops.history.h.dtype == torch.complex64
     assert drops.response(drops.future.time_s).h.dtype == torch.complex64
+
+
+def test_instants_between_periods_are_of_the_same_draw():
+    whole = draw_drops(Channel(**SMALL, csi_period_ms=2.0, num_history=4, num_future=2), 2, 1)
+    split = draw_drops(Channel(**SMALL, csi_period_ms=2.0, num_history=4, num_future=4, samples_per_period=2), 2, 1)
+    torch.testing.assert_close(split.future.time_s, whole.history.time_s[-1] + 1e-3 * torch.arange(1, 5).double())
+    torch.testing.assert_close(split.future.h[..., 1::2, :], whole.future.h)
+    late = draw_drops(Channel(**SMALL, csi_period_ms=2.0, num_history=4, num_future=2, processing_delay_ms=0.5), 2, 1)
+    torch.testing.assert_close(late.future.time_s, whole.future.time_s + 0.5e-3)
+
+
+def test_the_channel_within_a_slot_is_that_of_its_rays():
+    drops = draw_drops(Channel(**SMALL, speed_kmh=100, duplex="fdd_adjacent"), 2, 1)
+    around = drops.downlink_at(drops.future.time_s[1:2] + torch.tensor([-1e-4, 0.0, 1e-4]), 1)
+    torch.testing.assert_close(around[..., 1, :], drops.future.h[..., 1, :])
+    assert not torch.allclose(around[..., 0, :], around[..., 2, :], rtol=1e-2)

@@ -170,3 +170,17 @@ def test_a_run_of_500_units_holds_its_memory(simulate):
         simulate("long", {"run.stopping.min_drops": 1100, "run.stopping.max_drops": 1100})
     assert len(sizes) >= 550
     assert max(sizes[-20:]) - max(sizes[30:50]) < 30 * 2**20
+
+
+@pytest.mark.parametrize(("errors", "trials", "low", "high"), [
+    (0, 10, 0.0, 0.3085), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (7, 200, 0.0142, 0.0707)])
+def test_block_errors_have_their_exact_interval(errors, trials, low, high):
+    """Values of Clopper and Pearson's charts."""
+    found = interval_of(METRICS["bler"], pd.Series({"count": 4, "block_errors": errors, "num_blocks": trials}), 0.95)
+    assert found.value == errors / trials
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_point_without_blocks_has_no_block_error_rate():
+    assert interval_of(METRICS["bler"], pd.Series({"count": 4, "block_errors": 0, "num_blocks": 0}), 0.95) is None
+    assert interval_of(METRICS["bler"], pd.Series({"count": 4}), 0.95) is None

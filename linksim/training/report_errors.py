@@ -70,8 +70,16 @@ def _reports(scenario: Scenario) -> list[tuple[Scenario, Method]]:
         return []
     for point in (point_scenario(scenario, values) for values in sweep_points(scenario)):
         for method in filter(needs_error, point.methods):
-            found.setdefault(report_key(point, method), (point, method))
+            found.setdefault(report_key(point, method), (_fitted_at(scenario, point, method), method))
     return list(found.values())
+
+
+def _fitted_at(scenario: Scenario, point: Scenario, method: Method) -> Scenario:
+    """The sweep point with the channels that a codec which remembers was fitted to: all of the scenario's."""
+    if not codec_remembers(scenario, method):
+        return point
+    axes = {key: values for key, values in scenario.sweep.items() if key.startswith("channel.")}
+    return point.model_copy(update={"channel": scenario.channel, "sweep": axes})
 
 
 def _about(scenario: Scenario, method: Method) -> dict[str, Any]:

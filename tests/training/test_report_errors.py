@@ -23,3 +23,22 @@ def test_more_bits_have_less_error_and_holding_needs_none(scenario_file, tmp_pat
     few, many, held = (report_key(scenario, method) for method in scenario.methods)
     assert 0 < errors[many] < errors[few] < 1
     assert held not in errors
+
+
+def test_a_codec_that_remembers_is_the_same_at_every_swept_channel(scenario_file, tmp_path):
+    from rich.console import Console
+
+    from linksim.training.codecs import prepare_codecs
+
+    scenario = load_scenario(scenario_file({
+        "methods": [{"name": "remembered", "predictor": "wiener", "feedback": {
+            "type": "off_grid_memory", "num_table_drops": 2}}],
+        "feedback": {"bits": 80}, "bounds": [], "channel.duplex": "tdd", "channel.num_history": 4,
+        "sweep": {"channel.speed_kmh": [3, 30]},
+        "training.num_drops": 250, "training.folder": str(tmp_path / "kept"),
+    }))
+    prepare_codecs(scenario, "cpu", Console(quiet=True))
+    prepare_report_errors(scenario, "cpu")
+    errors = load_report_errors(scenario)
+    assert len(errors) == 1
+    assert 0 < min(errors.values()) < 1

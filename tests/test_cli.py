@@ -128,3 +128,19 @@ def test_run_sim_is_linksim_run():
                              text=True, check=False)
     assert process.returncode == 2
     assert process.stderr.startswith("error: missing.yaml: no such scenario file")
+
+
+def test_compare_prints_paired_differences_and_writes_them(command, scenario_file, tmp_path):
+    small = {"methods": ["perfect CSI", "hold"], "bounds": [], "metrics": ["rate_bps_hz"],
+             "sweep": {"link.snr_db": [0, 10]}, "run.stopping.min_drops": 4, "run.stopping.max_drops": 4,
+             "run.chunk_size": 2}
+    run = tmp_path / "run"
+    assert command("run", scenario_file(small), "--output", run).code == 0
+    table = tmp_path / "differences.csv"
+    done = command("compare", run, run, "--method", "perfect CSI", "--against", "hold", "--output", table)
+    assert done.code == 0
+    assert "gain in dB at equal rate_bps_hz" in done.out
+    assert table.read_text().splitlines()[0].startswith("what,method,against,snr_db,first,second,difference")
+    refused = command("compare", run, run)
+    assert refused.code == 2
+    assert "name two of its methods" in refused.line

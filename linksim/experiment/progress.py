@@ -55,6 +55,12 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     grid.add_row("history", f"{channel.num_history} samples every {channel.csi_period_ms:g} ms, then "
                             f"{channel.num_future} to predict; acquisition {scenario.acquisition.type}{noise}")
     grid.add_row("SNR", CONVENTIONS["SNR"])
+    if scenario.link.mode != "rate":
+        coding = scenario.link.coding
+        mcs = f"MCS {coding.mcs}" if coding.mcs is not None else f"MCS adapted to {100 * coding.bler_target:g} % lost"
+        grid.add_row("blocks", f"NR transport blocks, {scenario.link.mode}, table {coding.mcs_table}, {mcs}, "
+                               f"{coding.scs_khz} kHz; throughput is net of CSI-RS and reports"
+                               f"{'' if coding.charge_overhead else ' (not charged)'}")
     for axis in plan.axes:
         grid.add_row("sweep", f"{axis.label}: {', '.join(format_value(v) for v in axis.values)}  "
                               f"[dim]({axis.key}, repeats from {axis.stage})[/dim]")

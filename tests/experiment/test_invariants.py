@@ -118,6 +118,18 @@ def test_drops_are_counted_in_whole_rounds(simulate):
     assert metrics_of(content) == metrics_of(fixed)
 
 
+def test_blocks_are_sent_until_enough_of_them_are_lost(simulate):
+    coded = {"link.mode": "abstraction", "link.coding": {"mcs": 16}, "metrics": ["bler"], "bounds": [],
+             "run.stopping.metric": "bler", "run.stopping.adaptive": True, "run.stopping.min_drops": 4,
+             "run.stopping.max_drops": 40}
+    few, many = (simulate(str(errors), {**coded, "link.snr_db": 8, "run.stopping.block_errors": errors})
+                 for errors in (1, 1000))
+    lost = pd.read_csv(few / "metrics.csv")
+    assert (lost["value"] > 0).all()
+    assert set(lost["num_drops"]) < {*range(4, 40)}
+    assert set(pd.read_csv(many / "metrics.csv")["num_drops"]) == {40}
+
+
 def test_more_finished_units_than_needed_change_nothing(simulate, tmp_path):
     long = simulate("long", {"run.stopping.min_drops": 16, "run.stopping.max_drops": 16})
     short = simulate("short", {"run.stopping.min_drops": 8, "run.stopping.max_drops": 16})

@@ -66,8 +66,7 @@ class Continuation(Pursuit):
 
 @register("feedback", "off_grid_memory", trains=True)
 class OffGridMemoryCodec(OffGridCodec):
-    """Off-grid waves that both sides remember: a report tells how gains differ from what they were expected to be, and
-    which waves are new.
+    """Off-grid waves that both sides remember: reports tell new ones, and how gains differ from what was expected.
 
     A path's delay and direction last for many reports, and cost two thirds of a wave's bits; its gain turns, often
     evenly. Both sides predict every gain from decoded ones as zero, as the last, or as the last turned on, whichever

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from linksim.channel.drops import Drops
@@ -23,10 +25,11 @@ def block_measures(scenario: Scenario, drops: Drops, true: torch.Tensor, h_hat: 
     :param seed: of the chunk.
     """
     coding, channel = scenario.link.coding, scenario.channel
-    slot = SlotFormat.of(scenario)
+    # reports of fewer layers than the link may have make precoders of fewer streams
+    slot = replace(SlotFormat.of(scenario), num_streams=weights.shape[-1] // channel.num_users)
     blocks = blocks_of(slot, coding.mcs_table)
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
-    mcs, lost = _by_tables(scenario, true, h_hat, weights, blocks, noise_variance, seed)
+    mcs, lost = _by_tables(scenario, true, h_hat, weights, blocks, slot, noise_variance, seed)
     used = torch.ones_like(lost, dtype=torch.double)
     if scenario.link.mode == "coded":
         from linksim.link.coded import send_blocks
@@ -48,7 +51,7 @@ def block_measures(scenario: Scenario, drops: Drops, true: torch.Tensor, h_hat: 
 
 
 def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor, blocks: Blocks,
-               noise_variance: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+               slot: SlotFormat, noise_variance: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """MCS and lost blocks, ``[batch, slot, user]``: link adaptation sees what the base station knows and which blocks
     arrived, nothing else.
     """
@@ -59,7 +62,7 @@ def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weig
     # the terminal's channels are estimated from pilots, and the base station knows how well
     from linksim.link.coded import pilot_loss
 
-    noise_variance = noise_variance * (1 + pilot_loss(coding, SlotFormat.of(scenario)))
+    noise_variance = noise_variance * (1 + pilot_loss(coding, slot))
     seen = _effective(true, weights, noise_variance, coding.mcs_table)
     loss = block_error_rate(seen, blocks)
     passes = 1 if coding.mcs is not None else coding.outer_loop_passes + 1

@@ -65,6 +65,19 @@ def test_throughput_never_exceeds_the_achievable_rate(mode):
         assert (rows["throughput_bps_hz"] <= 0.81 * rows["gross_throughput_bps_hz"]).all()
 
 
+@pytest.mark.parametrize("mode", ["abstraction", "coded"])
+def test_reports_of_one_layer_fill_one_stream(mode):
+    channel = {"num_users": 1, "ue_array": {"num_antennas": 2}, "num_subcarriers": 16}
+    scenario = scenario_of(mode, 20.0, channel).model_copy(update={"metrics": ["bler", "rate_bps_hz"]})
+    scenario = scenario.model_copy(update={
+        "link": scenario.link.model_copy(update={"num_streams_per_user": 2, "precoder": "svd"}),
+        "run": scenario.run.model_copy(update={"chunk_size": 4}),
+        "methods": [scenario.methods[0].model_copy(update={"feedback": {"type": "etype2", "combination": 4}})]})
+    rows = {name: found for _, name, found in chain.simulate_chunk([(0, scenario)], 1, "cpu", {}).rows}["hold"]
+    assert (rows["gross_throughput_bps_hz"] <= rows["rate_bps_hz"]).all()
+    assert rows["gross_throughput_bps_hz"].mean() > 0.5 * rows["rate_bps_hz"].mean()
+
+
 def test_perfect_knowledge_loses_less_than_estimates_and_lmmse_less_than_lines():
     lost = {receiver: bler(measured(scenario_of(snr_db=-4.0, mcs=10, receiver=receiver), num_drops=16))
             for receiver in ("perfect", "lmmse", "ls")}

@@ -67,6 +67,26 @@ def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.D
     return _finish(figure, heading, series, drawn)
 
 
+def make_logarithmic(figure: Figure, lines: Sequence[pandas.DataFrame]) -> None:
+    """Decades upwards for error rates; curves leave through the floor towards a rate of zero.
+
+    The floor lies below the least upper end of an interval: nothing is known below.
+    """
+    ends = numpy.concatenate([rows[name].to_numpy(dtype=float) for rows in lines for name in ("value", "ci_high")])
+    ends = ends[numpy.isfinite(ends) & (ends > 0)]
+    if not len(ends):
+        return
+    floor = 0.5 * ends.min()
+    for panel in figure.axes:
+        for line in panel.lines:
+            line.set_ydata(numpy.maximum(numpy.asarray(line.get_ydata(), dtype=float), 0.8 * floor))
+        for path in (path for band in panel.collections for path in band.get_paths()):
+            path.vertices[:, 1] = numpy.maximum(path.vertices[:, 1], 0.8 * floor)
+        panel.set_yscale("log")
+        panel.set_ylim(floor, 1.2 * max(1.0, ends.max()))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def _curve(panel: Axes, one: Series, rows: pandas.DataFrame) -> Line2D:
     x, value = rows["x"].to_numpy(), rows["value"].to_numpy()
     looks = one.style.line() if len(rows) > 1 else {**one.style.line(), **one.style.dot()}

@@ -104,6 +104,8 @@ def _against(comparison: Comparison, name: str, view: View) -> Drawn:
         x_axis.label, with_unit(metric.label, metric.unit),
         categories=x_axis.values if x_axis.is_categorical else None,
     )
+    if name == "bler":
+        drawing.make_logarithmic(figure, [rows for lines in panels for rows in lines.values()])
     bars = "Bars" if x_axis.is_categorical else "Bands"
     title = f"{capitalised(metric.label)} versus {axis_name(x_axis)}"
     yield figure, Figure(

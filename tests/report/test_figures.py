@@ -174,3 +174,29 @@ def test_names_on_the_x_axis_keep_their_order_and_are_not_joined(write_categorie
     assert all(line.get_linestyle() == "None" for line in panel.lines if len(line.get_xdata()) == 3)
     assert legend_of(figure) == [name for name, _ in methods]
     assert records["rate_bps_hz_cdf"].title.endswith("duplex = fdd_gapped")
+
+
+def test_block_error_rates_stand_on_decades_and_zero_leaves_through_the_floor(write_run, draw):
+    import json
+
+    import pandas
+
+    folder = write_run(snr=(0.0, 10.0, 20.0), speed=(3.0,), methods=[("hold", "method"), ("Wiener", "method")])
+    table = pandas.read_csv(folder / "metrics.csv")
+    rates = table["metric"] == "sgcs"
+    table.loc[rates, "metric"] = "bler"
+    table.loc[rates, "value"] = [0.9, 0.2, 0.0, 0.8, 0.1, 0.01]
+    table.loc[rates, "ci_low"], table.loc[rates, "ci_high"] = 0.0, [0.95, 0.3, 0.02, 0.9, 0.2, 0.03]
+    table.to_csv(folder / "metrics.csv", index=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["metrics"] = ["bler"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    _, figures = draw(folder)
+    (panel,) = figures["bler_vs_snr_db"].axes
+    assert panel.get_yscale() == "log"
+    floor, top = panel.get_ylim()
+    assert 0 < floor < 0.01
+    assert top >= 1
+    assert min(line.get_ydata().min() for line in panel.lines) < floor
+    assert all(vertices[:, 1].min() > 0 for band in panel.collections for vertices in
+               (path.vertices for path in band.get_paths()))

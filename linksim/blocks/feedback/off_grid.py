@@ -149,17 +149,11 @@ class OffGridCodec(ClosedFormCodec):
 
     def _attempt(self, found: Pursuit, scale: torch.Tensor, threshold: float) -> tuple[torch.Tensor, Choice]:
         """Gains in steps of ``scale``, and whether they fit."""
-        step = scale_of(scale).clamp_min(1e-300)
-        count = (found.peak >= threshold * step[:, None]).long().cumprod(-1).sum(-1)
-        steps = quantized_gains(found.gram, found.correlation, found.energy, count, step)
-        writable = steps.abs().flatten(1).amax(-1) <= LARGEST
-        steps = steps * writable[:, None, None, None]
-        written = Written.of(found.index, steps, self.grid)
+        choice, writable = quantized(found, scale, threshold)
+        written = Written.of(found.index, choice.steps, self.grid)
         # two bits end a code word
         bits = SCALE_BITS + 2 + written.expected_bits(self.tables, count_table(self.bits))
-        gain = torch.view_as_complex(steps.double()) * step[:, None, None]
-        error = squared_error(found.gram, found.correlation, found.energy, gain)
-        return (bits <= self.bits) & writable, Choice(scale, steps, error)
+        return (bits <= self.bits) & writable, choice
 
     def decode_users(self, readers: Sequence[BitReader], grid: ReportGrid) -> torch.Tensor:
         self.check_shape(grid)
@@ -180,6 +174,20 @@ class OffGridCodec(ClosedFormCodec):
 def as_lists(tables: WaveTables) -> dict[str, list[list[int]]]:
     """Tables as the range coder takes them."""
     return {name: table.tolist() for name, table in vars(tables).items()}
+
+
+def quantized(found: Pursuit, scale: torch.Tensor, threshold: float) -> tuple[Choice, torch.Tensor]:
+    """Gains in steps of ``scale``, ``[user]``, of the waves that stand out by ``threshold`` steps.
+
+    :returns: also whether their steps can be written, bool, ``[user]``; where they cannot, they are zero.
+    """
+    step = scale_of(scale).clamp_min(1e-300)
+    count = (found.peak >= threshold * step[:, None]).long().cumprod(-1).sum(-1)
+    steps = quantized_gains(found.gram, found.correlation, found.energy, count, step)
+    writable = steps.abs().flatten(1).amax(-1) <= LARGEST
+    steps = steps * writable[:, None, None, None]
+    gain = torch.view_as_complex(steps.double()) * step[:, None, None]
+    return Choice(scale, steps, squared_error(found.gram, found.correlation, found.energy, gain)), writable
 
 
 def best_choice(found: PursuitT, largest: torch.Tensor, thresholds: Sequence[float],

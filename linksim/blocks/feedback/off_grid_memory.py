@@ -10,12 +10,11 @@ import torch
 from linksim.blocks.feedback.base import Report, instants
 from linksim.blocks.feedback.bits import BitReader, BitWriter
 from linksim.blocks.feedback.matching_pursuit import Pursuit, pursue
-from linksim.blocks.feedback.off_grid import LEAST_BITS_PER_WAVE, Choice, OffGridCodec, as_lists, best_choice
+from linksim.blocks.feedback.off_grid import LEAST_BITS_PER_WAVE, Choice, OffGridCodec, as_lists, best_choice, quantized
 from linksim.blocks.feedback.range_coder import MAX_TOTAL
 from linksim.blocks.feedback.scale import scale_of
 from linksim.blocks.feedback.symbols import (
     EVEN,
-    LARGEST,
     LOWEST_CLASS,
     NUM_CLASSES,
     NUM_TOKENS,
@@ -26,7 +25,6 @@ from linksim.blocks.feedback.symbols import (
     tokens_of,
 )
 from linksim.blocks.feedback.trained import FeedbackShape
-from linksim.blocks.feedback.wave_gains import quantized_gains, squared_error
 from linksim.blocks.feedback.wave_memory import WaveMemory
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, read_waves
 from linksim.csi import Csi
@@ -210,15 +208,8 @@ class OffGridMemoryCodec(OffGridCodec):
         largest = torch.where(found.known, found.correlation.abs().square().sum(-1).sqrt(), found.peak).amax(-1)
 
         def attempt(found: Continuation, scale: torch.Tensor, threshold: float) -> tuple[torch.Tensor, Choice]:
-            step = scale_of(scale).clamp_min(1e-300)
-            count = (found.peak >= threshold * step[:, None]).long().cumprod(-1).sum(-1)
-            steps = quantized_gains(found.gram, found.correlation, found.energy, count, step)
-            writable = steps.abs().flatten(1).amax(-1) <= LARGEST
-            steps = steps * writable[:, None, None, None]
-            bits = self._bits(found, scale, steps, counts)
-            gain = torch.view_as_complex(steps.double()) * step[:, None, None]
-            error = squared_error(found.gram, found.correlation, found.energy, gain)
-            return (bits <= self.bits) & writable, Choice(scale, steps, error)
+            choice, writable = quantized(found, scale, threshold)
+            return (self._bits(found, scale, choice.steps, counts) <= self.bits) & writable, choice
 
         choice = best_choice(found, largest.clamp_min(0), THRESHOLDS, attempt)
         new = Written.of(found.index, choice.steps * ~found.known[..., None, None], self.grid)

@@ -11,7 +11,7 @@ import torch
 from linksim.blocks.semantic.base import Queries, Transmission
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
 from linksim.blocks.semantic.separate import SeparateCodec
-from linksim.blocks.semantic.worth import Worth, measured_with, worth_of_embedding, worth_of_joint, worth_of_text
+from linksim.blocks.semantic.worth import Worth, Yardstick, worth_of_embedding, worth_of_joint, worth_of_text
 from linksim.registry import register
 from linksim.types import Fraction, PositiveFloat, PositiveInt
 
@@ -140,23 +140,26 @@ class AdaptiveSemantic(ScLmkb):
             noise = torch.randn(symbols.shape, dtype=torch.complex64, generator=draw).to(symbols)
             return ScLmkb.decode(self, symbols + noise / sinr.sqrt(), 1 / sinr)
 
-        split = self.data.validation
-        return worth_of_joint(sent, self.queries("validation", measured_with(split)), self.shape.channel_uses, split,
-                              ScLmkb.gallery(self, split.features.to(self.device)))
+        return worth_of_joint(sent, self.queries("validation", self._yardstick.captions), self.shape.channel_uses,
+                              self._yardstick, ScLmkb.gallery(self, self._yardstick.features.to(self.device)))
 
     @cached_property
     def _worth_of_text(self) -> Worth:
-        return worth_of_text(self._companions[0], self.data.validation, self._companions_gallery)
+        return worth_of_text(self._companions[0], self._yardstick, self._companions_gallery)
 
     @cached_property
     def _worth_of_embedding(self) -> Worth:
-        codec, split = self._companions[1], self.data.validation
-        return worth_of_embedding(codec, codec.queries("validation", measured_with(split)), split,
+        codec = self._companions[1]
+        return worth_of_embedding(codec, codec.queries("validation", self._yardstick.captions), self._yardstick,
                                   self._companions_gallery)
+
+    @cached_property
+    def _yardstick(self) -> Yardstick:
+        return Yardstick.of(self.data)
 
     @property
     def _companions_gallery(self) -> torch.Tensor:
-        return self._companions[0].gallery(self.data.validation.features.to(self.device))
+        return self._companions[0].gallery(self._yardstick.features.to(self.device))
 
 
 def _level_db(sinr: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from linksim.blocks.semantic.base import Queries, relevance
 from linksim.blocks.semantic.separate import SeparateEmbedding, SeparateText
 from linksim.metrics.retrieval import retrieval_measures
-from linksim.retrieval.data import Split
+from linksim.retrieval.data import RetrievalSet
 
 LEVELS_DB = (-20.0, -14.0, -8.0, -2.0, 4.0, 10.0, 20.0)
 """SINRs of all symbols, at which joint coding is measured."""
@@ -21,7 +21,45 @@ SHARES = (0.4, 0.6, 0.8, 1.0)
 BITS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """At which quantised embeddings are measured."""
 
-_NUM_CAPTIONS = 128
+_NUM_CAPTIONS = 384
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What worth is measured on: validation captions, in a gallery as large as the one that will be searched.
+
+    Precision falls with the size of the gallery, and falls more for vague embeddings than for exact ones. Validation
+    items are fewer, so training items, which no validation caption asks for, stand beside them.
+
+    :param captions: numbers of the validation captions, the same ones always.
+    :param features: of the gallery, validation items first.
+    :param relevance: which items the captions ask for, ``[caption, item]``, bool.
+    """
+
+    captions: torch.Tensor
+    texts: tuple[str, ...]
+    features: torch.Tensor
+    relevance: torch.Tensor
+
+    @classmethod
+    def of(cls, data: RetrievalSet) -> Yardstick:
+        """Of a data set."""
+        split, count = data.validation, len(data.validation.captions)
+        captions = torch.randperm(count, generator=torch.Generator().manual_seed(count))[:_NUM_CAPTIONS]
+        missing = max(0, len(data.test.features) - len(split.features))
+        others = torch.randperm(len(data.train.features), generator=torch.Generator().manual_seed(missing))[:missing]
+        asked = torch.nn.functional.pad(relevance(split, captions), (0, len(others)))
+        return cls(captions, tuple(split.captions[number] for number in captions.tolist()),
+                   torch.cat([split.features, data.train.features[others]]), asked)
+
+    def precision(self, embedded: torch.Tensor, gallery: torch.Tensor) -> float:
+        """Mean average precision.
+
+        :param embedded: of the captions, ``[caption, embedding]``.
+        :param gallery: embeddings of `features`, ``[item, embedding]``.
+        """
+        found = retrieval_measures((embedded @ gallery.mT).float(), self.relevance.to(gallery.device))
+        return float(found["map"].mean())
 
 
 @dataclass(frozen=True)
@@ -42,14 +80,8 @@ class Worth:
         return y[right - 1] + share * (y[right] - y[right - 1])
 
 
-def measured_with(split: Split) -> torch.Tensor:
-    """Numbers of the captions that worth is measured with, the same ones always."""
-    count = len(split.captions)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(count))[:_NUM_CAPTIONS]
-
-
 def worth_of_joint(sent: Callable[[Queries, torch.Tensor], torch.Tensor], queries: Queries, channel_uses: int,
-                   split: Split, gallery: torch.Tensor) -> Worth:
+                   yardstick: Yardstick, gallery: torch.Tensor) -> Worth:
     """Of joint coding against the SINR of its symbols in dB.
 
     :param sent: embeddings of captions over symbols with these SINRs, ``[caption, use]``.
@@ -57,31 +89,26 @@ def worth_of_joint(sent: Callable[[Queries, torch.Tensor], torch.Tensor], querie
     found = []
     for level_db in LEVELS_DB:
         sinr = torch.full((len(queries), channel_uses), 10 ** (level_db / 10), device=gallery.device)
-        found.append(_precision(sent(queries, sinr), split, gallery))
+        found.append(yardstick.precision(sent(queries, sinr), gallery))
     return Worth(LEVELS_DB, tuple(found))
 
 
-def worth_of_text(codec: SeparateText, split: Split, gallery: torch.Tensor) -> Worth:
+def worth_of_text(codec: SeparateText, yardstick: Yardstick, gallery: torch.Tensor) -> Worth:
     """Of text against the share of its bits that is sent."""
-    captions = [split.captions[number] for number in measured_with(split).tolist()]
-    lengths = [len(codec.code.encode(caption)) for caption in captions]
+    lengths = [len(codec.code.encode(text)) for text in yardstick.texts]
     found = [0.0]
     for share in SHARES:
-        parts = [codec.code.decode(codec.code.encode(caption, int(share * length)))
-                 for caption, length in zip(captions, lengths)]
-        found.append(_precision(codec.embed_text(parts), split, gallery))
+        parts = [codec.code.decode(codec.code.encode(text, int(share * length)))
+                 for text, length in zip(yardstick.texts, lengths)]
+        found.append(yardstick.precision(codec.embed_text(parts), gallery))
     return Worth((0.0, *SHARES), tuple(found))
 
 
-def worth_of_embedding(codec: SeparateEmbedding, queries: Queries, split: Split, gallery: torch.Tensor) -> Worth:
+def worth_of_embedding(codec: SeparateEmbedding, queries: Queries, yardstick: Yardstick, gallery: torch.Tensor
+                       ) -> Worth:
     """Of quantised embeddings against their bits."""
     embedded, found = codec.embed(queries), [0.0]
     for bits in BITS:
         told = codec.code.decode(codec.code.encode(embedded, [bits] * len(embedded))).to(gallery.device)
-        found.append(_precision(told, split, gallery))
+        found.append(yardstick.precision(told, gallery))
     return Worth((0.0, *BITS), tuple(found))
-
-
-def _precision(embedded: torch.Tensor, split: Split, gallery: torch.Tensor) -> float:
-    asked = relevance(split, measured_with(split)).to(gallery.device)
-    return float(retrieval_measures((embedded @ gallery.mT).float(), asked)["map"].mean())

@@ -7,11 +7,12 @@ arXiv:2505.10003. What it leaves open, and what is chosen here:
 |---|---|
 | layers of EPNN and CFENN | `linksim.blocks.universal.networks` |
 | language model | SmolLM2-135M's first layers; the paper has LLaMA2-7B, trained on telecom text |
-| order of the tokens | radio, prefix, keywords: the last token has seen all |
+| order of the tokens | prefix, keywords, radio: what the instruction makes of the layers is computed once for all \
+terminals, and the radio token's own way through them ends in the head. "radio_first" is radio, prefix, keywords |
 | number of prefix tokens | 4 for each task |
 | scale of adapters' outputs | that of the word embeddings |
-| losses of the tasks | see `linksim.blocks.universal.tasks`, each about one for a model that knows nothing, summed |
-| how tasks are mixed | every terminal of a step is asked one task, drawn at random |
+| losses of the tasks | see `linksim.blocks.universal.tasks`, summed |
+| how tasks are mixed | every terminal of a step is asked all tasks |
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from linksim.blocks.backbone.architectures import ARCHITECTURES
 from linksim.blocks.backbone.loading import configuration
 from linksim.blocks.backbone.tokens import tokenizer
 from linksim.blocks.universal.alignment import Alignment
-from linksim.blocks.universal.base import Truth, UniversalShape, View, selected_truth, selected_view
+from linksim.blocks.universal.base import Truth, UniversalShape, View
 from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.blocks.universal.networks.channel import ChannelEncoder
 from linksim.blocks.universal.networks.environment import EnvironmentEncoder
@@ -44,7 +45,8 @@ class Ai2Mmum(LearnedUniversalBlock):
     """Radio token, learnable prefix and keywords through a language model with LoRA; its last token to the task's head.
 
     The encoders come from a method with the block `alignment` that ``universal_training.teacher`` names, and are
-    frozen. Adapters, prefixes, LoRA on queries and keys and one linear head a task are trained.
+    frozen as in the paper; or tuned (ours). Adapters, prefixes, LoRA on queries and keys and one linear head a task are
+    trained.
 
     :param backbone: language model: "smollm2", or a name on the Hugging Face hub or a local folder.
     :param num_layers: its first layers.
@@ -55,25 +57,29 @@ class Ai2Mmum(LearnedUniversalBlock):
     :param prompt: "learned": prefix and keywords; "fixed": keywords alone, the ablation FP; "same": one prefix and
         "user information" for all tasks, the ablation SP.
     :param num_prefix: learnable tokens of a task.
-    :param encoders: "aligned": the teacher's, frozen; "scratch": trained with the rest from nothing, TE/TC.
+    :param order: of the tokens, "radio_last" or "radio_first".
+    :param encoders: "aligned": the teacher's, frozen; "tuned": the teacher's, then trained with the rest; "scratch":
+        trained with the rest from nothing, TE/TC.
     :param body: "language_model"; "none": adapters and heads alone, the ablation WM; our own controls: "attention", one
         attention layer from random weights, trained in full; "perceptron", residual layers that see the task's number,
         as many of their parameters trained as of the language model's.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 4,
                  weights: Literal["pretrained", "random"] = "pretrained", lora: bool = True,
                  lora_rank: PositiveInt = 8, lora_alpha: PositiveFloat = 16.0,
                  prompt: Literal["learned", "fixed", "same"] = "learned", num_prefix: PositiveInt = 4,
-                 encoders: Literal["aligned", "scratch"] = "aligned",
+                 order: Literal["radio_last", "radio_first"] = "radio_last",
+                 encoders: Literal["aligned", "tuned", "scratch"] = "aligned",
                  body: Literal["language_model", "none", "attention", "perceptron"] = "language_model") -> None:
         super().__init__()
         self.backbone_options = {"name": backbone, "num_layers": num_layers, "weights": weights,
                                  "adaptation": "lora" if lora else "frozen", "lora_rank": lora_rank,
                                  "lora_alpha": lora_alpha}
-        self.prompt, self.num_prefix, self.encoders, self.body = prompt, num_prefix, encoders, body
+        self.prompt, self.num_prefix, self.order = prompt, num_prefix, order
+        self.encoders, self.body = encoders, body
 
     def tasks(self) -> dict[str, str]:
         return {name: task.given for name, task in TASKS.items()}
@@ -81,7 +87,7 @@ class Ai2Mmum(LearnedUniversalBlock):
     @property
     def needs_teacher(self) -> bool:
         """Whether encoders must be given."""
-        return self.encoders == "aligned"
+        return self.encoders != "scratch"
 
     def prepare(self, shape: UniversalShape) -> None:
         self.seen = torch.nn.ModuleDict({"channel": ChannelEncoder(shape), "environment": EnvironmentEncoder()})
@@ -127,7 +133,7 @@ class Ai2Mmum(LearnedUniversalBlock):
 
         :raises ScenarioError: another kind of block.
         """
-        if self.encoders != "aligned":
+        if not self.needs_teacher:
             raise ScenarioError("ai2mmum with encoders: scratch takes no teacher: leave universal_training.teacher out")
         if not isinstance(teacher, Alignment):
             raise ScenarioError("ai2mmum takes its encoders from alignment alone: name a method with universal: "
@@ -146,10 +152,15 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     def outputs(self, task: str, view: View) -> torch.Tensor:
         """What the task's head puts out, ``[sample, output]``."""
-        given = TASKS[task].given
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoders == "scratch"):
+        return self._told(task, self._radio(TASKS[task].given, view))
+
+    def _radio(self, given: str, view: View) -> torch.Tensor:
+        """What the adapter makes of a view, ``[sample, width]``."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoders != "aligned"):
             features = self.norms[given](self.seen[given](view))
-        radio = self.adapters[given](features)
+        return self.adapters[given](features)
+
+    def _told(self, task: str, radio: torch.Tensor) -> torch.Tensor:
         if self.body == "none":
             return self.heads[task](torch.nn.functional.gelu(radio))
         if self.body == "perceptron":
@@ -157,22 +168,27 @@ class Ai2Mmum(LearnedUniversalBlock):
         instruction = getattr(self, f"keywords_{task}")
         if self.prompt != "fixed":
             instruction = torch.cat([self.prefixes["all" if self.prompt == "same" else task], instruction])
-        tokens = torch.cat([self.scale * radio[:, None], instruction.expand(len(radio), -1, -1)], 1)
-        return self.heads[task](self.backbone(tokens)[:, -1])
+        radio = self.scale * radio[:, None]
+        if self.order == "radio_first":
+            hidden = self.backbone(torch.cat([radio, instruction.expand(len(radio), -1, -1)], 1))
+        else:
+            _, memory = self.backbone.forward_on(instruction[None])
+            memory.batch_repeat_interleave(len(radio))
+            hidden, _ = self.backbone.forward_on(radio, memory)
+        return self.heads[task](hidden[:, -1])
+
+    def train(self, mode: bool = True) -> Ai2Mmum:
+        super().train(mode)
+        if self.encoders == "aligned":
+            self.seen.eval()  # frozen ones see what they will see
+        return self
 
     def answer(self, task: str, view: View) -> torch.Tensor:
         return TASKS[task].answer(self.outputs(task, view))
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
-        count = len(truth.beam)
-        asked = torch.randint(len(TASKS), (count,))
-        total = 0.0
-        for number, (name, task) in enumerate(TASKS.items()):
-            index = (asked == number).nonzero().flatten().to(truth.beam.device)
-            if len(index):
-                output = self.outputs(name, selected_view(views[task.given], index))
-                total = total + task.loss(output, selected_truth(truth, index)).sum()
-        return total / count
+        radio = {given: self._radio(given, view) for given, view in views.items()}
+        return sum(task.loss(self._told(name, radio[task.given]), truth).mean() for name, task in TASKS.items())
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)

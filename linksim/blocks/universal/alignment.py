@@ -22,20 +22,21 @@ class Alignment(LearnedUniversalBlock):
     """EPNN and CFENN, trained so that a terminal's channel and its environment give the same vector.
 
     It answers no task itself. Contrastive pre-training: symmetric cross-entropy over the pairs of a batch. With
-    `reconstruction` the channel's vector must also say the channel's precoder (ours): what an environment cannot tell,
-    the phases between paths, is not lost then.
+    `supervision` (ours) linear heads on the vectors must also answer the tasks of their views: what the other view
+    cannot tell, such as the phases between paths, is not lost then.
 
     Source: AI2MMUM, Section II-A and Fig. 3; A. Radford et al., "Learning Transferable Visual Models From Natural
     Language Supervision", ICML 2021, Fig. 3 (the loss).
 
     :param num_features: of the vectors; the paper has 128.
-    :param reconstruction: weight of 1 - SGCS of the precoder that a linear map makes of the channel's vector; 0 in the
-        paper.
+    :param supervision: weight of the tasks' losses; 0 in the paper.
     """
 
-    def __init__(self, num_features: PositiveInt = 128, reconstruction: NonNegativeFloat = 0.0) -> None:
+    version = 2
+
+    def __init__(self, num_features: PositiveInt = 128, supervision: NonNegativeFloat = 0.0) -> None:
         super().__init__()
-        self.num_features, self.reconstruction = num_features, reconstruction
+        self.num_features, self.supervision = num_features, supervision
 
     def tasks(self) -> dict[str, str]:
         return {}
@@ -44,29 +45,40 @@ class Alignment(LearnedUniversalBlock):
         self.channel = ChannelEncoder(shape, self.num_features)
         self.environment = EnvironmentEncoder(self.num_features)
         self.log_temperature = torch.nn.Parameter(torch.tensor(_FIRST_TEMPERATURE).log())
-        self.to_precoder = torch.nn.Linear(self.num_features, 2 * shape.panel.num_antennas) \
-            if self.reconstruction else None
+        self.heads = torch.nn.ModuleDict({
+            name: torch.nn.Linear(self.num_features, task.num_outputs(shape)) for name, task in TASKS.items()
+        } if self.supervision else {})
 
     def answer(self, task: str, view: View) -> torch.Tensor:
         raise ValueError(f"alignment answers no task, so not {task!r}")
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
-        channel, environment = self.channel(views["channel"]), self.environment(views["environment"])
-        scores = _cosines(channel, environment) / self.log_temperature.exp()
+        features = self._features(views)
+        scores = _cosines(features["channel"], features["environment"]) / self.log_temperature.exp()
         same = torch.arange(len(scores), device=scores.device)
         loss = sum(torch.nn.functional.cross_entropy(part, same) for part in (scores, scores.mT)) / 2
-        if self.to_precoder is None:
-            return loss
-        return loss + self.reconstruction * TASKS["precoding"].loss(self.to_precoder(channel), truth).mean()
+        for name, head in self.heads.items():
+            loss = loss + self.supervision * TASKS[name].loss(head(features[TASKS[name].given]), truth).mean()
+        return loss
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
-        """Share of the others that a terminal's environment is taken to be less like its channel than theirs."""
-        scores = _cosines(self.channel(views["channel"]), self.environment(views["environment"]))
-        errors = []
+        """Share of the others that a terminal's environment is taken to be less like its channel than theirs; with
+        supervision the tasks' mean error beside.
+        """
+        features = self._features(views)
+        scores = _cosines(features["channel"], features["environment"])
+        parts = []
         for part in torch.arange(len(scores), device=scores.device).split(_AT_ONCE):
             here = scores[part][:, part]
-            errors.append((here > here.diagonal()[:, None]).float().sum(1) / max(len(part) - 1, 1))
-        return torch.cat(errors)
+            parts.append((here > here.diagonal()[:, None]).float().sum(1) / max(len(part) - 1, 1))
+        errors = torch.cat(parts)
+        for name, head in self.heads.items():
+            answer = TASKS[name].answer(head(features[TASKS[name].given]))
+            errors = errors + self.supervision * TASKS[name].error(answer, truth) / len(TASKS)
+        return errors
+
+    def _features(self, views: dict[str, View]) -> dict[str, torch.Tensor]:
+        return {"channel": self.channel(views["channel"]), "environment": self.environment(views["environment"])}
 
 
 def _cosines(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -135,11 +135,18 @@ def views_of(csi: Csi, places: Places) -> dict[str, View]:
 def truth_of(csi: Csi, places: Places) -> Truth:
     """The answers, from the true channel at its first instant."""
     h = csi.h[..., 0, :].flatten(0, 1)
-    covariance = torch.einsum("suak,subk->sab", h.conj(), h)
-    precoder = torch.linalg.eigh(covariance).eigenvectors[..., -1]
     power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
-    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), precoder, power.argmax(1),
+    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), band_precoder(h), power.argmax(1),
                  -places.gain_db.flatten())
+
+
+def band_precoder(h: torch.Tensor) -> torch.Tensor:
+    """The one precoder for the whole band that gets most power across, complex, ``[sample, bs_ant]``, unit norm.
+
+    :param h: ``[sample, ue_ant, bs_ant, subcarrier]``.
+    """
+    covariance = torch.einsum("suak,subk->sab", h.conj(), h)
+    return torch.linalg.eigh(covariance).eigenvectors[..., -1]
 
 
 def dft_codebook(panel: Panel) -> torch.Tensor:

@@ -15,6 +15,7 @@ from linksim.blocks.universal.base import Truth, UniversalShape
 from linksim.errors import LinksimError
 
 _SCALE_M = 100.0
+_METRES_THAT_COUNT = 20.0
 _MEAN_GAIN_DB, _SCALE_DB = -100.0, 15.0
 
 
@@ -54,14 +55,16 @@ class Task:
         return output
 
     def loss(self, output: torch.Tensor, truth: Truth) -> torch.Tensor:
-        """Of every sample, ``[sample]``, each about one for a model that knows nothing.
+        """Of every sample, ``[sample]``, each about one for a model that knows nothing, but the
+        position, whose loss is about one 20 m away.
 
         :param output: of the head.
         """
         functional = torch.nn.functional
         match self.name:
             case "position":
-                return (output - truth.position_m / _SCALE_M).square().sum(1)
+                # a square would hardly feel the last ten metres
+                return (_SCALE_M * output - truth.position_m).norm(dim=1) / _METRES_THAT_COUNT
             case "los":
                 return functional.binary_cross_entropy_with_logits(output[:, 0], truth.line_of_sight.to(output.dtype),
                                                                    reduction="none")

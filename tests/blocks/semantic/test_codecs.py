@@ -7,7 +7,7 @@ import torch
 
 from linksim import registry
 from linksim.blocks.semantic.base import SemanticShape
-from linksim.blocks.semantic.worth import Worth
+from linksim.blocks.semantic.worth import Worth, Yardstick
 from linksim.errors import LinksimError
 
 toys_spec = importlib.util.spec_from_file_location("toys", __file__.replace("test_codecs", "toys"))
@@ -236,3 +236,14 @@ def test_what_matters_more_weighs_the_other_more(data, monkeypatch):
     # features without effect on the symbols have no gradient
     half = codec._importance(features, 1e4 * features, items, relevant, link)
     assert half.min() > 0.5
+
+
+def test_worth_is_measured_in_a_gallery_as_large_as_the_one_to_be_searched(data):
+    yardstick = Yardstick.of(data)
+    items = max(len(data.validation.features), len(data.test.features))
+    assert len(yardstick.features) == yardstick.relevance.shape[1] == items
+    assert (yardstick.relevance.sum(1) > 0).all()
+    assert not yardstick.relevance[:, len(data.validation.features):].any(), "nobody asks for a training item"
+    exact = yardstick.relevance.float()
+    assert yardstick.precision(exact, torch.eye(items)) == pytest.approx(1)
+    assert yardstick.precision(-exact, torch.eye(items)) < 0.5

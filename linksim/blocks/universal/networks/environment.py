@@ -16,6 +16,8 @@ _WINDOW, _WINDOW_CELL_M = 32, 6.0
 _WAVES = 8
 _FARTHEST_M = 512.0
 _TERMINAL_M = 1.5
+_JITTER_M = 0.5
+"""By which positions are shifted in training: terminals are not learned by heart."""
 
 
 class EnvironmentEncoder(torch.nn.Module):
@@ -49,6 +51,9 @@ class EnvironmentEncoder(torch.nn.Module):
 
     def forward(self, view: EnvironmentView) -> torch.Tensor:
         place, height = view.offset_m, view.bs_height_m
+        if self.training:
+            shift = _JITTER_M * torch.randn_like(place[:, :2])
+            place = torch.cat([place[:, :2] + shift, place[:, 2:]], 1)
         maps = view.maps[view.height_map][:, None] / _SCALE_M
         return self.out(torch.cat([
             self.profile(_profile(maps, place, height)), self.surroundings(_surroundings(maps, place, height)),

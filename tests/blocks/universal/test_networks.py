@@ -1,0 +1,35 @@
+"""The encoders: what they are told, and what they must not depend on."""
+
+import torch
+
+from linksim.blocks.universal.base import band_precoder
+from linksim.blocks.universal.networks.channel import angle_delay_picture, eigenbeams
+
+
+def _channel(count=5):
+    return torch.randn(count, 2, 8, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+
+
+def test_pictures_do_not_change_with_a_common_phase():
+    h = _channel()
+    torch.testing.assert_close(angle_delay_picture(h), angle_delay_picture(1j * h), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(eigenbeams(h), eigenbeams(1j * h), atol=1e-3, rtol=1e-3)
+
+
+def test_eigenbeams_are_the_precoder_of_the_band():
+    h = _channel()
+    beams = torch.view_as_complex(eigenbeams(h).unflatten(1, (-1, 2)).contiguous())
+    precoder = torch.nn.functional.normalize(torch.fft.fft(beams, norm="ortho"), dim=1)
+    same = (precoder.conj() * band_precoder(h)).sum(1).abs()
+    torch.testing.assert_close(same, torch.ones(5), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(eigenbeams(h).square().mean(1), torch.ones(5))
+
+
+def test_no_other_precoder_gets_more_power_across():
+    h, precoder = _channel(), band_precoder(_channel())
+    other = torch.nn.functional.normalize(precoder + 0.1 * torch.randn(precoder.shape, dtype=precoder.dtype), dim=1)
+
+    def power(one):
+        return torch.einsum("suak,sa->suk", h, one).abs().square().sum((1, 2))
+
+    assert (power(precoder) > power(other)).all()

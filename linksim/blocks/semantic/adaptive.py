@@ -11,11 +11,12 @@ import torch
 from linksim.blocks.semantic.base import Queries, Transmission
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
 from linksim.blocks.semantic.separate import SeparateCodec
-from linksim.blocks.semantic.worth import Worth, Yardstick, worth_of_embedding, worth_of_joint, worth_of_text
+from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
 from linksim.registry import register
 from linksim.types import Fraction, PositiveFloat, PositiveInt
 
 _JOINT = -1
+_LEAST_SINR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class AdaptiveSemantic(ScLmkb):
 
     Joint coding degrades gracefully, but saturates; bits are worth what they say where they arrive. Both ends choose
     for each caption by what the transmitter's CSI promises: the precision that validation captions have with joint
-    coding at this SINR, with as much of their text, or with an embedding of as many bits, as the block holds. Bits are
-    sent and heard by ``separate_text`` and ``separate_embedding`` with networks of their own; an item is then as near
-    as in the one embedding or in the other. The networks are those of ``sc_lmkb`` and of ``no_channel`` with the same
-    options: there is nothing more to train.
+    coding over this channel, with as much of their text, or with an embedding of as many bits, as the block holds.
+    Bits are sent and heard by ``separate_text`` and ``separate_embedding`` with networks of their own; an item is then
+    as near as in the one embedding or in the other. The networks are those of ``sc_lmkb`` and of ``no_channel`` with
+    the same options: there is nothing more to train.
 
     :param width: of features.
     :param embedding: entries of what is compared with the gallery.
@@ -55,20 +56,23 @@ class AdaptiveSemantic(ScLmkb):
     :param hallucinated: see ``sc_lmkb``.
     :param target_error_rate: of blocks, that link adaptation aims at.
     :param margin_db: taken off the SINR that the transmitter expects.
+    :param reliability: share of blocks that are expected to arrive. Fewer do than `target_error_rate` says, as CSI is
+        never what it promises.
     """
 
     network_name = "sc_lmkb"
-    transport_options = frozenset({"target_error_rate", "margin_db"})
+    transport_options = frozenset({"target_error_rate", "margin_db", "reliability"})
     version = 1
 
     def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 2,
                  symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0,
                  threshold: float = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
-                 hallucinated: Fraction = 0.0, target_error_rate: float = 0.1, margin_db: float = 0.0) -> None:
+                 hallucinated: Fraction = 0.0, target_error_rate: float = 0.1, margin_db: float = 0.0,
+                 reliability: Fraction = 0.8) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db, threshold,
                          tries, fusion, fusion_temperature, hallucinated)
-        self.target_error_rate, self.margin_db = target_error_rate, margin_db
+        self.target_error_rate, self.margin_db, self.reliability = target_error_rate, margin_db, reliability
         self._companions: list[SeparateCodec] = []  # a list hides them from what is trained and saved
 
     def companions(self) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -91,7 +95,7 @@ class AdaptiveSemantic(ScLmkb):
         joint = super().encode(queries, expected_sinr)
         if self.training or not self._companions:  # what is learned is the joint code
             return joint
-        worth = torch.stack([self._worth_of_joint.at(_level_db(expected_sinr)),
+        worth = torch.stack([self._worth_of_joint.over(expected_sinr),
                              *self._expected(queries, expected_sinr)])
         way = worth.argmax(0) - 1
         symbols, plans = joint.symbols.clone(), []
@@ -130,18 +134,20 @@ class AdaptiveSemantic(ScLmkb):
         found = [self._worth_of_text.at(share) * plan.safe]
         plan = embedding.link.plan(expected_sinr, torch.full_like(lengths, embedding.code.max_bits))
         found.append(self._worth_of_embedding.at(plan.payload_bits.float()) * plan.safe)
-        return [(1 - self.target_error_rate) * part for part in found]
+        return [self.reliability * part for part in found]
 
     @cached_property
-    def _worth_of_joint(self) -> Worth:
-        def sent(queries: Queries, sinr: torch.Tensor) -> torch.Tensor:
-            symbols = self.to_symbols(self.features(queries), sinr)
-            draw = torch.Generator().manual_seed(len(queries))
-            noise = torch.randn(symbols.shape, dtype=torch.complex64, generator=draw).to(symbols)
-            return ScLmkb.decode(self, symbols + noise / sinr.sqrt(), 1 / sinr)
+    def _worth_of_joint(self) -> WorthOfJoint:
+        features = self.features(self.queries("validation", self._yardstick.captions))
 
-        return worth_of_joint(sent, self.queries("validation", self._yardstick.captions), self.shape.channel_uses,
-                              self._yardstick, ScLmkb.gallery(self, self._yardstick.features.to(self.device)))
+        def sent(sinr: torch.Tensor) -> torch.Tensor:
+            symbols = self.to_symbols(features, sinr)
+            draw = torch.Generator().manual_seed(len(features))
+            noise = torch.randn(symbols.shape, dtype=torch.complex64, generator=draw).to(symbols)
+            variance = 1 / sinr.clamp_min(_LEAST_SINR)
+            return ScLmkb.decode(self, symbols + noise * variance.sqrt(), variance)
+
+        return WorthOfJoint(sent, self._yardstick, ScLmkb.gallery(self, self._yardstick.features.to(self.device)))
 
     @cached_property
     def _worth_of_text(self) -> Worth:
@@ -160,9 +166,3 @@ class AdaptiveSemantic(ScLmkb):
     @property
     def _companions_gallery(self) -> torch.Tensor:
         return self._companions[0].gallery(self._yardstick.features.to(self.device))
-
-
-def _level_db(sinr: torch.Tensor) -> torch.Tensor:
-    """The SINR at which as much would go across if all symbols had it, ``[caption]``, dB."""
-    mean = torch.log2(1 + sinr).mean(1)
-    return 10 * (2**mean - 1).clamp_min(1e-6).log10()

@@ -12,16 +12,13 @@ from linksim.blocks.semantic.separate import SeparateEmbedding, SeparateText
 from linksim.metrics.retrieval import retrieval_measures
 from linksim.retrieval.data import RetrievalSet
 
-LEVELS_DB = (-20.0, -14.0, -8.0, -2.0, 4.0, 10.0, 20.0)
-"""SINRs of all symbols, at which joint coding is measured."""
-
 SHARES = (0.4, 0.6, 0.8, 1.0)
 """Of a caption's bits, at which text is measured."""
 
 BITS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """At which quantised embeddings are measured."""
 
-_NUM_CAPTIONS = 384
+_NUM_CAPTIONS = 128
 
 
 @dataclass(frozen=True)
@@ -80,17 +77,30 @@ class Worth:
         return y[right - 1] + share * (y[right] - y[right - 1])
 
 
-def worth_of_joint(sent: Callable[[Queries, torch.Tensor], torch.Tensor], queries: Queries, channel_uses: int,
-                   yardstick: Yardstick, gallery: torch.Tensor) -> Worth:
-    """Of joint coding against the SINR of its symbols in dB.
+@dataclass(frozen=True)
+class WorthOfJoint:
+    """Mean average precision of joint coding over the very channel that the transmitter expects.
 
-    :param sent: embeddings of captions over symbols with these SINRs, ``[caption, use]``.
+    How much of it goes across is not enough to tell: four strong symbols of sixteen carry a caption that sixteen weak
+    ones of the same mutual information do not.
+
+    :param sent: embeddings of the yardstick's captions over symbols with these SINRs, ``[caption, use]``.
+    :param gallery: embeddings of the yardstick's gallery.
     """
-    found = []
-    for level_db in LEVELS_DB:
-        sinr = torch.full((len(queries), channel_uses), 10 ** (level_db / 10), device=gallery.device)
-        found.append(yardstick.precision(sent(queries, sinr), gallery))
-    return Worth(LEVELS_DB, tuple(found))
+
+    sent: Callable[[torch.Tensor], torch.Tensor]
+    yardstick: Yardstick
+    gallery: torch.Tensor
+
+    def over(self, expected_sinr: torch.Tensor) -> torch.Tensor:
+        """For every caption, ``[caption]``.
+
+        :param expected_sinr: linear, ``[caption, use]``; captions of a drop have the same.
+        """
+        channels, which = expected_sinr.unique(dim=0, return_inverse=True)
+        found = [self.yardstick.precision(self.sent(one.expand(len(self.yardstick.captions), -1)), self.gallery)
+                 for one in channels]
+        return torch.tensor(found, device=expected_sinr.device)[which]
 
 
 def worth_of_text(codec: SeparateText, yardstick: Yardstick, gallery: torch.Tensor) -> Worth:

@@ -136,8 +136,8 @@ def truth_of(csi: Csi, places: Places) -> Truth:
     """The answers, from the true channel at its first instant."""
     h = csi.h[..., 0, :].flatten(0, 1)
     power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
-    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), band_precoder(h), power.argmax(1),
-                 -places.gain_db.flatten())
+    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), band_precoder(h),
+                 power.argmax(1), -places.gain_db.flatten())
 
 
 def band_precoder(h: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Semantic codecs: what they send, what they learn, and that captions do not touch each other."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -132,7 +133,7 @@ def _adaptive(data, monkeypatch, joint, text, embedding):
     codec = codec_of(data, "adaptive", uses=64).eval()
     codec.send_bits_by([codec_of(data, name, uses=64, **{**options, "num_layers": 1})
                         for name, options in codec.companions()])
-    codec.__dict__ |= {"_worth_of_joint": Worth((-20, 20), (joint, joint)),
+    codec.__dict__ |= {"_worth_of_joint": SimpleNamespace(over=lambda sinr: torch.full((len(sinr),), joint)),
                        "_worth_of_text": Worth((0, 0.9, 1), (0, 0, text)),
                        "_worth_of_embedding": Worth((0, 1, 256), (0, embedding, embedding))}
     return codec
@@ -164,6 +165,11 @@ def test_worth_is_measured_on_validation_captions(data, monkeypatch):
     codec = _adaptive(data, monkeypatch, 0, 0, 0)
     for name in ("_worth_of_joint", "_worth_of_text", "_worth_of_embedding"):
         del codec.__dict__[name]
+    sinr = torch.tensor([[1e3], [1.0], [1e3]]).expand(3, 64)
+    joint = codec._worth_of_joint.over(sinr)
+    assert joint[0] == joint[2] > 0
+    assert (joint <= 1).all()
+    for name in ("_worth_of_text", "_worth_of_embedding"):
         worth = getattr(codec, name)
         assert list(worth.places) == sorted(worth.places)
         assert all(0 <= value <= 1 for value in worth.values)

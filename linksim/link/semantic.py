@@ -16,6 +16,47 @@ division by zero, and none is taken for better than its inverse."""
 
 
 @dataclass(frozen=True)
+class Air:
+    """What lies between both ends before anything is detected; all of complex values where nothing else is said.
+
+    :param effective: channel with precoder, ``[caption, element, ue_ant, stream]``.
+    :param error: of the receiver's estimate of it, likewise.
+    :param noise: at the antennas, ``[caption, element, ue_ant]``.
+    :param noise_variance: of the noise, ``[caption]``, real.
+    :param power: that a symbol of unit power costs, ``[caption, element, stream]``, real.
+    """
+
+    effective: torch.Tensor
+    error: torch.Tensor
+    noise: torch.Tensor
+    noise_variance: torch.Tensor
+    power: torch.Tensor
+    num_pilots: int
+
+    def send(self, symbols: torch.Tensor, amplitude: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Detected symbols and their believed noise variance, ``[caption, use]`` each, as of `StreamLink`.
+
+        Pilots are as strong as the data: streams with much power are known better, silent ones have no pilots. More
+        power than the transmitter has is scaled down, which the receiver sees in the pilots.
+
+        :param symbols: as sent, ``[caption, use]``.
+        :param amplitude: root mean square of each, real, ``[caption, use]``; 0 where nothing is sent.
+        """
+        planned = amplitude.unflatten(1, self.power.shape[1:])
+        spent = (self.power * planned.square()).sum(-1).mean(-1)
+        sent = planned / spent.clamp_min(1).sqrt()[:, None, None]
+        active = planned > 0
+        unit = symbols.unflatten(1, planned.shape[1:]) / torch.where(active, planned, 1)
+        loaded = self.noise_variance[:, None] * (1 + active.sum(-1) / self.num_pilots)
+        true = self.effective * sent.unsqueeze(-2)
+        detector, gain = _lmmse(true + self.error * active.unsqueeze(-2), loaded[..., None, None])
+        received = (true @ (unit * active).unsqueeze(-1)).squeeze(-1) + self.noise
+        detected = (detector @ received.unsqueeze(-1)).squeeze(-1)
+        variance = torch.where(active, planned.square() * (1 - gain) / gain, 1 / _LEAST_GAIN)
+        return (planned * detected).flatten(1), variance.flatten(1)
+
+
+@dataclass(frozen=True)
 class StreamLink:
     """The streams that carry the captions of some drops, and what both ends know of them.
 
@@ -24,13 +65,15 @@ class StreamLink:
     :param noise: of the detected symbols, ``[caption, element, stream]``.
     :param noise_variance: of the detected symbols' whole error as the receiver believes, ``[caption, use]``, for
         symbols of unit power.
-    :param expected_sinr: that the transmitter's CSI promises, ``[caption, use]``, linear.
+    :param expected_sinr: that the transmitter's CSI promises to symbols of unit power, ``[caption, use]``, linear.
+    :param air: for symbols of other powers.
     """
 
     response: torch.Tensor
     noise: torch.Tensor
     noise_variance: torch.Tensor
     expected_sinr: torch.Tensor
+    air: Air
 
     def send(self, symbols: torch.Tensor) -> torch.Tensor:
         """Detected symbols ``[caption, use]``, unbiased as far as the receiver knows; differentiable.
@@ -74,8 +117,11 @@ def stream_link(true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor, 
 
     received_noise = variance.sqrt() * _circular((*elements.shape, ue_ant), noise).to(effective)
     detected_noise = (of_captions(detector) @ received_noise.flatten(0, 1).unsqueeze(-1)).squeeze(-1)
-    return StreamLink(of_captions(detector @ effective), detected_noise,
-                      of_captions((1 - gain) / gain).flatten(1), of_captions(expected / (1 - expected)).flatten(1))
+    power = weights.abs().square().sum(-2)
+    air = Air(of_captions(effective), of_captions(error), received_noise.flatten(0, 1),
+              noise_variance.repeat_interleave(elements.shape[1]), of_captions(power), num_pilots)
+    return StreamLink(of_captions(detector @ effective), detected_noise, of_captions((1 - gain) / gain).flatten(1),
+                      of_captions(expected / (1 - expected)).flatten(1), air)
 
 
 def caption_elements(num_resources: int, num_captions: int, num_elements: int) -> torch.Tensor:

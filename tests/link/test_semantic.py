@@ -90,3 +90,40 @@ def test_elements_are_spread_over_the_band_and_differ_between_captions():
     assert len({tuple(row) for row in elements.tolist()}) == 6
     assert (elements.sort(1).values.diff(dim=1) == 12).all()
     assert caption_elements(4, 2, 8).max() < 4  # more elements than resources: they serve again
+
+
+def test_symbols_of_unit_amplitude_arrive_as_ever():
+    _, link = link_of(channel(), snr_db=20.0, num_pilots=4)
+    sent = symbols_for(link)
+    received, noise_variance = link.air.send(sent, torch.ones_like(link.noise_variance))
+    torch.testing.assert_close(received, link.send(sent), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(noise_variance, link.noise_variance, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_pilots", [4, 100])
+def test_belief_and_promise_hold_where_half_of_the_streams_are_silent(num_pilots):
+    true = channel(drops=40)
+    weights = registry.create("precoder", "svd", {"power": "equal"}).precode(true.unsqueeze(-3), 1.0, 4)
+    elements = caption_elements(12, 8, 4).expand(40, -1, -1)
+    link = stream_link(true, true, weights, torch.full((40,), 0.5), elements, num_pilots,
+                       torch.Generator().manual_seed(1))
+    amplitude = torch.tensor([2**0.5, 2**0.5, 0, 0]).repeat(320, 4)
+    sent = symbols_for(link) * amplitude
+    received, noise_variance = link.air.send(sent, amplitude)
+    used = amplitude > 0
+    error = (received - sent).abs().square()[used]
+    assert (error / noise_variance[used]).mean().item() == pytest.approx(1, abs=0.35)
+    promised = amplitude[used].square() / (link.expected_sinr[used] * amplitude[used].square())
+    assert error.mean() < 1.1 * promised.mean()
+    assert (noise_variance[~used] > 1e5).all()
+
+
+def test_nobody_sends_more_power_than_there_is():
+    true = channel(drops=2)
+    weights = registry.create("precoder", "svd", {"power": "equal"}).precode(true.unsqueeze(-3), 1.0, 4)
+    link = stream_link(true, true, weights, torch.full((2,), 0.5), caption_elements(12, 8, 4).expand(2, -1, -1), 4,
+                       torch.Generator().manual_seed(1))
+    ones = torch.ones(16, 16)
+    _, fair = link.air.send(ones.to(torch.complex64), ones)
+    _, greedy = link.air.send(10 * ones.to(torch.complex64), 10 * ones)
+    torch.testing.assert_close(greedy, 100 * fair)

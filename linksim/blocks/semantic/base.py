@@ -84,10 +84,12 @@ class Transmission:
     :param symbols: complex ``[caption, use]``, unit mean power over each caption.
     :param plan: what both ends know beside the symbols, such as a modulation and coding scheme chosen from the
         transmitter's CSI: control signalling, taken for ideal as in 5G NR's link simulations.
+    :param amplitude: root mean square of each symbol, ``[caption, use]``, 0 where nothing is sent; None for one.
     """
 
     symbols: torch.Tensor
     plan: Any = None
+    amplitude: torch.Tensor | None = None
 
 
 class SemanticCodec(torch.nn.Module, ABC):
@@ -131,7 +133,9 @@ class SemanticCodec(torch.nn.Module, ABC):
     def over(self, queries: Queries, link: StreamLink) -> torch.Tensor:
         """Embeddings of captions as the receiver of a link has them, ``[caption, embedding]``."""
         sent = self.encode(queries, link.expected_sinr)
-        return self.decode(link.send(sent.symbols), link.noise_variance, sent.plan)
+        if sent.amplitude is None:
+            return self.decode(link.send(sent.symbols), link.noise_variance, sent.plan)
+        return self.decode(*link.air.send(sent.symbols, sent.amplitude), sent.plan)
 
     @cached_property
     def test_gallery(self) -> torch.Tensor:

@@ -111,7 +111,7 @@ class LearnedSemanticCodec(SemanticCodec):
         steady = torch.Generator().manual_seed(len(split.captions))
         link = self._training_link(batch, steady)
         captions = torch.randint(len(split.captions), (len(link.noise_variance),), generator=steady)
-        scores = self.over(self.queries("validation", captions), link) @ self.gallery(
+        scores = self.from_features(self.features(self.queries("validation", captions)), link) @ self.gallery(
             split.features.to(self.device)).mT
         precision = retrieval_measures(scores.float(), relevance(split, captions).to(self.device))["map"]
         return 1 - precision.unflatten(0, (len(batch.future.h), -1)).mean(1)

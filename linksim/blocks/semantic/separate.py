@@ -83,7 +83,7 @@ class SeparateText(SeparateCodec):
         wanted = torch.tensor([len(self.code.encode(text)) for text in queries.texts])
         plan = self.link.plan(expected_sinr, wanted)
         payloads = [self.code.encode(text, size) for text, size in zip(queries.texts, plan.payload_bits.tolist())]
-        return Transmission(self.link.transmit(payloads, plan), plan)
+        return Transmission(self.link.transmit(payloads, plan), plan, plan.amplitude * (plan.orders > 0))
 
     def decode(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: Any) -> torch.Tensor:
         delivered = self.link.receive(received, noise_variance, plan)
@@ -128,7 +128,7 @@ class SeparateEmbedding(SeparateCodec):
         wanted = torch.full((len(queries),), self.code.max_bits)
         plan = self.link.plan(expected_sinr, wanted)
         payloads = self.code.encode(self.embed(queries), plan.payload_bits.tolist())
-        return Transmission(self.link.transmit(payloads, plan), plan)
+        return Transmission(self.link.transmit(payloads, plan), plan, plan.amplitude * (plan.orders > 0))
 
     def decode(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: Any) -> torch.Tensor:
         delivered = self.link.receive(received, noise_variance, plan)

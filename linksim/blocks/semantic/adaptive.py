@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
-from linksim.blocks.semantic.jscc import water_filled
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
 from linksim.blocks.semantic.separate import SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
@@ -26,12 +25,10 @@ class _Mixed:
 
     :param way: number of the companion that sends each, `_JOINT` for none, ``[caption]``.
     :param plans: of each companion, for the captions that it sends.
-    :param loading: amplitudes of joint coding, ``[caption, use]``, as of `JsccCodec`.
     """
 
     way: torch.Tensor
     plans: tuple[Any, ...]
-    loading: torch.Tensor | None
 
 
 @register("semantic", "adaptive", trains=True)
@@ -59,13 +56,12 @@ class AdaptiveSemantic(ScLmkb):
     :param hallucinated: see ``sc_lmkb``.
     :param target_error_rate: of blocks, that link adaptation aims at.
     :param margin_db: taken off the SINR that the transmitter expects.
-    :param power: of joint coding's symbols, see ``sc_lmkb``.
-    :param reliability: share of blocks that are expected to arrive. Fewer do than `target_error_rate` says, as CSI is
-        never what it promises.
+    :param reliability: share of blocks that are expected to arrive: more than `target_error_rate` asks for, as block
+        sizes are rounded down.
     """
 
     network_name = "sc_lmkb"
-    transport_options = frozenset({"target_error_rate", "margin_db", "power", "reliability"})
+    transport_options = frozenset({"target_error_rate", "margin_db", "reliability"})
     version = 1
 
     def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 2,
@@ -73,9 +69,9 @@ class AdaptiveSemantic(ScLmkb):
                  threshold: float = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
                  hallucinated: Fraction = 0.0, target_error_rate: float = 0.1, margin_db: float = 0.0,
-                 power: Literal["equal", "water_filling"] = "water_filling", reliability: Fraction = 0.9) -> None:
+                 reliability: Fraction = 0.95) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db, threshold,
-                         tries, fusion, fusion_temperature, hallucinated, power)
+                         tries, fusion, fusion_temperature, hallucinated)
         self.target_error_rate, self.margin_db, self.reliability = target_error_rate, margin_db, reliability
         self._companions: list[SeparateCodec] = []  # a list hides them from what is trained and saved
 
@@ -99,26 +95,25 @@ class AdaptiveSemantic(ScLmkb):
         joint = super().encode(queries, expected_sinr)
         if self.training or not self._companions:  # what is learned is the joint code
             return joint
-        worth = torch.stack([self._worth_of_joint.over(expected_sinr),
-                             *self._expected(queries, expected_sinr)])
-        way = worth.argmax(0) - 1
+        bits = torch.stack(self._expected(queries, expected_sinr))
+        most = bits.amax(0)
+        way = torch.where(most > self._worth_of_joint.over(expected_sinr, most), bits.argmax(0), _JOINT)
         symbols, plans = joint.symbols.clone(), []
-        amplitude = torch.ones_like(expected_sinr) if joint.amplitude is None else joint.amplitude.clone()
+        amplitude = torch.ones_like(expected_sinr)
         for number, codec in enumerate(self._companions):
             rows = (way == number).nonzero().flatten()
             sent = codec.encode(queries.at(rows), expected_sinr[rows]) if len(rows) else None
             plans.append(None if sent is None else sent.plan)
             if sent is not None:
                 symbols[rows], amplitude[rows] = sent.symbols, sent.amplitude
-        return Transmission(symbols, _Mixed(way, tuple(plans), joint.plan), amplitude)
+        return Transmission(symbols, _Mixed(way, tuple(plans)), amplitude)
 
     def decode(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: Any = None) -> torch.Tensor:
-        mixed = isinstance(plan, _Mixed)
-        joint = super().decode(received, noise_variance, plan.loading if mixed else plan)
+        joint = super().decode(received, noise_variance)
         if not self._companions:
             return joint
         told = torch.cat([joint, torch.zeros_like(joint)], 1)
-        if mixed:
+        if isinstance(plan, _Mixed):
             for number, codec in enumerate(self._companions):
                 rows = (plan.way == number).nonzero().flatten()
                 if len(rows):
@@ -147,11 +142,10 @@ class AdaptiveSemantic(ScLmkb):
         features = self.features(self.queries("validation", self._yardstick.captions))
 
         def sent(sinr: torch.Tensor) -> torch.Tensor:
-            symbols = self.to_symbols(features, sinr)
-            draw = torch.Generator().manual_seed(len(features))
+            symbols = self.to_symbols(features[:len(sinr)], sinr)
+            draw = torch.Generator().manual_seed(len(sinr))
             noise = torch.randn(symbols.shape, dtype=torch.complex64, generator=draw).to(symbols)
-            loaded = sinr if self.power == "equal" else sinr * water_filled(sinr).square()
-            variance = 1 / loaded.clamp_min(_LEAST_SINR)
+            variance = 1 / sinr.clamp_min(_LEAST_SINR)
             return ScLmkb.decode(self, symbols + noise * variance.sqrt(), variance)
 
         return WorthOfJoint(sent, self._yardstick, ScLmkb.gallery(self, self._yardstick.features.to(self.device)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from linksim.blocks.semantic.jscc import JsccCodec
 from linksim.registry import register
 
@@ -29,12 +27,8 @@ class DeepScMimo(JsccCodec):
     :param symbols_per_slot: complex symbols that carry one feature vector.
     :param snr_low_db: link SNR in training, drawn evenly up to `snr_high_db`, dB.
     :param snr_high_db: see `snr_low_db`.
-    :param power: of the symbols of a caption, by what the transmitter's CSI promises each: "equal", as in training; or
-        "water_filling" (ours), after training.
     """
 
     def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 2,
-                 symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0,
-                 power: Literal["equal", "water_filling"] = "equal") -> None:
+                 symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)
-        self.power = power

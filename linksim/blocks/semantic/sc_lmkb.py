@@ -40,8 +40,6 @@ class ScLmkb(LearnsFromGenerated, JsccCodec):
     :param symbols_per_slot: complex symbols that carry one feature vector.
     :param snr_low_db: link SNR in training, drawn evenly up to `snr_high_db`, dB.
     :param snr_high_db: see `snr_low_db`.
-    :param power: of the symbols of a caption, by what the transmitter's CSI promises each: "equal", as in training; or
-        "water_filling" (ours), after training.
     :param threshold: cosine similarity that a generated caption must have; -1 takes all.
     :param tries: generated captions that are tried, of those stored.
     :param fusion: "cross" as in the paper; "mean": both features count half, a control; "none": in every step a caption
@@ -55,7 +53,6 @@ class ScLmkb(LearnsFromGenerated, JsccCodec):
                  symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0,
                  threshold: float = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
-                 hallucinated: Fraction = 0.0, power: Literal["equal", "water_filling"] = "equal") -> None:
+                 hallucinated: Fraction = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)
         self.learn_from(threshold, tries, fusion, fusion_temperature, hallucinated)
-        self.power = power

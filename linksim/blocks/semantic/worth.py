@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,7 +18,10 @@ SHARES = (0.4, 0.6, 0.8, 1.0)
 BITS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """At which quantised embeddings are measured."""
 
-_NUM_CAPTIONS = 128
+_NUM_CAPTIONS = 400
+_FEW_CAPTIONS = 64
+_CLOSE = 0.1
+"""Where two ways are nearer than this by few captions, all are asked."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Yardstick:
         asked = torch.nn.functional.pad(relevance(split, captions), (0, len(others)))
         return cls(captions, tuple(split.captions[number] for number in captions.tolist()),
                    torch.cat([split.features, data.train.features[others]]), asked)
+
+    def beginning(self, count: int) -> Yardstick:
+        """The same with the first captions alone."""
+        return replace(self, captions=self.captions[:count], texts=self.texts[:count], relevance=self.relevance[:count])
 
     def precision(self, embedded: torch.Tensor, gallery: torch.Tensor) -> float:
         """Mean average precision.
@@ -84,7 +91,8 @@ class WorthOfJoint:
     How much of it goes across is not enough to tell: four strong symbols of sixteen carry a caption that sixteen weak
     ones of the same mutual information do not.
 
-    :param sent: embeddings of the yardstick's captions over symbols with these SINRs, ``[caption, use]``.
+    :param sent: embeddings of the first of the yardstick's captions, as many as SINRs are given, over symbols with
+        these SINRs, ``[caption, use]``.
     :param gallery: embeddings of the yardstick's gallery.
     """
 
@@ -92,15 +100,24 @@ class WorthOfJoint:
     yardstick: Yardstick
     gallery: torch.Tensor
 
-    def over(self, expected_sinr: torch.Tensor) -> torch.Tensor:
-        """For every caption, ``[caption]``.
+    def over(self, expected_sinr: torch.Tensor, rival: torch.Tensor) -> torch.Tensor:
+        """For every caption, ``[caption]``; exact where it decides.
 
         :param expected_sinr: linear, ``[caption, use]``; captions of a drop have the same.
+        :param rival: worth of the best other way, ``[caption]``.
         """
         channels, which = expected_sinr.unique(dim=0, return_inverse=True)
-        found = [self.yardstick.precision(self.sent(one.expand(len(self.yardstick.captions), -1)), self.gallery)
-                 for one in channels]
+        found = []
+        for number, channel in enumerate(channels):
+            worth, rivals = self._precision(channel, _FEW_CAPTIONS), rival[which == number]
+            if ((rivals - worth).abs() < _CLOSE).any():
+                worth = self._precision(channel, len(self.yardstick.captions))
+            found.append(worth)
         return torch.tensor(found, device=expected_sinr.device)[which]
+
+    def _precision(self, channel: torch.Tensor, count: int) -> float:
+        yardstick = self.yardstick.beginning(count)
+        return yardstick.precision(self.sent(channel.expand(len(yardstick.captions), -1)), self.gallery)
 
 
 def worth_of_text(codec: SeparateText, yardstick: Yardstick, gallery: torch.Tensor) -> Worth:

@@ -36,7 +36,9 @@ sys.exit(main(sys.argv[1:]))
 def start(*arguments):
     return subprocess.Popen([sys.executable, "-c", SLOW, *map(str, arguments)], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+                            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                            # what is started in the background by a shell has it ignored
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def wait_for_units(process, folder, count):

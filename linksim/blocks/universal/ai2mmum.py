@@ -6,7 +6,7 @@ arXiv:2505.10003. What it leaves open, and what is chosen here:
 | open | choice |
 |---|---|
 | layers of EPNN and CFENN | `linksim.blocks.universal.networks` |
-| language model | SmolLM2-135M's first layers; the paper has LLaMA2-7B, trained on telecom text |
+| language model | SmolLM2-135M's first two layers; the paper has LLaMA2-7B, trained on telecom text |
 | order of the tokens | prefix, keywords, radio: what the instruction makes of the layers is computed once for all \
 terminals, and the radio token's own way through them ends in the head. "radio_first" is radio, prefix, keywords |
 | number of prefix tokens | 4 for each task |
@@ -67,7 +67,7 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     version = 2
 
-    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 4,
+    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 2,
                  weights: Literal["pretrained", "random"] = "pretrained", lora: bool = True,
                  lora_rank: PositiveInt = 8, lora_alpha: PositiveFloat = 16.0,
                  prompt: Literal["learned", "fixed", "same"] = "learned", num_prefix: PositiveInt = 4,

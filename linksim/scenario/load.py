@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from linksim.errors import ScenarioError
 from linksim.scenario.checks import check
 from linksim.scenario.dotted import place_of, replaced
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.points import check_axis, point_scenario, sweep_points
+from linksim.scenario.ray_traced import RayTraced, is_path
 from linksim.scenario.schema import Scenario, checkpoint_of, has_trained_codec, trained_methods, training_of
 from linksim.scenario.source import Place, Source, parse, read_text
 from linksim.scenario.validation import validated
@@ -99,7 +101,7 @@ def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
         if isinstance(given := channel.get(section), dict):
             changed[section] = {**given, **{
                 key: str((folder / given[key]).resolve()) for key in keys
-                if isinstance(given.get(key), str) and given[key] and (section == "files" or given[key][-4:] == ".xml")
+                if isinstance(given.get(key), str) and given[key] and (section == "files" or is_path(given[key]))
             }}
     return {**data, "channel": changed}
 
@@ -140,14 +142,21 @@ def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
 
 def _with_scene_digest(data: dict[str, Any], channel: dict[str, Any], source: Source) -> dict[str, Any]:
     options = channel.get("ray_traced")
-    if not isinstance(options, dict) or not isinstance(scene := options.get("scene"), str) or scene[-4:] != ".xml":
+    if not isinstance(options, dict):
         return data
-    from linksim.channel.ray_traced.scene import scene_digest
-
     try:
-        found = scene_digest(scene)
+        known = RayTraced.model_validate(options)
+    except ValidationError:
+        return data  # the schema says what is wrong, and where
+    if not known.of_user:
+        return data
+    from linksim.channel.ray_traced.digest import digest_of_scene
+
+    scene = known.scene
+    try:
+        found = digest_of_scene(known)
     except ScenarioError as error:
-        message = str(error).removeprefix("scene: ")
+        message = str(error).removeprefix("channel.ray_traced.").removeprefix("scene: ")
         raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene'))}: {message}") from None
     if options.get("scene_sha256") not in (None, "", found):
         raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene_sha256'))}: {scene} has another digest, "

@@ -44,7 +44,15 @@ TRACED = ("scene", "scene_sha256", "position_m", "terminal_height_m", "grid_spac
           "edge_diffraction", "rays_launched", "trace_seed")
 """Options that the path table depends on. The others choose from it."""
 
-_LATER = ("first_area", "num_areas", "positions_per_area", "split", "track_spacing_m", "num_tracks")
+_FILES = (".npz", ".mat", ".h5", ".hdf5")
+"""Of DeepMIMO; another path than these and .xml is a folder of WAIR-D."""
+
+_LATER = ("base_station", "first_area", "num_areas", "positions_per_area", "split", "track_spacing_m", "num_tracks")
+
+
+def is_path(scene: str) -> bool:
+    """Whether a scene is named by where its files lie."""
+    return "/" in scene or scene.endswith((".xml", *_FILES))
 
 
 class RayTraced(Section):
@@ -52,18 +60,20 @@ class RayTraced(Section):
 
     scene: str = Field(
         "munich", description=f"A scene of sionna-rt ({', '.join(SITES)}), {PROCEDURAL} for areas that linksim draws, "
-        "or a Mitsuba .xml file, relative to the scenario file."
+        "a Mitsuba .xml file; or paths that others traced: a DeepMIMO file (.npz, .mat, .h5), a folder of WAIR-D (with "
+        "a / in it). Files are named relative to the scenario file."
     )
     scene_sha256: str = Field(
-        "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the .xml file and the meshes it names, filled in on "
-        "loading; given, it must agree."
+        "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the files (the .xml file and the meshes it names), "
+        "filled in on loading; given, it must agree."
     )
+    base_station: Annotated[int, Field(ge=0)] = Field(0, description="Which base station of a WAIR-D area, from 0.")
     first_area: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        0, description="Number of the first procedural area; each number is another one."
+        0, description="Number of the first area, procedural (each number is another one) or of WAIR-D."
     )
-    num_areas: PositiveInt = Field(1, description="How many procedural areas, numbered on from the first.")
+    num_areas: PositiveInt = Field(1, description="How many areas, procedural or of WAIR-D, from the first on.")
     positions_per_area: PositiveInt | None = Field(
-        None, description="Positions traced in each procedural area, chosen at random from the grid; all if empty."
+        None, description="Positions of each area, chosen at random from the grid or among WAIR-D's; all if empty."
     )
     position_m: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         None, description="Base station in the scene's axes, m; the scene's own roof-top site if empty."
@@ -128,7 +138,13 @@ class RayTraced(Section):
         if self.track_spacing_m is not None and (self.num_areas > 1 or self.split == "areas"):
             raise ValueError("track_spacing_m: ways are traced in one scene or area at a time: write num_areas: 1 and "
                              "split: blocks")
-        if self.scene != PROCEDURAL:
+        if self.imported and self.position_m is not None:
+            raise ValueError(f"position_m: {self.scene} says where its base stations stand: leave it out")
+        if self.imported and self.track_spacing_m is not None:
+            raise ValueError(f"track_spacing_m: {self.scene} has been traced, at its own positions: leave it out")
+        if self.base_station and not self.of_folder:
+            raise ValueError(f"base_station: {self.scene} is not of WAIR-D: leave it out")
+        if self.scene != PROCEDURAL and not self.of_folder:
             for name in ("first_area", "num_areas", "positions_per_area"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name}: {self.scene} is one area: write scene: {PROCEDURAL}, or leave it out")
@@ -137,7 +153,7 @@ class RayTraced(Section):
         elif self.position_m is not None and self.num_areas > 1:
             raise ValueError("position_m: every area has a roof of its own to stand on: leave it out, or write "
                              "num_areas: 1")
-        if self.of_user and self.position_m is None:
+        if self.of_user and not self.imported and self.position_m is None:
             raise ValueError(f"position_m: where the base station stands in {self.scene} must be said")
         if self.min_distance_m >= self.radius_m:
             raise ValueError(f"min_distance_m ({self.min_distance_m:g}) must be below radius_m ({self.radius_m:g})")
@@ -156,8 +172,18 @@ class RayTraced(Section):
 
     @property
     def of_user(self) -> bool:
-        """Whether the scene is the user's own file."""
-        return self.scene.endswith(".xml")
+        """Whether the scene is the user's own file or folder."""
+        return is_path(self.scene)
+
+    @property
+    def imported(self) -> bool:
+        """Whether somebody else traced it."""
+        return self.scene.endswith(_FILES) or self.of_folder
+
+    @property
+    def of_folder(self) -> bool:
+        """Whether it is a folder of WAIR-D."""
+        return is_path(self.scene) and not self.scene.endswith((".xml", *_FILES))
 
     @property
     def areas(self) -> list[RayTraced]:
@@ -183,5 +209,9 @@ class RayTraced(Section):
             from linksim.channel.ray_traced.area import make_area
 
             given = Site(make_area(self.first_area).site_m(self.azimuth_deg or 0.0), 0.0)
+        if self.imported:
+            from linksim.channel.ray_traced.imported.tables import bs_position_m
+
+            given = Site(bs_position_m(self.scene, self.first_area, self.base_station), 0.0)
         return Site(given.position_m if self.position_m is None else self.position_m,
                     given.azimuth_deg if self.azimuth_deg is None else self.azimuth_deg)

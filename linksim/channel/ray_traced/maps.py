@@ -50,13 +50,17 @@ def height_map(options: RayTraced) -> torch.Tensor:
     :raises ScenarioError: it has to be made, and cannot be.
     """
     x, y = to_scene(options, *cell_centres())
+    if options.imported:
+        from linksim.channel.ray_traced.imported.tables import imported_height_map
+
+        return torch.from_numpy(imported_height_map(options, x, y)).float()
     if options.scene == PROCEDURAL:
         return torch.from_numpy(make_area(options.first_area).height_m(x, y)).float()
     known = options.scene
     if options.of_user:
-        from linksim.channel.ray_traced.scene import scene_digest
+        from linksim.channel.ray_traced.digest import digest_of_scene
 
-        known = options.scene_sha256 or scene_digest(options.scene)
+        known = options.scene_sha256 or digest_of_scene(options)
     text = json.dumps([_FORMAT, VERSION, CELL_M, CELLS, BEHIND_M, known, list(options.site.position_m[:2]),
                        options.site.azimuth_deg])
     name = f"height_maps-{_FORMAT}/{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"

@@ -128,7 +128,11 @@ def path_table(channel: Channel, say: Callable[[str], None] | None = None) -> Pa
     """
     key = (str(cache_folder()), table_name(channel))
     if key not in _TABLES:
-        if channel.ray_traced.scene == PROCEDURAL:
+        if channel.ray_traced.imported:
+            from linksim.channel.ray_traced.imported.tables import imported_table
+
+            _TABLES[key] = imported_table(channel)
+        elif channel.ray_traced.scene == PROCEDURAL:
             from linksim.channel.ray_traced.areas import table_of_areas
 
             _TABLES[key] = table_of_areas(channel, say or _to_stderr)
@@ -157,9 +161,12 @@ def table_name(channel: Channel) -> str:
                    "positions_per_area": options.positions_per_area}
         traced |= {"num_areas": options.num_areas} if options.num_areas > 1 else {}
     if options.of_user:
-        from linksim.channel.ray_traced.scene import scene_digest
+        from linksim.channel.ray_traced.digest import digest_of_scene
 
-        traced |= {"scene": "", "scene_sha256": options.scene_sha256 or scene_digest(options.scene)}
+        traced |= {"scene": "", "scene_sha256": options.scene_sha256 or digest_of_scene(options)}
+    if options.of_folder:
+        traced |= {name: getattr(options, name) for name in ("first_area", "num_areas", "positions_per_area",
+                                                             "base_station")}
     identity = {"format": _FORMAT, "sionna_rt": RELEASE, "carrier_ghz": channel.carrier_frequency_ghz, **traced}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     place = "scene" if options.of_user else options.scene

@@ -1,0 +1,164 @@
+"""WAIR-D: traced areas, a numbered folder for each.
+
+An area's folder holds ``Info.npy`` (width and height of the area, then a row of bs_x, bs_y, ue_x, ue_y for each link,
+m, all terminals of the first base station before those of the next), ``Path.npy`` (by link, ``bs0_ue00001``: ``taud``
+in ns, ``dod`` and ``doa`` ``[path, 2]``, zenith and azimuth, radian), ``H_<GHz>_G.npy`` (by link: complex gains of the
+paths between isotropic antennas) and a picture of the buildings. Base stations stand 6 m high, terminals 1.5 m.
+
+Source: Huangfu et al., "WAIR-D: Wireless AI Research Dataset", arXiv:2212.02159, and the files' names there. How high
+buildings are it does not say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linksim.channel.ray_traced.imported.object_arrays import read_objects
+from linksim.errors import ScenarioError
+
+BS_HEIGHT_M, TERMINAL_HEIGHT_M = 6.0, 1.5
+BUILDING_HEIGHT_M = 20.0
+"""Taken for every building: the picture shows where they stand alone."""
+
+_LINK = re.compile(r"bs0*(\d+)_ue0*(\d+)")
+_GAINS = re.compile(r"H_(\d+(?:[._]\d+)?)G?_G\.npy")
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """Links of a base station that have a path.
+
+    :param bs_m: ``[2]``; ``terminal_m``, ``[terminal, 2]``, in the area's axes.
+    :param paths: of every terminal: gain (complex, ``[path]``), delay (s), departure and arrival (``[path, 2]``).
+    :param without_path: terminals left out.
+    """
+
+    bs_m: np.ndarray
+    terminal_m: np.ndarray
+    paths: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+    without_path: int
+
+
+def area_folder(folder: Path, number: int) -> Path:
+    """The folder of an area.
+
+    :raises ScenarioError: there is none of that number.
+    """
+    found = [path for path in folder.iterdir() if path.name.isdigit() and int(path.name) == number]
+    if not found:
+        numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+        known = (f"they go from {numbers[0]} to {numbers[-1]}" if numbers
+                 else "WAIR-D has a numbered folder for each area")
+        raise ScenarioError(f"channel.ray_traced.scene: {folder} has no area {number}: {known}")
+    return found[0]
+
+
+def read_links(area: Path, base_station: int, carrier_ghz: float) -> Links:
+    """Links of one of an area's base stations.
+
+    :raises ScenarioError: missing or damaged files, no gains at that carrier, no such base station.
+    """
+    paths, gains = read_objects(area / "Path.npy"), read_objects(_gains_at(area, carrier_ghz))
+    _, rows = read_info(area)
+    names = sorted((int(match[1]), int(match[2]), name) for name in _links(area / "Path.npy", paths)
+                   if (match := _LINK.fullmatch(name)))
+    if len(names) != len(rows):
+        raise ScenarioError(f"{area}: Path.npy has {len(names)} links, but Info.npy places of {len(rows)}")
+    mine = [(row, name) for row, (station, _, name) in zip(rows, names, strict=True) if station == base_station]
+    if not mine:
+        raise ScenarioError(f"channel.ray_traced.base_station: {area} has {names[-1][0] + 1} base stations, "
+                            f"counted from 0, so none of number {base_station}")
+    kept, places = [], []
+    for row, name in mine:
+        link = _path_of(area, name, paths, gains)
+        if len(link[0]):
+            kept.append(link)
+            places.append(row[2:])
+    return Links(mine[0][0][:2], np.array(places).reshape(-1, 2), kept, len(mine) - len(kept))
+
+
+def building_heights(area: Path) -> tuple[np.ndarray, tuple[float, float]] | None:
+    """Heights over the area, ``[row, column]`` from its origin (rows to y, columns to x), and its width and height, m;
+    nothing where it has no picture.
+
+    What is ground is told by where terminals stand: its colour, and whether rows lead up or down.
+
+    :raises ScenarioError: the picture cannot be read.
+    """
+    pictures = sorted(area.glob("*.png"))
+    if not pictures:
+        return None
+    from PIL import Image
+
+    try:
+        with Image.open(pictures[0]) as picture:
+            seen = np.asarray(picture.convert("L"), dtype=float)
+    except OSError as error:
+        raise ScenarioError(f"{pictures[0]}: cannot be read: {error}") from None
+    size, rows = read_info(area)
+    light = seen > (seen.min() + seen.max()) / 2
+    at = np.clip((rows[:, 2:] / size * light.shape[::-1]).astype(int), 0, np.array(light.shape[::-1]) - 1)
+    either = [light, light[::-1]]
+    share = [one[at[:, 1], at[:, 0]].mean() for one in either]
+    best = int(np.argmax([max(part, 1 - part) for part in share]))
+    ground = either[best] if share[best] >= 0.5 else ~either[best]
+    return np.where(ground, 0.0, BUILDING_HEIGHT_M), (float(size[0]), float(size[1]))
+
+
+def read_info(area: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Width and height of an area, ``[2]``, and a row bs_x, bs_y, ue_x, ue_y for each link, ``[link, 4]``, m.
+
+    :raises ScenarioError: missing or damaged.
+    """
+    info = read_objects(area / "Info.npy")
+    try:
+        if isinstance(info, np.ndarray) and info.ndim == 2 and info.shape[1] == 4:
+            size, rows = info[0, :2].astype(float), info[1:].astype(float)
+        else:
+            flat = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in info])
+            size, rows = flat[:2], flat[2:].reshape(-1, 4)
+        if not len(rows) or not np.isfinite(rows).all() or not (size > 0).all():
+            raise ValueError
+    except (ValueError, TypeError):
+        raise ScenarioError(f"{area / 'Info.npy'}: width and height, then bs_x, bs_y, ue_x, ue_y of each link are "
+                            "needed") from None
+    return size, rows
+
+
+def _gains_at(area: Path, carrier_ghz: float) -> Path:
+    files = {float(match[1].replace("_", ".")): path for path in sorted(area.glob("H_*.npy"))
+             if (match := _GAINS.fullmatch(path.name))}
+    for known, path in files.items():
+        if math.isclose(known, carrier_ghz):
+            return path
+    known = ", ".join(f"{one:g}" for one in sorted(files)) or "none"
+    raise ScenarioError(f"channel.carrier_frequency_ghz: {area} has gains (H_<GHz>_G.npy) at {known} GHz, not at "
+                        f"{carrier_ghz:g}")
+
+
+def _links(path: Path, held: Any) -> dict[str, Any]:
+    if not isinstance(held, dict):
+        raise ScenarioError(f"{path}: a dict of links (bs0_ue00001, …) is needed")
+    return held
+
+
+def _path_of(area: Path, name: str, paths: dict[str, Any], gains: Any
+             ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    of_link = _links(area / "H", gains).get(name)
+    try:
+        gain = np.ravel(np.asarray(of_link, dtype=complex))
+        delay = np.ravel(np.asarray(paths[name]["taud"], dtype=float)) * 1e-9
+        departure, arrival = (np.asarray(paths[name][key], dtype=float).reshape(-1, 2) for key in ("dod", "doa"))
+        if not len(gain) == len(delay) == len(departure) == len(arrival) or of_link is None:
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise ScenarioError(f"{area}: {name}: as many gains, delays (taud), departures (dod) and arrivals (doa) are "
+                            "needed") from None
+    used = np.abs(gain) > 0
+    return gain[used], delay[used], departure[used], arrival[used]

@@ -63,8 +63,7 @@ def table_note(channel: Channel) -> str:
         from linksim.channel.ray_traced.tracks import chosen_tracks, way_m
 
         ways = len(chosen_tracks(channel, "test"))
-        tracer = table.about.get("traced_by") or f"sionna-rt {table.about.get('sionna_rt')}"
-    return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: drops take {way_m(channel):.1f} "
+        return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: drops take {way_m(channel):.1f} "
                 f"m of {ways} ways along streets")
     table, count = path_table(channel), len(chosen_positions(channel, "test"))
     tracer = table.about.get("traced_by") or f"sionna-rt {table.about.get('sionna_rt')}"

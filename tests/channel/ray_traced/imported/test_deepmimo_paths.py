@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from linksim.channel.ray_traced.drops import table_note
 from linksim.channel.ray_traced.places import places_of
 from linksim.channel.ray_traced.table import path_table
 from linksim.channel.source import chunk_of_drops
@@ -18,7 +19,8 @@ def arrays():
     delay = np.where(np.isfinite(power), 4e-7, np.nan)
     return {"rx_pos": np.array([[50.0, 10, 1.5], [80, -20, 1.5], [60, 0, 1.5]]), "tx_pos": np.array([[0.0, 0, 10]]),
             "power": power, "phase": np.where(np.isfinite(power), 30.0, np.nan), "delay": delay,
-            "los": np.array([1, 0, -1]), "aod_el": zero + 95, "aod_az": zero + 11, "aoa_el": zero + 85, "aoa_az": zero - 169}
+            "los": np.array([1, 0, -1]), "aod_el": zero + 95, "aod_az": zero + 11,
+            "aoa_el": zero + 85, "aoa_az": zero - 169}
 
 
 def channel(path, **options):
@@ -39,6 +41,7 @@ def test_users_with_a_path_stand_where_the_file_says(tmp_path):
     assert table.line_of_sight.tolist() == [True, False]
     places = places_of(chunk_of_drops(here, 2, 0, 0), here)
     assert sorted(places.offset_m[:, 0, 1].tolist()) == [-20, 10]
+    assert table_note(here).endswith("traced by others (asu); drops stand on 2 of them")
     assert not places.maps.any()  # the file says nothing of buildings
 
 

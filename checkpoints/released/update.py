@@ -22,11 +22,12 @@ from linksim import registry
 from linksim.errors import LinksimError
 from linksim.retrieval.data import retrieval_set
 from linksim.scenario.load import load_scenario
-from linksim.scenario.schema import Scenario
+from linksim.scenario.schema import Scenario, universal_of
 from linksim.training.codecs import codec_identity, methods_with_fitted_codecs
 from linksim.training.conditions import methods_to_train
 from linksim.training.identity import digest, identity, is_learned
 from linksim.training.semantics import semantic_identity, semantic_methods
+from linksim.training.universals import universal_identity
 
 RELEASED = Path(__file__).parent
 ROOT = RELEASED.parents[1]
@@ -36,6 +37,10 @@ FITTED_ANEW = ("klt", "context")
 
 LARGEST_CODEC_MB = 1.2
 """Of a codec's weights in half precision."""
+
+SEMANTIC = ("emoji_short", "text_to_emoji_snr")
+UNIVERSAL = ("five_tasks",)
+"""Scenarios whose semantic codecs and universal models come along: others' are too many."""
 
 MOST_NMSE = 0.95
 """Of the validation drops: what predicts or restores less has learned nothing worth keeping."""
@@ -48,7 +53,10 @@ def used() -> list[str]:
         scenario = load_scenario(path)
         learned = [identity(scenario, method) for method in filter(is_learned, methods_to_train(scenario))]
         codecs = [codec_identity(scenario, method) for method in methods_with_fitted_codecs(scenario)]
-        for about in learned + [codec for codec in codecs if codec["block"] not in FITTED_ANEW] + semantic(scenario):
+        codecs = [codec for codec in codecs if codec["block"] not in FITTED_ANEW]
+        others = semantic(scenario) if path.stem in SEMANTIC else []
+        others += universal(scenario) if path.stem in UNIVERSAL else []
+        for about in learned + codecs + others:
             found[f"{about['block']}-{digest(about)}"] = None
     return list(found)
 
@@ -60,6 +68,12 @@ def semantic(scenario: Scenario) -> list[dict[str, Any]]:
         with contextlib.suppress(LinksimError):
             found.append(semantic_identity(there, method, retrieval_set(there.semantic.data)))
     return found
+
+
+def universal(scenario: Scenario) -> list[dict[str, Any]]:
+    """Of models that answer tasks; what is fitted in seconds stays out."""
+    return [universal_identity(scenario, method) for method in scenario.methods
+            if method.universal is not None and universal_of(method)[0] == "ai2mmum"]
 
 
 def release(source: Path, target: Path) -> None:

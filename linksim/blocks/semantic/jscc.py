@@ -46,4 +46,3 @@ class JsccCodec(LearnedSemanticCodec):
     def embeddings_in_training(self, captions: torch.Tensor, items: torch.Tensor, relevant: torch.Tensor,
                                link: StreamLink) -> torch.Tensor:
         return self.from_features(self.features(self.queries("train", captions)), link)
-

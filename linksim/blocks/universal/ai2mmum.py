@@ -63,6 +63,8 @@ class Ai2Mmum(LearnedUniversalBlock):
     :param body: "language_model"; "none": adapters and heads alone, the ablation WM; our own controls: "attention", one
         attention layer from random weights, trained in full; "perceptron", residual layers that see the task's number,
         as many of their parameters trained as of the language model's.
+    :param beam_targets: "strongest": the strongest beam is the class; "power" (ours): each beam by its share of the
+        power.
     """
 
     version = 2
@@ -73,13 +75,14 @@ class Ai2Mmum(LearnedUniversalBlock):
                  prompt: Literal["learned", "fixed", "same"] = "learned", num_prefix: PositiveInt = 4,
                  order: Literal["radio_last", "radio_first"] = "radio_last",
                  encoders: Literal["aligned", "tuned", "scratch"] = "aligned",
-                 body: Literal["language_model", "none", "attention", "perceptron"] = "language_model") -> None:
+                 body: Literal["language_model", "none", "attention", "perceptron"] = "language_model",
+                 beam_targets: Literal["strongest", "power"] = "strongest") -> None:
         super().__init__()
         self.backbone_options = {"name": backbone, "num_layers": num_layers, "weights": weights,
                                  "adaptation": "lora" if lora else "frozen", "lora_rank": lora_rank,
                                  "lora_alpha": lora_alpha}
         self.prompt, self.num_prefix, self.order = prompt, num_prefix, order
-        self.encoders, self.body = encoders, body
+        self.encoders, self.body, self.beam_targets = encoders, body, beam_targets
 
     def tasks(self) -> dict[str, str]:
         return {name: task.given for name, task in TASKS.items()}
@@ -188,7 +191,8 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         radio = {given: self._radio(given, view) for given, view in views.items()}
-        return sum(task.loss(self._told(name, radio[task.given]), truth).mean() for name, task in TASKS.items())
+        return sum(task.loss(self._told(name, radio[task.given]), truth, self.beam_targets).mean()
+                   for name, task in TASKS.items())
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)

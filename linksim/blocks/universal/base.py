@@ -65,15 +65,20 @@ class Truth:
     :param position_m: ``[sample, 2]``, metres ahead of the base station and to its left.
     :param line_of_sight: ``[sample]``, bool.
     :param precoder: complex, ``[sample, bs_ant]``, unit norm: the one for the whole band that gets most power across.
-    :param beam: ``[sample]``, int64, the beam of `dft_codebook` that gets most power across.
+    :param beam_share: ``[sample, beam]``, of the power that all beams of `dft_codebook` together get across.
     :param path_loss_db: ``[sample]``.
     """
 
     position_m: torch.Tensor
     line_of_sight: torch.Tensor
     precoder: torch.Tensor
-    beam: torch.Tensor
+    beam_share: torch.Tensor
     path_loss_db: torch.Tensor
+
+    @property
+    def beam(self) -> torch.Tensor:
+        """The beam that gets most power across, ``[sample]``, int64."""
+        return self.beam_share.argmax(1)
 
 
 class UniversalBlock(torch.nn.Module, ABC):
@@ -137,7 +142,7 @@ def truth_of(csi: Csi, places: Places) -> Truth:
     h = csi.h[..., 0, :].flatten(0, 1)
     power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
     return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), band_precoder(h),
-                 power.argmax(1), -places.gain_db.flatten())
+                 power / power.sum(1, keepdim=True), -places.gain_db.flatten())
 
 
 def band_precoder(h: torch.Tensor) -> torch.Tensor:

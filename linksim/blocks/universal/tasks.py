@@ -54,11 +54,14 @@ class Task:
                 return -(_MEAN_GAIN_DB + _SCALE_DB * output[:, 0])
         return output
 
-    def loss(self, output: torch.Tensor, truth: Truth) -> torch.Tensor:
+    def loss(self, output: torch.Tensor, truth: Truth,
+             beam_targets: Literal["strongest", "power"] = "strongest") -> torch.Tensor:
         """Of every sample, ``[sample]``, each about one for a model that knows nothing, but the
         position, whose loss is about one 20 m away.
 
         :param output: of the head.
+        :param beam_targets: classes of the beam task: the strongest beam alone, or every beam by its share of the
+            power. Of two that are nearly as strong, chance says which one is the strongest.
         """
         functional = torch.nn.functional
         match self.name:
@@ -71,7 +74,8 @@ class Task:
             case "precoding":
                 return 1 - similarity(self.answer(output), truth.precoder)
             case "beam":
-                return functional.cross_entropy(output, truth.beam, reduction="none") / 3
+                targets = truth.beam if beam_targets == "strongest" else truth.beam_share
+                return functional.cross_entropy(output, targets, reduction="none") / 3
         return (output[:, 0] - (-truth.path_loss_db - _MEAN_GAIN_DB) / _SCALE_DB).square()
 
     def error(self, answer: torch.Tensor, truth: Truth) -> torch.Tensor:

@@ -24,7 +24,7 @@ def _views(count=6, seed=1):
              "environment": EnvironmentView(place, 25 * torch.ones(count), torch.arange(count) % 2,
                                             20 * uniform(2, 128, 128))}
     truth = Truth(place[:, :2], uniform(count) < 0.5,
-                  torch.nn.functional.normalize(h[:, 0, :, 0], dim=1), torch.randint(8, (count,), generator=stream),
+                  torch.nn.functional.normalize(h[:, 0, :, 0], dim=1), torch.softmax(4 * uniform(count, 8), 1),
                   100 * uniform(count))
     return views, truth
 

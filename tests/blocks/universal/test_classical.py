@@ -34,7 +34,7 @@ def _drawn(seed, count=COUNT):
              "environment": EnvironmentView(torch.cat([place, torch.zeros(count, 1)], 1), torch.full((count,), 20.0),
                                             torch.zeros(count, dtype=torch.long), torch.zeros(1, 4, 4))}
     vector = torch.nn.functional.normalize(h[:, 0, :, 0].conj(), dim=1)
-    return views, Truth(place, is_los, vector, torch.zeros(count, dtype=torch.long), loss)
+    return views, Truth(place, is_los, vector, torch.eye(8)[[0] * count], loss)
 
 
 def _fitted(name, **options):

@@ -1,6 +1,7 @@
 """Tasks: what their numbers mean, what they cost, and which one an instruction means."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def truth():
     stream = torch.Generator().manual_seed(1)
     precoder = torch.randn(6, 4, dtype=torch.complex64, generator=stream)
     return Truth(200 * torch.rand(6, 2, generator=stream), torch.arange(6) % 2 == 0,
-                 torch.nn.functional.normalize(precoder, dim=1), torch.arange(6) % 4,
+                 torch.nn.functional.normalize(precoder, dim=1), torch.eye(4)[torch.arange(6) % 4],
                  80 + 40 * torch.rand(6, generator=stream))
 
 
@@ -45,6 +46,17 @@ def test_who_knows_loses_nothing(name, truth):
     assert task.error(task.answer(output), truth).max() < 1e-5
     wrong = TASKS[name].loss(output.roll(1, 0), truth)
     assert wrong.mean() > 0.05
+
+
+def test_power_targets_are_met_by_the_shares_themselves_and_forgive_a_tie(truth):
+    share = torch.tensor([[0.48, 0.46, 0.03, 0.03]]).expand(6, -1)
+    near_tie = replace(truth, beam_share=share)
+    beam, second = TASKS["beam"], torch.tensor([[0.46, 0.48, 0.03, 0.03]]).log().expand(6, -1)
+    best = beam.loss(share.log(), near_tie, "power")
+    assert (best < beam.loss(share.log() + torch.randn(6, 4), near_tie, "power")).all()
+    last = share.flip(1).log()
+    for_second = beam.loss(second, near_tie, "power") - best
+    assert (for_second < 0.01 * (beam.loss(last, near_tie, "power") - best)).all()
 
 
 def test_answers_have_units(truth):

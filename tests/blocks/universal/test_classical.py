@@ -34,7 +34,9 @@ def _drawn(seed, count=COUNT):
              "environment": EnvironmentView(torch.cat([place, torch.zeros(count, 1)], 1), torch.full((count,), 20.0),
                                             torch.zeros(count, dtype=torch.long), torch.zeros(1, 4, 4))}
     vector = torch.nn.functional.normalize(h[:, 0, :, 0].conj(), dim=1)
-    return views, Truth(place, is_los, vector, torch.eye(8)[[0] * count], loss)
+    sector = (8 * (azimuth / math.pi + 0.5)).long()  # neighbours have the same beam, or the next one
+    shares = 0.2 * torch.rand(count, 8, generator=stream) + torch.eye(8)[sector]
+    return views, Truth(place, is_los, vector, shares / shares.sum(1, keepdim=True), loss)
 
 
 def _fitted(name, **options):
@@ -79,13 +81,30 @@ def test_kriging_hears_nothing_from_another_area():
     torch.testing.assert_close(block.answer("path_loss", elsewhere), line, atol=1e-2, rtol=0)
 
 
+def test_a_map_of_beams_knows_what_neighbours_had():
+    block = _fitted("beam_map")
+    views, truth = _drawn(3)
+    assert (block.answer("beam", views["environment"]).argmax(1) == truth.beam).float().mean() > 0.8
+    block.chosen = torch.tensor([1.0, 0.0])
+    views, truth = _drawn(1)
+    torch.testing.assert_close(block.answer("beam", views["environment"]), truth.beam_share)
+
+
+def test_a_map_of_beams_has_the_like_of_other_areas_where_nobody_was_seen():
+    block, (views, truth) = _fitted("beam_map"), _drawn(1)
+    block.chosen = torch.tensor([1.0, 1.0])
+    there = views["environment"]
+    elsewhere = EnvironmentView(there.offset_m, there.bs_height_m, there.height_map + 1, there.maps)
+    torch.testing.assert_close(block.answer("beam", elsewhere), truth.beam_share)
+
+
 def test_the_k_factor_tells_line_of_sight_apart():
     views, truth = _drawn(3)
     right = (_fitted("k_factor").answer("los", views["channel"]) > 0.5) == truth.line_of_sight
     assert right.float().mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "k_factor", "log_distance"])
+@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "k_factor", "log_distance", "beam_map"])
 def test_weights_come_back_and_neighbours_in_a_batch_do_not_matter(name):
     block, views = _fitted(name), _drawn(3)[0]
     again = registry.create("universal", name)

@@ -1,0 +1,82 @@
+"""A map of beams: a terminal is served as those were who stood around it."""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.blocks.universal.base import EnvironmentView, FittedBlock, Truth, UniversalShape, View
+from linksim.registry import register
+
+_COUNTS = (1, 2, 3, 4, 6, 8, 12)
+_POWERS = (0.0, 1.0, 2.0)
+_APART_M = 1e5
+"""Between areas: who stands in the same one is always nearer."""
+_AT_ONCE = 256
+
+
+@register("universal", "beam_map", trains=True)
+class BeamMap(FittedBlock):
+    """Each beam's share of the power, as the mean of the nearest training terminals had it.
+
+    How many, and by which power of their distance they count less, is chosen on validation drops. Where nobody of the
+    area was seen, the nearest are those of other areas who stood alike before their base station.
+
+    Source: V. Va et al., "Inverse Multipath Fingerprinting for Millimeter Wave V2I Beam Alignment", IEEE Trans. Veh.
+    Technol. 67(5), 2018, Section IV (a data base of beams by position).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[bool, list[tuple[torch.Tensor, torch.Tensor]]] = {False: [], True: []}
+
+    def tasks(self) -> dict[str, str]:
+        return {"beam": "environment"}
+
+    def prepare(self, shape: UniversalShape) -> None:
+        self.register_buffer("place", torch.zeros(0, 3))
+        self.register_buffer("shares", torch.zeros(0, shape.panel.num_antennas))
+        self.register_buffer("chosen", torch.tensor([1.0, 0.0]))
+
+    def observe(self, views: dict[str, View], truth: Truth, validation: bool) -> None:
+        self._seen[validation].append((_places(views["environment"]).cpu(), truth.beam_share.cpu()))
+
+    def solve(self) -> float:
+        place, shares = (torch.cat(parts) for parts in zip(*self._seen[False]))
+        other, other_shares = (torch.cat(parts) for parts in zip(*(self._seen[True] or self._seen[False])))
+        self._seen = {False: [], True: []}
+        # a terminal drawn twice counts once
+        self.place, which = place.unique(dim=0, return_inverse=True)
+        self.shares = torch.zeros(len(self.place), shares.shape[1]).index_add_(0, which, shares)
+        self.shares /= which.bincount()[:, None]
+        best = torch.inf
+        for count in _COUNTS:
+            for power in _POWERS:
+                self.chosen = torch.tensor([float(count), power])
+                error = float((self._around(other).argmax(1) != other_shares.argmax(1)).float().mean())
+                if error < best:
+                    best, chosen = error, self.chosen
+        self.chosen = chosen
+        return best
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor], strict: bool = True, assign: bool = False
+                        ) -> object:
+        for name in ("place", "shares"):  # as many as were seen
+            setattr(self, name, torch.empty_like(state_dict[name]))
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def answer(self, task: str, view: EnvironmentView) -> torch.Tensor:
+        return self._around(_places(view))
+
+    def _around(self, place: torch.Tensor) -> torch.Tensor:
+        count, power = self.chosen.tolist()
+        return torch.cat([self._mean(part, int(count), power) for part in place.split(_AT_ONCE)])
+
+    def _mean(self, place: torch.Tensor, count: int, power: float) -> torch.Tensor:
+        distance, near = torch.cdist(place.double(), self.place.double()).topk(min(count, len(self.place)),
+                                                                               largest=False)
+        weight = distance.clamp_min(0.1).pow(-power).to(self.shares)
+        return (weight[..., None] * self.shares[near]).sum(1) / weight.sum(1, keepdim=True)
+
+
+def _places(view: EnvironmentView) -> torch.Tensor:
+    return torch.cat([view.offset_m[:, :2], (view.height_map * _APART_M)[:, None]], 1)

@@ -30,12 +30,15 @@ from linksim.blocks.universal.base import Truth, UniversalShape, View
 from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.blocks.universal.networks.channel import ChannelEncoder
 from linksim.blocks.universal.networks.environment import EnvironmentEncoder
+from linksim.blocks.universal.pointing import shares_towards
 from linksim.blocks.universal.tasks import TASKS
 from linksim.errors import ScenarioError
 from linksim.registry import register
 from linksim.types import PositiveFloat, PositiveInt
 
 _SAME = "user information"
+_LEAST_SHARE = 1e-3
+"""Of a beam that does not point at the terminal: its side lobes tell nothing."""
 _WIDTH_ALONE = 576
 """Of the trunk where there is no language model: SmolLM2's."""
 
@@ -65,6 +68,8 @@ class Ai2Mmum(LearnedUniversalBlock):
         as many of their parameters trained as of the language model's.
     :param beam_targets: "strongest": the strongest beam is the class; "power" (ours): each beam by its share of the
         power.
+    :param beam_prior: "pointing" (ours): the head of the beam task adds to what a straight line from the terminal would
+        give every beam, so that it has only the surroundings to learn.
     """
 
     version = 2
@@ -76,13 +81,15 @@ class Ai2Mmum(LearnedUniversalBlock):
                  order: Literal["radio_last", "radio_first"] = "radio_last",
                  encoders: Literal["aligned", "tuned", "scratch"] = "aligned",
                  body: Literal["language_model", "none", "attention", "perceptron"] = "language_model",
-                 beam_targets: Literal["strongest", "power"] = "strongest") -> None:
+                 beam_targets: Literal["strongest", "power"] = "strongest",
+                 beam_prior: Literal["none", "pointing"] = "none") -> None:
         super().__init__()
         self.backbone_options = {"name": backbone, "num_layers": num_layers, "weights": weights,
                                  "adaptation": "lora" if lora else "frozen", "lora_rank": lora_rank,
                                  "lora_alpha": lora_alpha}
         self.prompt, self.num_prefix, self.order = prompt, num_prefix, order
-        self.encoders, self.body, self.beam_targets = encoders, body, beam_targets
+        self.encoders, self.body = encoders, body
+        self.beam_targets, self.beam_prior = beam_targets, beam_prior
 
     def tasks(self) -> dict[str, str]:
         return {name: task.given for name, task in TASKS.items()}
@@ -109,6 +116,9 @@ class Ai2Mmum(LearnedUniversalBlock):
                                           for name in self.seen})
         self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(width, task.num_outputs(shape))
                                           for name, task in TASKS.items()})
+        self.panel = shape.panel
+        if self.beam_prior == "pointing":
+            self.prior_weight = torch.nn.Parameter(torch.ones(()))
 
     def _prepare_language_model(self) -> None:
         options = {**self.backbone_options, "body": self.body}
@@ -155,7 +165,13 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     def outputs(self, task: str, view: View) -> torch.Tensor:
         """What the task's head puts out, ``[sample, output]``."""
-        return self._told(task, self._radio(TASKS[task].given, view))
+        return self._output(task, self._radio(TASKS[task].given, view), view)
+
+    def _output(self, task: str, radio: torch.Tensor, view: View) -> torch.Tensor:
+        told = self._told(task, radio)
+        if task == "beam" and self.beam_prior == "pointing":
+            told = told + self.prior_weight * shares_towards(view, self.panel).clamp_min(_LEAST_SHARE).log()
+        return told
 
     def _radio(self, given: str, view: View) -> torch.Tensor:
         """What the adapter makes of a view, ``[sample, width]``."""
@@ -191,7 +207,7 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         radio = {given: self._radio(given, view) for given, view in views.items()}
-        return sum(task.loss(self._told(name, radio[task.given]), truth, self.beam_targets).mean()
+        return sum(task.loss(self._output(name, radio[task.given], views[task.given]), truth, self.beam_targets).mean()
                    for name, task in TASKS.items())
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:

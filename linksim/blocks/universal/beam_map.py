@@ -72,11 +72,13 @@ class BeamMap(FittedBlock):
         return torch.cat([self._mean(part, int(count), power) for part in place.split(_AT_ONCE)])
 
     def _mean(self, place: torch.Tensor, count: int, power: float) -> torch.Tensor:
-        distance, near = torch.cdist(place.double(), self.place.double()).topk(min(count, len(self.place)),
-                                                                               largest=False)
-        weight = distance.clamp_min(0.1).pow(-power).to(self.shares)
+        distance = torch.cdist(place[:, :2], self.place[:, :2])
+        elsewhere = place[:, 2:] != self.place[:, 2]
+        near = (distance + _APART_M * elsewhere).topk(min(count, len(self.place)), largest=False).indices
+        weight = distance.gather(1, near).clamp_min(0.1).pow(-power)
         return (weight[..., None] * self.shares[near]).sum(1) / weight.sum(1, keepdim=True)
 
 
 def _places(view: EnvironmentView) -> torch.Tensor:
-    return torch.cat([view.offset_m[:, :2], (view.height_map * _APART_M)[:, None]], 1)
+    """Where on the ground, and in which area, ``[sample, 3]``."""
+    return torch.cat([view.offset_m[:, :2], view.height_map[:, None]], 1)

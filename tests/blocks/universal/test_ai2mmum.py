@@ -58,6 +58,7 @@ def test_adapters_prefixes_heads_and_low_rank_queries_and_keys_are_trained_and_n
     ({"body": "attention"}, {"adapters", "prefixes", "heads", "backbone"}),
     ({"encoders": "scratch", "body": "none"}, {"adapters", "heads", "seen"}),
     ({"encoders": "tuned", "body": "none"}, {"adapters", "heads", "seen"}),
+    ({"beam_prior": "pointing", "body": "none"}, {"adapters", "heads", "prior_weight"}),
 ])
 def test_ablations_train_what_their_names_say(options, parts):
     assert {name.partition(".")[0] for name in _trained(_block(**options))} == parts
@@ -103,6 +104,16 @@ def test_answers_have_their_shapes_and_do_not_depend_on_batch_neighbours(options
                                          for key, value in vars(views[given]).items()})
             torch.testing.assert_close(block.answer(task, part), whole[2:4], atol=1e-4, rtol=1e-4)
         assert whole.shape == shapes[task]
+
+
+def test_with_a_prior_a_head_that_says_nothing_points_at_the_terminal():
+    block, (views, _) = _block(body="none", beam_prior="pointing"), _views()
+    for parameter in block.heads["beam"].parameters():
+        torch.nn.init.zeros_(parameter)
+    pointing = registry.create("universal", "pointing")
+    pointing.prepare(SHAPE)
+    there = views["environment"]
+    assert torch.equal(block.answer("beam", there).argmax(1), pointing.answer("beam", there).argmax(1))
 
 
 def test_encoders_are_taken_over_and_stay_as_they_are():

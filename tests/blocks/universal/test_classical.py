@@ -91,10 +91,17 @@ def test_a_map_of_beams_knows_what_neighbours_had():
 
 
 def test_a_map_of_beams_has_the_like_of_other_areas_where_nobody_was_seen():
-    block, (views, truth) = _fitted("beam_map"), _drawn(1)
+    block = registry.create("universal", "beam_map")
+    block.prepare(SHAPE)
+    views, truth = _drawn(1)
+    block.observe(views, truth, False)
+    block.solve()
     block.chosen = torch.tensor([1.0, 1.0])
     there = views["environment"]
     elsewhere = EnvironmentView(there.offset_m, there.bs_height_m, there.height_map + 1, there.maps)
+    torch.testing.assert_close(block.answer("beam", elsewhere), truth.beam_share)
+    # of two areas the one whose number is nearer is no nearer
+    block.place[::2, 2] = 5
     torch.testing.assert_close(block.answer("beam", elsewhere), truth.beam_share)
 
 

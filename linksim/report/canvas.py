@@ -88,10 +88,10 @@ def _legend_columns(widths_in: Sequence[float], width_in: float) -> int:
     return 1
 
 
-def wrapped(label: str) -> str:
-    """A long name on several lines, so that it cannot leave the figure."""
+def wrapped(label: str, width: int = MAX_LABEL) -> str:
+    """A long name on several lines of so many characters, so that it cannot leave the figure."""
     indent = " " if label.startswith(" ") else ""
-    return indent + "\n".join(textwrap.wrap(label.strip(), MAX_LABEL, break_long_words=True) or [" "])
+    return indent + "\n".join(textwrap.wrap(label.strip(), width, break_long_words=True) or [" "])
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

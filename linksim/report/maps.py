@@ -18,7 +18,8 @@ _ACROSS = 3
 _COLOURS = "viridis"
 _BUILT_UP_M = 2.5
 _MARGIN_M = 20.0
-
+_TITLE_PER_IN = 11
+"""Characters of a panel's title."""
 
 Ground = tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]
 """East and north of the corners of cells, m, and which cells are built up."""
@@ -69,7 +70,7 @@ def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, gro
         if ground is not None:  # the ground reaches farther than anybody stands
             panel.set_xlim(*_around(everywhere[:, 0]))
             panel.set_ylim(*_around(everywhere[:, 1]))
-        panel.set_title(wrapped(name))
+        panel.set_title(wrapped(name, max(8, int(_TITLE_PER_IN * (width_in - 1.2) / across))))
     for panel in panels[len(places):]:
         panel.set_visible(False)
     for panel in grid[:, 0]:

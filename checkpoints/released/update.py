@@ -31,7 +31,7 @@ from linksim.training.universals import universal_identity
 
 RELEASED = Path(__file__).parent
 ROOT = RELEASED.parents[1]
-LIMIT_MB = 60
+LIMIT_MB = 64
 FITTED_ANEW = ("klt", "context")
 """Codecs that are large and fitted in seconds."""
 

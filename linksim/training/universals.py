@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -119,21 +120,22 @@ def prepare_universals(scenario: Scenario, device: str, console: Console, only: 
     :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
     :raises LinksimError: training failed.
     """
-    lines = []
-    for method in _picked(scenario, only):
+    picked, lines = _picked(scenario, only), {}
+    for method in picked:
         about = universal_identity(scenario, method)
         if (folder := found_checkpoint(scenario, about)) is not None:
-            lines.append(f"{method.name}: loaded from {shown(folder)}")
-            continue
-        folder, began = checkpoint_folder(scenario, about), time.monotonic()
-        if _is_learned(about["block"]):
+            lines[method.name] = f"{method.name}: loaded from {shown(folder)}"
+        elif _is_learned(about["block"]):
             from linksim.training.launch import train
 
+            folder, began = checkpoint_folder(scenario, about), time.monotonic()
             train(UniversalTrainee(scenario, method), folder, device, console)
-        else:
-            _fit(UniversalTrainee(scenario, method), folder, device, console)
-        lines.append(f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}")
-    return lines
+            lines[method.name] = f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}"
+    for together in _alike(scenario, [method for method in picked if method.name not in lines]):
+        began = time.monotonic()
+        for method, folder in zip(together, _fit(scenario, together, device, console)):
+            lines[method.name] = f"{method.name}: fitted in {time.monotonic() - began:.0f} s, kept in {folder}"
+    return [lines[method.name] for method in picked]
 
 
 def load_universal(scenario: Scenario, method: Method) -> UniversalBlock:
@@ -173,22 +175,48 @@ def _made(scenario: Scenario, method: Method, training: Training) -> Any:
     return block
 
 
-def _fit(trainee: UniversalTrainee, folder: Any, device: str, console: Console) -> None:
-    """Fit a block in closed form."""
-    drops = trainee.drops(device)
-    block = trainee.untrained()
-    if not isinstance(block, FittedBlock):
-        raise LinksimError(f"universal {block.block_name!r} does not say how it is trained")
-    console.print(f"fitting {trainee.name} to {sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching "
-                  f"checkpoint in {trainee.scenario.training.folder}", highlight=False, soft_wrap=True)
+def _alike(scenario: Scenario, methods: list[Method]) -> list[list[Method]]:
+    """Those that are fitted to the same drops, together."""
+    groups: list[tuple[Training, list[Method]]] = []
+    for method in methods:
+        training = universal_training(scenario, method)
+        for same, group in groups:
+            if same == training:
+                group.append(method)
+                break
+        else:
+            groups.append((training, [method]))
+    return [group for _, group in groups]
+
+
+def _fit(scenario: Scenario, methods: list[Method], device: str, console: Console) -> list[Path]:
+    """Fit blocks in closed form, each drop drawn once for all of them.
+
+    :returns: where they are kept.
+    """
+    trainees = [UniversalTrainee(scenario, method) for method in methods]
+    drops, blocks = trainees[0].drops(device), []
+    for trainee in trainees:
+        with named_method(trainee.method):
+            blocks.append(trainee.untrained())
+            if not isinstance(blocks[-1], FittedBlock):
+                raise LinksimError(f"universal {blocks[-1].block_name!r} does not say how it is trained")
+    console.print(f"fitting {', '.join(trainee.name for trainee in trainees)} to "
+                  f"{sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching checkpoint in "
+                  f"{scenario.training.folder}", highlight=False, soft_wrap=True)
     for chunk, true in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
         with torch.inference_mode():
             batch = drops.observed(chunk, true)
-            block.observe(views_of(batch.history, batch.places), truth_of(batch.future, batch.places),
-                          chunk.validation)
-    with torch.no_grad():
-        error = block.solve()
-    write_checkpoint(folder, block.state_dict(), {**trainee.about, "validation_nmse": error})
+            seen = views_of(batch.history, batch.places), truth_of(batch.future, batch.places), chunk.validation
+            for block in blocks:
+                block.observe(*seen)
+    folders = []
+    for trainee, block in zip(trainees, blocks):
+        with torch.no_grad():
+            error = block.solve()
+        folders.append(checkpoint_folder(scenario, trainee.about))
+        write_checkpoint(folders[-1], block.state_dict(), {**trainee.about, "validation_nmse": error})
+    return folders
 
 
 def _is_learned(name: str) -> bool:

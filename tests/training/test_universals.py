@@ -42,8 +42,9 @@ def test_trained_scored_and_asked(scenario, tmp_path, capsys):
     path, output = scenario(), tmp_path / "out"
     assert main(["run", str(path), "--output", str(output)]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for name in ("encoders", "without LLM", "WKNN", "kriging"):
-        assert f"{name}: trained in" in said
+    for done in ("encoders: trained", "without LLM: trained", "WKNN: fitted", "kriging: fitted"):
+        assert f"{done} in" in said
+    assert said.count("fitting ") == 1  # together, every drop drawn once
     rows = pd.read_csv(output / "metrics.csv").set_index(["metric", "method"])["value"]
     assert "encoders" not in rows.index.get_level_values("method"), "it answers nothing"
     assert rows["precoding_sgcs", "true channel"] == pytest.approx(1, abs=1e-4)

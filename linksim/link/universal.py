@@ -46,27 +46,29 @@ def task_measures(found: dict[str, torch.Tensor], true: Csi, places: Places) -> 
 
 def task_link_measures(found: dict[str, torch.Tensor], true: Csi, places: Places, noise_variance: float
                        ) -> dict[str, torch.Tensor]:
-    """What precoder and beam are worth at a link SNR, each ``[batch, user]``: rates of one user in one stream."""
+    """What precoder and beam are worth at a link SNR, each ``[batch, user]``: rates of one user, its streams with equal
+    power."""
     measures = {}
     if "precoding" in found:
         measures |= _rates(found["precoding"], true, noise_variance)
     if "beam" in found:
         beams = dft_codebook(true.panel).to(true.h).mT
-        best, told = (_rates(beams[which], true, noise_variance)["rate_bps_hz"]
+        best, told = (_rates(beams[which][..., None], true, noise_variance)["rate_bps_hz"]
                       for which in (truth_of(true, places).beam, found["beam"].argmax(1)))
         measures["beam_rate_loss_bps_hz"] = best - told
     return measures
 
 
 def _rates(vectors: torch.Tensor, true: Csi, noise_variance: float) -> dict[str, torch.Tensor]:
-    """:param vectors: ``[sample, bs_ant]``, one user a drop."""
-    weights = vectors[:, None, None, :, None].expand(-1, true.h.shape[-2], true.h.shape[-1], -1, -1)
+    """:param vectors: ``[sample, bs_ant, stream]``, one user a drop."""
+    share = vectors / vectors.shape[-1] ** 0.5
+    weights = share[:, None, None].expand(-1, true.h.shape[-2], true.h.shape[-1], -1, -1)
     return link_measures(weights, by_resource(true.h), noise_variance)
 
 
 def _as_channel(vectors: torch.Tensor, true: Csi) -> torch.Tensor:
-    """The channel whose dominant right singular vectors these are."""
-    rows = vectors.conj().unflatten(0, true.h.shape[:2])[:, :, None, :, None, None]
+    """The channel whose dominant right singular vectors these are, of the first stream each."""
+    rows = vectors[..., 0].conj().unflatten(0, true.h.shape[:2])[:, :, None, :, None, None]
     return rows.expand(*true.h.shape[:2], 1, -1, *true.h.shape[-2:])
 
 

@@ -33,7 +33,7 @@ def universal_shape(scenario: Scenario) -> UniversalShape:
     channel, array = scenario.channel, scenario.channel.bs_array
     panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
     return UniversalShape(channel.ue_array.num_antennas, panel, channel.num_subcarriers,
-                          channel.subcarrier_spacing_khz * 1e3)
+                          channel.subcarrier_spacing_khz * 1e3, scenario.link.num_streams_per_user)
 
 
 def universal_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def universal_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
     training, shape = universal_training(scenario, method), universal_shape(scenario)
     about = {
         "block": name, "version": registry.block_class("universal", name).version, "options": options,
-        "shape": {**vars(shape), "panel": vars(shape.panel)},
+        "shape": {**_sizes(shape), "panel": vars(shape.panel)},
         "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
                        for channel, acquisition in training_conditions(scenario, training)],
         "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
@@ -54,6 +54,11 @@ def universal_identity(scenario: Scenario, method: Method) -> dict[str, Any]:
         teacher = universal_identity(scenario, method_named(scenario, training.teacher))
         about["teacher"] = {"block": teacher["block"], "checkpoint": digest(teacher)}
     return json.loads(json.dumps(about))
+
+
+def _sizes(shape: UniversalShape) -> dict[str, Any]:
+    """One stream goes without saying: checkpoints of the time when there was no other do not."""
+    return {name: size for name, size in vars(shape).items() if (name, size) != ("num_streams", 1)}
 
 
 class UniversalTrainee(Trainee):

@@ -23,9 +23,10 @@ def drawn(traced_areas, make_channel):
     return drops, places_of(drops, channel), channel
 
 
-def _block(name="true_channel"):
+def _block(name="true_channel", **sizes):
     block = registry.create("universal", name)
-    block.prepare(UniversalShape(1, Panel(1, 4, 1), 8, 180e3))
+    block.prepare(UniversalShape(**{"num_ue_antennas": 1, "panel": Panel(1, 4, 1), "num_subcarriers": 8,
+                                    "subcarrier_spacing_hz": 180e3, **sizes}))
     return block
 
 
@@ -48,11 +49,26 @@ def test_the_ceiling_is_the_ceiling(drawn):
     assert measures["beam_top1"].min() == 1
     link = task_link_measures(found, drops.future, places, 0.1)
     assert link["beam_rate_loss_bps_hz"].abs().max() < 1e-5
-    worse = {"precoding": torch.nn.functional.normalize(torch.randn(12, 4, dtype=torch.complex64), dim=1),
+    worse = {"precoding": torch.nn.functional.normalize(torch.randn(12, 4, 1, dtype=torch.complex64), dim=1),
              "beam": torch.randn(12, 4)}
     other = task_link_measures(worse, drops.future, places, 0.1)
     assert other["rate_bps_hz"].mean() < link["rate_bps_hz"].mean()
     assert (other["beam_rate_loss_bps_hz"] > -0.2).all()
+
+
+def test_two_streams_share_the_power(traced_areas, make_channel):
+    channel = make_channel(ray_traced=AREAS, num_history=1, num_future=1, speed_kmh=0,
+                           ue_array={"num_antennas": 2})
+    drops = ray_traced_drops(channel, 12, 3, split="training")
+    places = places_of(drops, channel)
+    one, two = ({"precoding": answers(_block(num_ue_antennas=2, num_streams=streams), drops.history, drops.future,
+                                      places)["precoding"]} for streams in (1, 2))
+    assert two["precoding"].shape == (12, 4, 2)
+    assert task_measures(two, drops.future, places)["precoding_sgcs"].min() > 0.999
+    rate = {noise: [task_link_measures(found, drops.future, places, noise)["rate_bps_hz"] for found in (one, two)]
+            for noise in (1e2, 1e-6)}
+    assert (rate[1e2][0] > rate[1e2][1]).all(), "power on the weaker stream is lost in noise"
+    assert (rate[1e-6][0] < rate[1e-6][1]).all(), "two streams carry more where there is power for both"
 
 
 def test_only_what_is_answered_is_measured(drawn):

@@ -116,7 +116,7 @@ class Ai2Mmum(LearnedUniversalBlock):
                                           for name in self.seen})
         self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(width, task.num_outputs(shape))
                                           for name, task in TASKS.items()})
-        self.panel = shape.panel
+        self.panel, self.num_streams = shape.panel, shape.num_streams
         if self.beam_prior == "pointing":
             self.prior_weight = torch.nn.Parameter(torch.ones(()))
 
@@ -203,12 +203,12 @@ class Ai2Mmum(LearnedUniversalBlock):
         return self
 
     def answer(self, task: str, view: View) -> torch.Tensor:
-        return TASKS[task].answer(self.outputs(task, view))
+        return TASKS[task].answer(self.outputs(task, view), self.num_streams)
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         radio = {given: self._radio(given, view) for given, view in views.items()}
-        return sum(task.loss(self._output(name, radio[task.given], views[task.given]), truth, self.beam_targets).mean()
-                   for name, task in TASKS.items())
+        return sum(task.loss(self._output(name, radio[task.given], views[task.given]), truth, self.beam_targets,
+                             self.num_streams).mean() for name, task in TASKS.items())
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)

@@ -42,6 +42,7 @@ class Alignment(LearnedUniversalBlock):
         return {}
 
     def prepare(self, shape: UniversalShape) -> None:
+        self.num_streams = shape.num_streams
         self.channel = ChannelEncoder(shape, self.num_features)
         self.environment = EnvironmentEncoder(self.num_features)
         self.log_temperature = torch.nn.Parameter(torch.tensor(_FIRST_TEMPERATURE).log())
@@ -58,7 +59,8 @@ class Alignment(LearnedUniversalBlock):
         same = torch.arange(len(scores), device=scores.device)
         loss = sum(torch.nn.functional.cross_entropy(part, same) for part in (scores, scores.mT)) / 2
         for name, head in self.heads.items():
-            loss = loss + self.supervision * TASKS[name].loss(head(features[TASKS[name].given]), truth).mean()
+            told = head(features[TASKS[name].given])
+            loss = loss + self.supervision * TASKS[name].loss(told, truth, num_streams=self.num_streams).mean()
         return loss
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
@@ -73,7 +75,7 @@ class Alignment(LearnedUniversalBlock):
             parts.append((here > here.diagonal()[:, None]).float().sum(1) / max(len(part) - 1, 1))
         errors = torch.cat(parts)
         for name, head in self.heads.items():
-            answer = TASKS[name].answer(head(features[TASKS[name].given]))
+            answer = TASKS[name].answer(head(features[TASKS[name].given]), self.num_streams)
             errors = errors + self.supervision * TASKS[name].error(answer, truth) / len(TASKS)
         return errors
 

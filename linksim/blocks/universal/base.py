@@ -20,6 +20,7 @@ class UniversalShape:
     panel: Panel
     num_subcarriers: int
     subcarrier_spacing_hz: float
+    num_streams: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class Truth:
 
     :param position_m: ``[sample, 2]``, metres ahead of the base station and to its left.
     :param line_of_sight: ``[sample]``, bool.
-    :param precoder: complex, ``[sample, bs_ant]``, unit norm: the one for the whole band that gets most power across.
+    :param precoder: complex, ``[sample, bs_ant, ue_ant]``: for every number of streams up to the terminal's antennas,
+        its first columns are the orthonormal ones that get most power across the whole band.
     :param beam_share: ``[sample, beam]``, of the power that all beams of `dft_codebook` together get across.
     :param path_loss_db: ``[sample]``.
     """
@@ -105,7 +107,8 @@ class UniversalBlock(torch.nn.Module, ABC):
         """The answer for every terminal; it never depends on the others.
 
         :returns: ``position``: metres ahead and left, ``[sample, 2]``; ``los``: probability, ``[sample]``;
-            ``precoding``: complex ``[sample, bs_ant]``, unit norm; ``beam``: a score for each, ``[sample, beam]``;
+            ``precoding``: complex ``[sample, bs_ant, stream]``, orthonormal columns, the strongest stream first;
+            ``beam``: a score for each, ``[sample, beam]``;
             ``path_loss``: dB, ``[sample]``.
         """
 
@@ -141,17 +144,18 @@ def truth_of(csi: Csi, places: Places) -> Truth:
     """The answers, from the true channel at its first instant."""
     h = csi.h[..., 0, :].flatten(0, 1)
     power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
-    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(), band_precoder(h),
-                 power / power.sum(1, keepdim=True), -places.gain_db.flatten())
+    return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(),
+                 band_precoder(h, min(h.shape[1:3])), power / power.sum(1, keepdim=True), -places.gain_db.flatten())
 
 
-def band_precoder(h: torch.Tensor) -> torch.Tensor:
-    """The one precoder for the whole band that gets most power across, complex, ``[sample, bs_ant]``, unit norm.
+def band_precoder(h: torch.Tensor, num_streams: int) -> torch.Tensor:
+    """The one precoder for the whole band that gets most power across, complex, ``[sample, bs_ant, stream]``:
+    orthonormal columns, the strongest first.
 
     :param h: ``[sample, ue_ant, bs_ant, subcarrier]``.
     """
     covariance = torch.einsum("suak,subk->sab", h.conj(), h)
-    return torch.linalg.eigh(covariance).eigenvectors[..., -1]
+    return torch.linalg.eigh(covariance).eigenvectors[..., -num_streams:].flip(-1)
 
 
 def dft_codebook(panel: Panel) -> torch.Tensor:

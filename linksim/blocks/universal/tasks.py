@@ -33,13 +33,15 @@ class Task:
 
     def num_outputs(self, shape: UniversalShape) -> int:
         """Numbers that its head puts out."""
-        return {"position": 2, "los": 1, "precoding": 2 * shape.panel.num_antennas, "beam": shape.panel.num_antennas,
+        antennas = shape.panel.num_antennas
+        return {"position": 2, "los": 1, "precoding": 2 * antennas * shape.num_streams, "beam": antennas,
                 "path_loss": 1}[self.name]
 
-    def answer(self, output: torch.Tensor) -> torch.Tensor:
+    def answer(self, output: torch.Tensor, num_streams: int = 1) -> torch.Tensor:
         """What the numbers of a head mean, ``[sample, …]``; see `linksim.blocks.universal.base.UniversalBlock.answer`.
 
         :param output: ``[sample, num_outputs]``.
+        :param num_streams: of the precoder.
         """
         match self.name:
             case "position":
@@ -47,21 +49,23 @@ class Task:
             case "los":
                 return output[:, 0].sigmoid()
             case "precoding":
-                beams = torch.view_as_complex(output.float().unflatten(1, (-1, 2)).contiguous())
+                beams = torch.view_as_complex(output.float().unflatten(1, (-1, num_streams, 2)).contiguous())
                 # few beams carry most of it, which is easier to learn than what all antennas send
-                return torch.nn.functional.normalize(torch.fft.fft(beams, norm="ortho"), dim=1)
+                columns = torch.nn.functional.normalize(torch.fft.fft(beams, dim=1, norm="ortho"), dim=1)
+                return columns if num_streams == 1 else torch.linalg.qr(columns).Q
             case "path_loss":
                 return -(_MEAN_GAIN_DB + _SCALE_DB * output[:, 0])
         return output
 
-    def loss(self, output: torch.Tensor, truth: Truth,
-             beam_targets: Literal["strongest", "power"] = "strongest") -> torch.Tensor:
+    def loss(self, output: torch.Tensor, truth: Truth, beam_targets: Literal["strongest", "power"] = "strongest",
+             num_streams: int = 1) -> torch.Tensor:
         """Of every sample, ``[sample]``, each about one for a model that knows nothing, but the
         position, whose loss is about one 20 m away.
 
         :param output: of the head.
         :param beam_targets: classes of the beam task: the strongest beam alone, or every beam by its share of the
             power. Of two that are nearly as strong, chance says which one is the strongest.
+        :param num_streams: of the precoder.
         """
         functional = torch.nn.functional
         match self.name:
@@ -72,7 +76,7 @@ class Task:
                 return functional.binary_cross_entropy_with_logits(output[:, 0], truth.line_of_sight.to(output.dtype),
                                                                    reduction="none")
             case "precoding":
-                return 1 - similarity(self.answer(output), truth.precoder)
+                return 1 - similarity(self.answer(output, num_streams), truth.precoder)
             case "beam":
                 targets = truth.beam if beam_targets == "strongest" else truth.beam_share
                 return functional.cross_entropy(output, targets, reduction="none") / 3
@@ -123,8 +127,17 @@ def _words_of(task: Task) -> set[str]:
     return {task.name.replace("_", " "), task.keywords.lower(), *_ALSO.get(task.name, ())}
 
 
-def similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Squared cosine similarity of complex vectors ``[sample, antenna]``: ``[sample]``, one where they are parallel."""
-    product = (first.conj() * second).sum(1).abs().square()
-    power = first.abs().square().sum(1) * second.abs().square().sum(1)
-    return product / power.clamp_min(torch.finfo(power.dtype).tiny)
+def similarity(precoder: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+    """SGCS of precoders, ``[sample]``: the squared cosine of each column with the best of its stream, mean over the
+    streams; one where all are parallel.
+
+    AI2MMUM's evaluation divides by the product of Frobenius norms, which gives 1/K to K perfect columns; this is the
+    mean over layers of 3GPP TR 38.843, clause 6.2.2.
+
+    :param precoder: complex, ``[sample, bs_ant, stream]``.
+    :param best: of as many streams or more, of which the first ones count.
+    """
+    best = best[..., :precoder.shape[-1]]
+    product = (precoder.conj() * best).sum(1).abs().square()
+    power = precoder.abs().square().sum(1) * best.abs().square().sum(1)
+    return (product / power.clamp_min(torch.finfo(power.dtype).tiny)).mean(1)

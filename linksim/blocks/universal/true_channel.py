@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.universal.base import ChannelView, UniversalBlock, UniversalShape, dft_codebook
+from linksim.blocks.universal.base import ChannelView, UniversalBlock, UniversalShape, band_precoder, dft_codebook
 from linksim.registry import register
 
 
 @register("universal", "true_channel")
 class TrueChannel(UniversalBlock):
-    """What no model can be better at: the band's dominant singular vector and the strongest beam of the true channel.
+    """What no model can be better at: the band's dominant singular vectors and the strongest beam of the true channel.
 
     Source: T. Lo, "Maximum ratio transmission", IEEE Trans. Commun. 47(10), 1999.
     """
@@ -21,10 +21,9 @@ class TrueChannel(UniversalBlock):
         return {"precoding": "channel", "beam": "channel"}
 
     def prepare(self, shape: UniversalShape) -> None:
-        self.panel = shape.panel
+        self.panel, self.num_streams = shape.panel, shape.num_streams
 
     def answer(self, task: str, view: ChannelView) -> torch.Tensor:
         if task == "beam":
             return (view.h.mT @ dft_codebook(self.panel).to(view.h)).abs().square().sum((1, 2))
-        covariance = torch.einsum("suak,subk->sab", view.h.conj(), view.h)
-        return torch.linalg.eigh(covariance).eigenvectors[..., -1]
+        return band_precoder(view.h, self.num_streams)

@@ -24,7 +24,7 @@ def _views(count=6, seed=1):
              "environment": EnvironmentView(place, 25 * torch.ones(count), torch.arange(count) % 2,
                                             20 * uniform(2, 128, 128))}
     truth = Truth(place[:, :2], uniform(count) < 0.5,
-                  torch.nn.functional.normalize(h[:, 0, :, 0], dim=1), torch.softmax(4 * uniform(count, 8), 1),
+                  torch.nn.functional.normalize(h[:, 0, :, :1], dim=1), torch.softmax(4 * uniform(count, 8), 1),
                   100 * uniform(count))
     return views, truth
 
@@ -96,7 +96,7 @@ def test_an_instruction_that_is_computed_once_is_the_same_as_before_every_termin
 @pytest.mark.parametrize("options", [{}, {"body": "none"}, {"body": "attention"}, {"body": "perceptron"}])
 def test_answers_have_their_shapes_and_do_not_depend_on_batch_neighbours(options):
     block, (views, _) = _block(**options), _views()
-    shapes = {"position": (6, 2), "los": (6,), "precoding": (6, 8), "beam": (6, 8), "path_loss": (6,)}
+    shapes = {"position": (6, 2), "los": (6,), "precoding": (6, 8, 1), "beam": (6, 8), "path_loss": (6,)}
     for task, given in block.tasks().items():
         with torch.no_grad():
             whole = block.answer(task, views[given])

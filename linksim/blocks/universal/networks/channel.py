@@ -18,15 +18,15 @@ class ChannelEncoder(torch.nn.Module):
 
     Convolutions look at magnitudes over beams and delays: phases between paths turn within a wavelength and tell no
     place, so a network that sees them learns terminals by heart. They are what a precoder is made of, though: the
-    dominant eigenvector over the band goes past the convolutions, over its beams. Amplitudes are relative to the
-    terminal's own; its received power goes in beside.
+    dominant eigenvectors over the band, one for each stream, go past the convolutions, over their beams. Amplitudes are
+    relative to the terminal's own; its received power goes in beside.
 
     Source: CFENN of AI2MMUM, Section II-A, whose layers the paper leaves open.
     """
 
     def __init__(self, shape: UniversalShape, num_features: int = 128) -> None:
         super().__init__()
-        self.panel = shape.panel
+        self.panel, self.num_streams = shape.panel, shape.num_streams
         beams, delays = shape.panel.columns * shape.panel.rows, shape.num_subcarriers
         inputs = 2 * shape.num_ue_antennas * shape.panel.polarizations + 2
         layers: list[torch.nn.Module] = []
@@ -39,12 +39,13 @@ class ChannelEncoder(torch.nn.Module):
         self.out = torch.nn.Sequential(
             torch.nn.Dropout(_DROPOUT), torch.nn.Linear(inputs * beams * delays + 1, _HIDDEN), torch.nn.GELU(),
             torch.nn.Dropout(_DROPOUT), torch.nn.Linear(_HIDDEN, num_features))
-        self.past = torch.nn.Linear(2 * shape.panel.num_antennas, num_features)
+        self.past = torch.nn.Linear(2 * shape.panel.num_antennas * shape.num_streams, num_features)
 
     def forward(self, view: ChannelView) -> torch.Tensor:
         gain = (view.gain_db - _GAIN_DB[0]) / _GAIN_DB[1]
         seen = self.layers(angle_delay_picture(view.h, self.panel.polarizations))
-        return self.out(torch.cat([seen.flatten(1), gain[:, None]], 1)) + self.past(eigenbeams(view.h))
+        past = self.past(eigenbeams(view.h, self.num_streams))
+        return self.out(torch.cat([seen.flatten(1), gain[:, None]], 1)) + past
 
 
 def angle_delay_picture(h: torch.Tensor, polarizations: int = 1) -> torch.Tensor:
@@ -65,13 +66,13 @@ def angle_delay_picture(h: torch.Tensor, polarizations: int = 1) -> torch.Tensor
     return torch.cat([share.sqrt(), level, where.expand(len(h), -1, -1, -1)], 1)
 
 
-def eigenbeams(h: torch.Tensor) -> torch.Tensor:
-    """The precoder of the whole band over beams, turned so that its strongest beam is real: ``[sample, 2 bs_ant]``, of
-    mean square one.
+def eigenbeams(h: torch.Tensor, num_streams: int = 1) -> torch.Tensor:
+    """The precoder of the whole band over beams, each column turned so that its strongest beam is real:
+    ``[sample, 2 bs_ant stream]``, of mean square one.
 
     :param h: ``[sample, ue_ant, bs_ant, subcarrier]``.
     """
-    beams = torch.fft.ifft(band_precoder(h), dim=1, norm="ortho")
+    beams = torch.fft.ifft(band_precoder(h, num_streams), dim=1, norm="ortho")
     strongest = beams.gather(1, beams.abs().argmax(1, keepdim=True))
     beams = beams * (strongest.conj() / strongest.abs()) * h.shape[2] ** 0.5
     return torch.view_as_real(beams.resolve_conj()).flatten(1) * 2**0.5

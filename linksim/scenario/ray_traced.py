@@ -133,8 +133,8 @@ class RayTraced(Section):
     @model_validator(mode="after")
     def _consistent(self) -> RayTraced:
         if not self.of_user and self.scene not in (*SITES, PROCEDURAL):
-            raise ValueError(f"scene: none is called {self.scene!r}: {suggestion(self.scene, [*SITES, PROCEDURAL])} "
-                             "Your own is the path of an .xml file")
+            raise ValueError(f"scene: none is called {self.scene!r} (your own is the path of an .xml file): "
+                             + suggestion(self.scene, [*SITES, PROCEDURAL]))
         if self.track_spacing_m is not None and (self.num_areas > 1 or self.split == "areas"):
             raise ValueError("track_spacing_m: ways are traced in one scene or area at a time: write num_areas: 1 and "
                              "split: blocks")
@@ -154,7 +154,8 @@ class RayTraced(Section):
             raise ValueError("position_m: every area has a roof of its own to stand on: leave it out, or write "
                              "num_areas: 1")
         if self.of_user and not self.imported and self.position_m is None:
-            raise ValueError(f"position_m: where the base station stands in {self.scene} must be said")
+            raise ValueError(f"position_m: where the base station stands in {self.scene} must be said: write "
+                             "position_m: [x, y, z]")
         if self.min_distance_m >= self.radius_m:
             raise ValueError(f"min_distance_m ({self.min_distance_m:g}) must be below radius_m ({self.radius_m:g})")
         if self.test_share + self.validation_share > 1:

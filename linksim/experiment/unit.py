@@ -135,13 +135,14 @@ def _semantic_codecs(scenario: Scenario, device: str) -> dict[str, SemanticCodec
 
 
 def _universal_blocks(scenario: Scenario, device: str) -> dict[str, UniversalBlock]:
-    """Blocks that answer tasks by name of their method, from their checkpoints."""
-    asked = [method for method in scenario.methods if method.universal is not None and not only_teaches(method)]
-    if not asked:
+    """Blocks that answer tasks by key, from their checkpoints."""
+    if all(method.universal is None for method in scenario.methods):
         return {}
+    from linksim.training.universal_data import universal_key, universal_methods
     from linksim.training.universals import load_universal
 
-    return {method.name: load_universal(scenario, method).to(device) for method in asked}
+    return {universal_key(there, method): load_universal(there, method).to(device)
+            for there, method in universal_methods(scenario) if not only_teaches(method)}
 
 
 def _report_errors(scenario: Scenario) -> dict[str, float]:

@@ -85,7 +85,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     :param codecs: fitted codecs by `linksim.training.codecs.codec_key`; the others are built here.
     :param report_errors: relative errors of reports by `report_key`; what is not there counts as none.
     :param semantics: semantic codecs by `linksim.training.semantics.semantic_key`.
-    :param universals: blocks that answer tasks, by name of their method.
+    :param universals: blocks that answer tasks, by `linksim.training.universal_data.universal_key`.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
@@ -151,20 +151,21 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
 def _answered(index: int, scenario: Scenario, drops: Drops, history: Csi, blocks: dict[str, UniversalBlock]
               ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     """Rows of the methods that answer tasks."""
-    asked = [method.name for method in scenario.methods if method.universal is not None and not only_teaches(method)]
+    asked = [method for method in scenario.methods if method.universal is not None and not only_teaches(method)]
     if not asked:
         return []
     from linksim.channel.ray_traced.places import places_of
     from linksim.link.universal import answers, task_link_measures, task_measures
+    from linksim.training.universal_data import universal_key
 
     places, true = places_of(drops, scenario.channel), drops.future
     rows = []
-    for name in asked:
-        found = answers(blocks[name], history, true, places)
+    for method in asked:
+        found = answers(blocks[universal_key(scenario, method)], history, true, places)
         measures = task_measures(found, true, places)
         if needs_link(scenario):
             measures |= task_link_measures(found, true, places, 10 ** (-scenario.link.snr_db / 10))
-        rows.append((index, name, measures))
+        rows.append((index, method.name, measures))
     return rows
 
 

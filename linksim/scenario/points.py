@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
 import pydantic
 
 from linksim.errors import ScenarioError
 from linksim.faults import describe
 from linksim.scenario.dotted import replaced, value_at
-from linksim.scenario.schema import STAGE_OF_SECTION, Scenario, Section
+from linksim.scenario.schema import STAGE_OF_SECTION, Method, Scenario, Section, training_sections
 from linksim.scenario.source import dotted
+from linksim.scenario.training import MethodTraining
 from linksim.scenario.validation import within
 
 
@@ -46,6 +48,9 @@ def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenari
     for key, value in point.items():
         try:
             data = replaced(data, key, value)
+            if key.startswith("training."):
+                data["methods"] = [_trained_with(method, own, key.partition(".")[2], value)
+                                   for method, own in zip(scenario.methods, data["methods"])]
         except KeyError as error:
             raise ScenarioError(f"{key}: {error.args[0]}") from None
     try:
@@ -55,6 +60,13 @@ def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenari
         raise ScenarioError(f"{dotted(within(first['loc'], data))}: {describe(first)}") from None
 
 
+def _trained_with(method: Method, own: dict[str, Any], field: str, value: float | str) -> dict[str, Any]:
+    """A method with a field of ``training`` put into the trainings of what it learns, where it does not say its own."""
+    sections = {section: own[section] or {} for section in training_sections(method)}
+    return {**own, **{section: {**fields, field: value} for section, fields in sections.items()
+                      if fields.get(field) is None}}
+
+
 def check_axis(scenario: Scenario, key: str) -> None:
     """Whether a field can be swept over the values that the scenario gives.
 
@@ -62,6 +74,8 @@ def check_axis(scenario: Scenario, key: str) -> None:
     """
     if key.partition(".")[0] in Scenario.model_fields and key.partition(".")[0] not in STAGE_OF_SECTION:
         raise ScenarioError("only fields of " + ", ".join(STAGE_OF_SECTION) + " can be swept")
+    if key.startswith("training."):
+        _check_training_axis(scenario, key.partition(".")[2])
     if key == "channel.source" or key.startswith("channel.files."):
         raise ScenarioError("one run takes its channels from one place: run once for each, then `linksim report` "
                             "overlays the runs")
@@ -75,3 +89,13 @@ def check_axis(scenario: Scenario, key: str) -> None:
     texts = [given for given in scenario.sweep[key] if isinstance(given, str)]
     if texts and isinstance(value, int | float):
         raise ScenarioError(f"a number needed (given {texts[0]!r})")
+
+
+def _check_training_axis(scenario: Scenario, field: str) -> None:
+    if field not in MethodTraining.model_fields:
+        raise ScenarioError("not of what is trained, but of where")
+    learners = [section for method in scenario.methods for section in training_sections(method)]
+    if not learners:
+        raise ScenarioError("no method learns anything")
+    if "codec_training" in learners:
+        raise ScenarioError("a fitted codec is swept in its bits alone; name a method for each value")

@@ -22,7 +22,7 @@ STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
 
 STAGE_OF_SECTION = {
     "channel": "channel", "acquisition": "acquisition", "feedback": "feedback", "methods": "prediction",
-    "link": "precoding", "semantic": "precoding",
+    "training": "prediction", "link": "precoding", "semantic": "precoding",
 }
 
 PERFECT_CSI = "perfect CSI"
@@ -333,6 +333,20 @@ def knows_channel(method: Method) -> bool:
 def is_trained(method: Method) -> bool:
     """Whether a method's predictor learns."""
     return not knows_channel(method) and registry.find("predictor", block_of(method.predictor)[0]).trains
+
+
+def training_sections(method: Method) -> list[str]:
+    """The sections of a method that say how what it learns is trained.
+
+    :raises ScenarioError: unknown block.
+    """
+    def learns(kind: str, reference: str | dict[str, Any] | None) -> bool:
+        return reference is not None and registry.find(kind, block_of(reference)[0]).trains
+
+    learned = {"training": is_trained(method) and checkpoint_of(method.predictor) is None,
+               "codec_training": has_trained_codec(method), "semantic_training": learns("semantic", method.semantic),
+               "universal_training": learns("universal", method.universal)}
+    return [section for section, is_learned in learned.items() if is_learned]
 
 
 def has_trained_codec(method: Method) -> bool:

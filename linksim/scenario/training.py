@@ -57,6 +57,10 @@ class Training(Section):
         1.0, description="Share of the training drops used (few-shot), the same drops always and of every condition; "
         "validation drops stay whole. A smaller share is part of a larger one."
     )
+    even_steps: bool = Field(
+        False, description="Go over a fraction of the drops so often in each epoch that it has about as many steps as "
+        "with all of them: shares of drops compared at the same training budget."
+    )
     fresh_drops: bool = Field(
         False, description="Draw other training drops in every epoch, instead of the same ones again."
     )

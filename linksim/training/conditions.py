@@ -50,19 +50,26 @@ def methods_to_train(scenario: Scenario, only: str | None = None) -> list[Method
     """
     found: dict[tuple, Method] = {}
     for point in sweep_points(scenario):
-        values = {key: value for key, value in point.items() if key.startswith("methods.")}
+        values = {key: value for key, value in point.items() if key.startswith(("methods.", "training."))}
         for method in trained_methods(point_scenario(scenario, values)):
-            # another value of one method leaves the others as they are
-            own = [f"{key.rpartition('.')[2]} {value}" for key, value in values.items()
-                   if key.startswith((f"methods.{method.name}.", f"methods.{_index(scenario, method)}."))]
-            name = f"{method.name} ({', '.join(own)})" if own else method.name
+            name = swept_name(scenario, method.name, "training", values)
             if only in (None, method.name, name):
                 found.setdefault(training_key(method), method.model_copy(update={"name": name}))
     return list(found.values())
 
 
-def _index(scenario: Scenario, method: Method) -> int:
-    return [other.name for other in scenario.methods].index(method.name)
+def swept_name(scenario: Scenario, name: str, section: str, point: dict[str, float | str]) -> str:
+    """A method's name with those values of a sweep point that change what it learns; another value of one method leaves
+    the others as they are.
+
+    :param section: of the method that says how it is trained: what stands there is not swept by ``training``.
+    """
+    index = [other.name for other in scenario.methods].index(name)
+    said = getattr(scenario.methods[index], section)
+    own = [f"{key.rpartition('.')[2]} {value}" for key, value in point.items()
+           if key.startswith((f"methods.{name}.", f"methods.{index}."))
+           or (key.startswith("training.") and getattr(said, key.partition(".")[2], None) is None)]
+    return f"{name} ({', '.join(own)})" if own else name
 
 
 def training_key(method: Method) -> tuple:

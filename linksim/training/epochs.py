@@ -1,4 +1,4 @@
-"""Which drops make up each step of an epoch: an order that depends on seed and epoch alone. Nothing is drawn here."""
+"""Which drops make up each step of a pass over them: an order that depends on seed and pass alone. Nothing is drawn."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Pick = tuple[int, int]
 class EpochPlan:
     """The steps of every epoch for one of the processes that share them.
 
-    Each process has chunks of its own, of all conditions where there are enough. In each epoch every one of its drops
-    is in one step.
+    Each process has chunks of its own, of all conditions where there are enough. In each pass every one of its drops is
+    in one step; an epoch is one pass, or with ``training.even_steps`` as many as make up for the fraction of drops.
 
     :param chunks: of training.
     :param training: complete; see `linksim.scenario.training.merged`.
@@ -39,26 +39,32 @@ class EpochPlan:
                                 f"training drops{used}: use at most {total}, or more training.num_drops")
         batch = training.batch_drops // num_ranks
         held = [sum(chunk.num_drops for chunk in share) for share in _shares(chunks, num_ranks)]
-        self.num_steps = max(-(-drops // batch) for drops in held)
-        if min(held) < self.num_steps:
+        self.pass_steps = max(-(-drops // batch) for drops in held)
+        self.num_passes = round(1 / training.fraction) if training.even_steps else 1
+        if min(held) < self.pass_steps:
             raise ScenarioError(f"training.devices: {total} training drops in {len(chunks)} chunks cannot be shared by "
                                 f"{num_ranks} processes: use fewer")
         conditions = len({chunk.condition for chunk in self.chunks})
         self._window = max(conditions, -(-_STEPS_PER_WINDOW * batch * len(self.chunks) // self._num_drops))
 
-    def steps(self, epoch: int) -> list[list[Pick]]:
-        """The drops of every step, mixed over the conditions."""
-        order = generator(stream_seed(*self._seed, "order", epoch))
+    @property
+    def num_steps(self) -> int:
+        """Of an epoch."""
+        return self.num_passes * self.pass_steps
+
+    def steps(self, number: int) -> list[list[Pick]]:
+        """The drops of every step of a pass, mixed over the conditions."""
+        order = generator(stream_seed(*self._seed, "order", number))
         chunks = self._interleaved(order)
         waiting: list[Pick] = []
         steps: list[list[Pick]] = []
-        small, larger = divmod(self._num_drops, self.num_steps)
+        small, larger = divmod(self._num_drops, self.pass_steps)
         for first in range(0, len(chunks), self._window):
             window = chunks[first:first + self._window]
             waiting += [(number, drop) for number in window for drop in range(self.chunks[number].num_drops)]
             waiting = [waiting[place] for place in _permutation(len(waiting), order)]
             # the sizes of steps differ by one at the most
-            while len(steps) < self.num_steps and len(waiting) >= (size := small + (len(steps) < larger)):
+            while len(steps) < self.pass_steps and len(waiting) >= (size := small + (len(steps) < larger)):
                 steps.append(waiting[:size])
                 waiting = waiting[size:]
         return steps

@@ -45,7 +45,7 @@ def measure(block: Any, minibatches: Minibatches) -> Estimate:
     with torch.no_grad():
         noise_s = _seconds(lambda: drops.observed(plan.chunks[0], true, "estimate"), device)
         batch = drops.observed(plan.chunks[0], true, "estimate")
-    size = -(-sum(chunk.num_drops for chunk in plan.chunks) // plan.num_steps)
+    size = -(-sum(chunk.num_drops for chunk in plan.chunks) // plan.pass_steps)
     batch = selected(batch, torch.arange(size, device=batch.history.h.device) % len(batch.history.h))
     before = {name: tensor.clone() for name, tensor in block.saved_state().items()}
 
@@ -71,13 +71,14 @@ def measure(block: Any, minibatches: Minibatches) -> Estimate:
     block.load_state_dict(before, strict=False)
     for_validation = len(minibatches.validation_chunks)
     chunks = len(plan.chunks) + for_validation
+    seen = plan.num_passes * len(plan.chunks) + for_validation
     per_chunk = num_bytes(true) / len(true.history.h) * CHUNK
     kept = min(1.0, drops.training.cache_gb * 1e9 / (chunks * per_chunk))
     if drops.training.fresh_drops:
         kept = min(kept, for_validation / chunks)
     validation_drops = sum(chunk.num_drops for chunk in minibatches.validation_chunks)
-    epoch_s = plan.num_steps * step_s + validation_drops / size * validation_s + chunks * noise_s \
-        + (1 - kept) * chunks * draw_s
+    epoch_s = plan.num_steps * step_s + validation_drops / size * validation_s + seen * noise_s \
+        + (1 - kept) * seen * draw_s
     return Estimate(kept * chunks * draw_s, epoch_s)
 
 

@@ -60,6 +60,8 @@ def learned_fields(training: Training) -> dict[str, Any]:
     """What of the training decides the outcome of gradient descent, beside the drops."""
     # a field that is added to the section must stay out while it changes nothing, or all checkpoints are lost
     added = set() if training.antenna_pairs else {"antenna_pairs"}
+    if training.fraction == 1 or not training.even_steps:
+        added.add("even_steps")
     return training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF | added)
 
 

@@ -39,7 +39,7 @@ class Minibatches:
     """The steps of each epoch, and the validation drops.
 
     Channels are kept in memory from epoch to epoch as far as ``training.cache_gb`` allows, and drawn again otherwise;
-    both give the same values. The history's noise is another one in every epoch, but the same for validation.
+    both give the same values. The history's noise is another one in every pass, but the same for validation.
 
     :param drops: where they come from.
     :param plan: of this process.
@@ -55,6 +55,11 @@ class Minibatches:
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Minibatch]:
         """The steps of an epoch in order, from ``first_step`` on."""
+        skipped, first_step = divmod(first_step, self.plan.pass_steps)
+        for one in range(skipped, self.plan.num_passes):
+            yield from self._pass(number * self.plan.num_passes + one, first_step if one == skipped else 0)
+
+    def _pass(self, number: int, first_step: int) -> Iterator[Minibatch]:
         steps = self.plan.steps(number)[first_step:]
         last_use = {chunk: step for step, picks in enumerate(steps) for chunk, _ in picks}
         order = list(dict.fromkeys(chunk for picks in steps for chunk, _ in picks))
@@ -75,7 +80,7 @@ class Minibatches:
                     del held[chunk]
 
     def training(self) -> Iterator[TrainingBatch]:
-        """This process's training drops once, chunk by chunk, in the noise of the first epoch."""
+        """This process's training drops once, chunk by chunk, in the noise of the first pass."""
         for chunk in self.plan.chunks:
             with torch.no_grad():
                 yield self._observed(chunk, 0)
@@ -88,10 +93,11 @@ class Minibatches:
 
         yield from prefetched(make, self.validation_chunks, self.drops.device)
 
-    def _observed(self, chunk: Chunk, epoch: int) -> TrainingBatch:
+    def _observed(self, chunk: Chunk, number: int) -> TrainingBatch:
+        """As seen in a pass."""
         training = self.drops.training
-        true = self.drops.draw(chunk, epoch) if training.fresh_drops and epoch else self.true(chunk)
-        return self.drops.observed(chunk, true, training.weights_seed, epoch)
+        true = self.drops.draw(chunk, number) if training.fresh_drops and number else self.true(chunk)
+        return self.drops.observed(chunk, true, training.weights_seed, number)
 
     def true(self, chunk: Chunk) -> TrainingBatch:
         """The true channels of a chunk, kept or drawn."""

@@ -25,7 +25,7 @@ from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, rea
 from linksim.training.conditions import training_conditions
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee, named_method
-from linksim.training.universal_data import PlacedDrops, universal_training
+from linksim.training.universal_data import PlacedDrops, universal_methods, universal_training
 
 
 def universal_shape(scenario: Scenario) -> UniversalShape:
@@ -74,6 +74,11 @@ class UniversalTrainee(Trainee):
     def about(self) -> dict[str, Any]:
         return universal_identity(self.scenario, self.method)
 
+    @property
+    def is_learned(self) -> bool:
+        """By gradient descent, not in closed form."""
+        return _is_learned(universal_of(self.method)[0])
+
     def drops(self, device: str) -> PlacedDrops:
         return PlacedDrops(self.scenario, self.training, device)
 
@@ -89,32 +94,32 @@ def check_universals(scenario: Scenario, device: str, only: str | None = None) -
 
     :raises LinksimError: a training that cannot begin, a language model that is not to be had, a damaged checkpoint.
     """
-    for method in _picked(scenario, only):
+    for trainee in _picked(scenario, only):
+        there, method, training = trainee.scenario, trainee.method, trainee.training
         with named_method(method):
-            training = universal_training(scenario, method)
-            if found_checkpoint(scenario, universal_identity(scenario, method)) is not None:
-                load_universal(scenario, method)
+            if found_checkpoint(there, trainee.about) is not None:
+                load_universal(there, method)
                 continue
-            block = _made(scenario, method, training)
-            if _is_learned(universal_of(method)[0]):
+            block = _made(there, method, training)
+            if trainee.is_learned:
                 from linksim.training.trainer import check_task
 
-                check_task(UniversalTrainee(scenario, method), device)
+                check_task(trainee, device)
             if getattr(block, "needs_teacher", False) and not training.teacher:
                 raise ScenarioError(f"{block.block_name} takes its encoders from one with universal: alignment: name "
                                     "that in universal_training.teacher, or write encoders: scratch")
             if training.teacher:
                 if not hasattr(block, "learn_from"):
                     raise ScenarioError(f"{block.block_name} cannot be taught: leave universal_training.teacher out")
-                teacher = method_named(scenario, training.teacher)
-                block.learn_from(_made(scenario, teacher, universal_training(scenario, teacher)))
+                teacher = method_named(there, training.teacher)
+                block.learn_from(_made(there, teacher, universal_training(there, teacher)))
 
 
 def channels_to_train_on(scenario: Scenario) -> list[Channel]:
     """Channels of the trainings and fits that `prepare_universals` would begin."""
-    return [channel for method in _picked(scenario, None)
-            if found_checkpoint(scenario, universal_identity(scenario, method)) is None
-            for channel, _ in training_conditions(scenario, universal_training(scenario, method))]
+    return [channel for trainee in _picked(scenario, None)
+            if found_checkpoint(trainee.scenario, trainee.about) is None
+            for channel, _ in training_conditions(trainee.scenario, trainee.training)]
 
 
 def prepare_universals(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
@@ -125,22 +130,22 @@ def prepare_universals(scenario: Scenario, device: str, console: Console, only: 
     :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
     :raises LinksimError: training failed.
     """
-    picked, lines = _picked(scenario, only), {}
-    for method in picked:
-        about = universal_identity(scenario, method)
-        if (folder := found_checkpoint(scenario, about)) is not None:
-            lines[method.name] = f"{method.name}: loaded from {shown(folder)}"
-        elif _is_learned(about["block"]):
+    picked = _picked(scenario, only)
+    lines: dict[UniversalTrainee, str] = {}
+    for trainee in picked:
+        if (folder := found_checkpoint(trainee.scenario, trainee.about)) is not None:
+            lines[trainee] = f"{trainee.name}: loaded from {shown(folder)}"
+        elif trainee.is_learned:
             from linksim.training.launch import train
 
-            folder, began = checkpoint_folder(scenario, about), time.monotonic()
-            train(UniversalTrainee(scenario, method), folder, device, console)
-            lines[method.name] = f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}"
-    for together in _alike(scenario, [method for method in picked if method.name not in lines]):
+            folder, began = checkpoint_folder(trainee.scenario, trainee.about), time.monotonic()
+            train(trainee, folder, device, console)
+            lines[trainee] = f"{trainee.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}"
+    for together in _alike([trainee for trainee in picked if trainee not in lines]):
         began = time.monotonic()
-        for method, folder in zip(together, _fit(scenario, together, device, console)):
-            lines[method.name] = f"{method.name}: fitted in {time.monotonic() - began:.0f} s, kept in {folder}"
-    return [lines[method.name] for method in picked]
+        for trainee, folder in zip(together, _fit(together, device, console)):
+            lines[trainee] = f"{trainee.name}: fitted in {time.monotonic() - began:.0f} s, kept in {folder}"
+    return [lines[trainee] for trainee in picked]
 
 
 def load_universal(scenario: Scenario, method: Method) -> UniversalBlock:
@@ -180,26 +185,24 @@ def _made(scenario: Scenario, method: Method, training: Training) -> Any:
     return block
 
 
-def _alike(scenario: Scenario, methods: list[Method]) -> list[list[Method]]:
+def _alike(trainees: list[UniversalTrainee]) -> list[list[UniversalTrainee]]:
     """Those that are fitted to the same drops, together."""
-    groups: list[tuple[Training, list[Method]]] = []
-    for method in methods:
-        training = universal_training(scenario, method)
-        for same, group in groups:
-            if same == training:
-                group.append(method)
-                break
+    groups: list[list[UniversalTrainee]] = []
+    for trainee in trainees:
+        same = [group for group in groups if group[0].training == trainee.training]
+        if same:
+            same[0].append(trainee)
         else:
-            groups.append((training, [method]))
-    return [group for _, group in groups]
+            groups.append([trainee])
+    return groups
 
 
-def _fit(scenario: Scenario, methods: list[Method], device: str, console: Console) -> list[Path]:
+def _fit(trainees: list[UniversalTrainee], device: str, console: Console) -> list[Path]:
     """Fit blocks in closed form, each drop drawn once for all of them.
 
+    :param trainees: at least one, all of the same training.
     :returns: where they are kept.
     """
-    trainees = [UniversalTrainee(scenario, method) for method in methods]
     drops, blocks = trainees[0].drops(device), []
     for trainee in trainees:
         with named_method(trainee.method):
@@ -208,7 +211,7 @@ def _fit(scenario: Scenario, methods: list[Method], device: str, console: Consol
                 raise LinksimError(f"universal {blocks[-1].block_name!r} does not say how it is trained")
     console.print(f"fitting {', '.join(trainee.name for trainee in trainees)} to "
                   f"{sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching checkpoint in "
-                  f"{scenario.training.folder}", highlight=False, soft_wrap=True)
+                  f"{drops.scenario.training.folder}", highlight=False, soft_wrap=True)
     for chunk, true in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
         with torch.inference_mode():
             batch = drops.observed(chunk, true)
@@ -219,34 +222,33 @@ def _fit(scenario: Scenario, methods: list[Method], device: str, console: Consol
     for trainee, block in zip(trainees, blocks):
         with torch.no_grad():
             error = block.solve()
-        folders.append(checkpoint_folder(scenario, trainee.about))
+        folders.append(checkpoint_folder(trainee.scenario, trainee.about))
         write_checkpoint(folders[-1], block.state_dict(), {**trainee.about, "validation_nmse": error})
     return folders
 
 
 def _is_learned(name: str) -> bool:
+    """By gradient descent."""
     made_by = registry.block_class("universal", name)
     return isinstance(made_by, type) and issubclass(made_by, LearnedUniversalBlock)
 
 
-def _picked(scenario: Scenario, only: str | None) -> list[Method]:
-    """Methods whose blocks are wanted, the teachers of those that are still to be trained first.
+def _picked(scenario: Scenario, only: str | None) -> list[UniversalTrainee]:
+    """What is wanted, the teachers of those that are still to be trained first.
 
+    :param only: the name of a method, with its swept values or without.
     :raises ScenarioError: no method of that name.
     """
-    trained = [method for method in scenario.methods if method.universal is not None
-               and registry.find("universal", universal_of(method)[0]).trains]
-    if only is not None:
-        names = [method.name for method in scenario.methods]
-        if only not in names:
-            raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
-        trained = [method for method in trained if method.name == only]
-    students = [method for method in trained
-                if found_checkpoint(scenario, universal_identity(scenario, method)) is None]
-    teachers = [method_named(scenario, training.teacher) for method in students
-                for training in [universal_training(scenario, method)] if training.teacher]
-    found: dict[str, Method] = {}
+    asked, names = universal_methods(scenario, only), [method.name for method in scenario.methods]
+    if not asked and only is not None and only not in names:
+        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
+    trained = [UniversalTrainee(there, method) for there, method in asked
+               if registry.find("universal", universal_of(method)[0]).trains]
+    teachers = [UniversalTrainee(trainee.scenario, method_named(trainee.scenario, trainee.training.teacher))
+                for trainee in trained
+                if trainee.training.teacher and found_checkpoint(trainee.scenario, trainee.about) is None]
+    found: dict[str, UniversalTrainee] = {}
     # who only teaches is not needed where there is nobody to teach
-    for method in [*teachers, *(one for one in trained if only is not None or not only_teaches(one))]:
-        found.setdefault(digest(universal_identity(scenario, method)), method)
+    for trainee in [*teachers, *(one for one in trained if only is not None or not only_teaches(one.method))]:
+        found.setdefault(digest(trainee.about), trainee)
     return list(found.values())

@@ -56,6 +56,8 @@ FAULTS = [
     ({"sweep": {"lnk.snr_db": [1]}}, ["sweep.lnk.snr_db", "did you mean 'link'"], "lnk.snr_db"),
     ({"sweep": {"channel.path_loss": [0, 1]}}, ["sweep.channel.path_loss", "not a number"], "channel.path_loss"),
     ({"sweep": {"channel.bs_array": [0, 1]}}, ["sweep.channel.bs_array", "a section"], "channel.bs_array"),
+    ({"sweep": {"training.folder": ["a", "b"]}}, ["sweep.training.folder", "but of where"], "training.folder"),
+    ({"sweep": {"training.fraction": [0.1, 1]}}, ["sweep.training.fraction", "no method learns"], "training.fraction"),
     ({"sweep": {"run.chunk_size": [1, 2]}}, ["sweep.run.chunk_size", "only fields of"], "run.chunk_size"),
     ({"sweep": {"channel.speed_kmh": [3, 900]}}, ["sweep.channel.speed_kmh", "at most 500"], "channel.speed_kmh"),
     ({"sweep": {"channel.num_users": [1, 3]}}, ["sweep.channel.num_users", "3 users", "2 BS antennas"],

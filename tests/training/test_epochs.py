@@ -51,6 +51,14 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert plan().steps(3) == plan(seed=1).steps(3)
 
 
+def test_a_fraction_is_gone_over_until_the_steps_are_as_many():
+    few = plan(chunks=CHUNKS[:10], fraction=0.25, batch_drops=25)
+    often = plan(chunks=CHUNKS[:10], fraction=0.25, batch_drops=25, even_steps=True)
+    assert (few.num_steps, often.num_steps, often.num_passes) == (10, 40, 4)
+    assert often.num_steps == plan(batch_drops=25).num_steps
+    assert often.steps(2) == few.steps(2), "each pass in its own order"
+
+
 def test_more_drops_per_step_than_there_are_or_processes_than_chunks_are_refused():
     with pytest.raises(ScenarioError, match=r"batch_drops: 64 drops per step, but there are 50 .* use at most 50"):
         plan(chunks=CHUNKS[:2], batch_drops=64)

@@ -40,6 +40,13 @@ def test_all_that_changes_the_weights_changes_the_name_and_nothing_else_does(toy
     assert len({plain, *(name(toy(changes)) for changes in others)}) == 1 + len(others)
 
 
+def test_steps_are_even_by_themselves_where_all_drops_are_used(toy):
+    about = [identity(toy({"training.even_steps": even, "training.fraction": fraction}), toy().methods[0])
+             for even, fraction in ((False, 1.0), (True, 1.0), (False, 0.5), (True, 0.5))]
+    assert about[0] == about[1]
+    assert about[2] != about[3]
+
+
 def test_taking_all_antenna_pairs_is_not_said(toy):
     about = {pairs: identity(toy({"training.antenna_pairs": pairs}), toy().methods[0])["training"] for pairs in (0, 1)}
     assert "antenna_pairs" not in about[0]
@@ -220,6 +227,15 @@ def test_a_swept_method_is_trained_for_every_value_or_one(toy):
     names = [f"line (learning_rate {value})" for value in (0.01, 0.1)]
     assert [method.name for method in methods_to_train(scenario, "line")] == names
     assert [method.name for method in methods_to_train(scenario, names[1])] == names[1:]
+
+
+def test_a_swept_training_is_that_of_every_method_that_does_not_say_its_own(toy):
+    scenario = toy({**TWO, "sweep": {"training.fraction": [0.5, 1]}, "methods.ridge.training": {"fraction": 0.5}})
+    trained = {method.name: digest(identity(scenario, method)) for method in methods_to_train(scenario)}
+    assert list(trained) == ["ridge", "line (fraction 0.5)", "line (fraction 1)"]
+    alone = toy({**TWO, "training.fraction": 0.5})
+    assert trained["line (fraction 0.5)"] == name(alone, 1)
+    assert trained["line (fraction 1)"] == name(toy(TWO), 1)
 
 
 @pytest.mark.parametrize(("arguments", "line"), [

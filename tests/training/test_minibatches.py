@@ -50,6 +50,18 @@ def test_kept_and_drawn_again_are_equal_and_so_is_an_epoch_begun_in_the_middle(m
     assert torch.equal(histories(kept.epoch(1, 7)), histories(whole[7:]))
 
 
+def test_an_epoch_of_several_passes_is_one_after_the_other_and_may_begin_in_any(minibatches):
+    once = minibatches({"training.fraction": 0.5})
+    twice = minibatches({"training.fraction": 0.5, "training.even_steps": True})
+    assert twice.plan.num_steps == 2 * once.plan.num_steps
+    whole = list(twice.epoch(1))
+    assert len(whole) == twice.plan.num_steps
+    passes = torch.cat([histories(once.epoch(number)) for number in (2, 3)])
+    assert torch.equal(histories(whole), passes), "in another noise each"
+    for first in (1, once.plan.num_steps, once.plan.num_steps + 1):
+        assert torch.equal(histories(twice.epoch(1, first)), histories(whole[first:]))
+
+
 def test_fresh_drops_are_others_in_every_epoch_but_the_same_again(minibatches):
     fresh, finite = minibatches({"training.fresh_drops": True}), minibatches()
     assert torch.equal(histories(fresh.epoch(0)), histories(finite.epoch(0)))

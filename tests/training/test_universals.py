@@ -9,6 +9,7 @@ import yaml
 from linksim.cli import main
 from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Method
+from linksim.training.universal_data import universal_key, universal_methods
 from linksim.training.universals import load_universal, universal_identity
 
 AREAS = {"scene": "procedural", "num_areas": 3, "positions_per_area": 40, "split": "random", "min_path_gain_db": -200,
@@ -76,6 +77,30 @@ def test_trained_scored_and_asked(scenario, tmp_path, capsys):
     assert "16 subcarriers, but the model in" in capsys.readouterr().err
     assert main(["ask", str(tmp_path), "position", "--channels", str(tmp_path / "some.h5")]) == 2
     assert "not the checkpoint of a universal model" in capsys.readouterr().err
+
+
+def test_a_sweep_over_training_trains_one_for_each_value(scenario, tmp_path, capsys):
+    path = scenario(methods=[{**ENCODERS, "universal_training": {"fraction": 1}}, *METHODS[1:]],
+                    sweep={"training.fraction": [0.5, 1], "link.snr_db": [0, 10]})
+    assert main(["run", str(path), "--output", str(tmp_path / "out")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for done in ("encoders: trained", "without LLM (fraction 0.5): trained", "without LLM (fraction 1): trained",
+                 "WKNN (fraction 0.5): fitted", "kriging (fraction 1): fitted"):
+        assert f"{done} in" in said
+    assert said.count(": trained in") == 3
+    rows = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["metric", "method", "fraction", "snr_db"])["value"]
+    for name in ("WKNN", "without LLM"):
+        few, all_of_them = (rows["position_error_cdf90_m", name, fraction, 10] for fraction in (0.5, 1))
+        assert few != all_of_them
+        assert few == rows["position_error_cdf90_m", name, 0.5, 0]
+
+
+def test_a_swept_option_of_a_block_is_another_block(scenario):
+    path = scenario(methods=[{"name": "WKNN", "universal": "wknn"}],
+                    sweep={"methods.WKNN.universal.max_fingerprints": [50, 100]})
+    swept = universal_methods(load_scenario(path))
+    assert [method.name for _, method in swept] == ["WKNN (max_fingerprints 50)", "WKNN (max_fingerprints 100)"]
+    assert len({universal_key(there, method) for there, method in swept}) == 2
 
 
 def load(path):

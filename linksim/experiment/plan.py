@@ -193,14 +193,14 @@ def format_value(value: float | str) -> str:
 
 def axis_label(key: str) -> str:
     """A label for an axis: ``link.snr_db`` becomes ``link SNR (dB)``."""
+    if key.endswith("training.fraction"):
+        return "share of training drops"
     words = axis_column(key).split("_")
     unit = _UNITS.get(words[-1]) if len(words) > 1 else None
     text = " ".join(_WORDS.get(word, word) for word in (words[:-1] if unit else words))
     if key == "link.snr_db":
         text = "link SNR"
     return f"{text} ({unit})" if unit else text
-
-
 
 
 def _round_up(value: int, multiple: int) -> int:

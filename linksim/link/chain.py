@@ -378,4 +378,3 @@ def _pilot_notes(scenario: Scenario, drops: Drops) -> set[str]:
         f"{channel_name(channel)} (median of each chunk below that; 1/(5 delay spread)): expect an error "
         "floor; use fewer users or a smaller channel.subcarrier_spacing_khz"
     }
-

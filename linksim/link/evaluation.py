@@ -50,8 +50,6 @@ def link_measures(weights: torch.Tensor, true: torch.Tensor, noise_variance: flo
     return {"rate_bps_hz": rate, "sum_rate_bps_hz": rate.sum(1, keepdim=True).expand_as(rate)}
 
 
-
-
 def mend(csi: Csi) -> tuple[Csi, int]:
     """Replace non-finite entries by zero.
 

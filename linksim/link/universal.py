@@ -70,5 +70,3 @@ def _as_channel(vectors: torch.Tensor, true: Csi) -> torch.Tensor:
     """The channel whose dominant right singular vectors these are, of the first stream each."""
     rows = vectors[..., 0].conj().unflatten(0, true.h.shape[:2])[:, :, None, :, None, None]
     return rows.expand(*true.h.shape[:2], 1, -1, *true.h.shape[-2:])
-
-

@@ -213,4 +213,3 @@ def _picked(scenario: Scenario, only: str | None) -> list[Method]:
     start = codec_training(scenario, wanted).start_from
     keys = {codec_key(scenario, one) for one in ([wanted, method_named(scenario, start)] if start else [wanted])}
     return [method for method in methods if codec_key(scenario, method) in keys]
-

@@ -93,4 +93,3 @@ def _codec(scenario: Scenario, method: Method) -> FeedbackCodec:
     name, options = codec_of(scenario, method)
     return load_codec(scenario, method) if registry.find("feedback", name).trains \
         else registry.create("feedback", name, options).eval()
-

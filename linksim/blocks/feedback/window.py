@@ -64,4 +64,3 @@ class DelayWindow:
         """Share of each user's energy outside the window, ``[batch, user]``: the least NMSE of any codec of it."""
         energy = to_angle_delay(csi.h, csi.panel).abs().square().sum((2, 3, 4))
         return energy[..., self.rows:].sum(-1) / energy.sum(-1).clamp_min(torch.finfo(energy.dtype).tiny)
-

@@ -147,4 +147,3 @@ def items_of(split: Split, captions: torch.Tensor) -> torch.Tensor:
     """A random item of each caption's identity, ``[caption]``."""
     relevant = relevance(split, captions)
     return torch.multinomial(relevant.float(), 1).squeeze(1)
-

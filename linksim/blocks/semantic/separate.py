@@ -171,5 +171,3 @@ class Sscc(SeparateCodec):
 
     def decode(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: Any) -> torch.Tensor:
         return self.embed_text([self.code.decode(bits) for bits in self.link.receive(received)[0]])
-
-

@@ -46,7 +46,7 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
     :raises LinksimError: a checkpoint that is named does not fit; training failed.
     """
     lines = []
-    for method in _with_teachers(scenario, _picked(scenario, only)):
+    for method in _with_teachers(scenario, methods_to_train(scenario, only)):
         if given := checkpoint_of(method.predictor):
             lines.append(f"{method.name}: {_as_given(scenario, method, Path(given))}")
             continue
@@ -75,7 +75,7 @@ def check_trained(scenario: Scenario, device: str, only: str | None = None) -> N
 
     :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
     """
-    for method in _with_teachers(scenario, _picked(scenario, only)):
+    for method in _with_teachers(scenario, methods_to_train(scenario, only)):
         training = training_of(scenario, method)
         if given := checkpoint_of(method.predictor):
             _as_given(scenario, method, Path(given))
@@ -185,16 +185,6 @@ def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[s
         waiting.write_text(json.dumps(about, indent=1), encoding="utf-8")
     with written_whole(folder / CHECKPOINT_WEIGHTS) as waiting:
         safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, waiting)
-
-
-def _picked(scenario: Scenario, only: str | None) -> list[Method]:
-    found = methods_to_train(scenario, only)
-    if not found and only is not None:
-        names = [method.name for method in scenario.methods]
-        if only in names:
-            raise ScenarioError(f"--method {only}: this method is not trained")
-        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
-    return found
 
 
 def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:

@@ -197,18 +197,12 @@ def _without_budget(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picked(scenario: Scenario, only: str | None) -> list[Method]:
-    """Methods whose codecs are wanted.
-
-    :raises ScenarioError: no method of that name.
-    """
+    """Methods whose codecs are wanted; none where the name is another's, or that of a predictor's swept value."""
     methods = methods_with_fitted_codecs(scenario)
     if only is None:
         return methods
-    names = [method.name for method in scenario.methods]
-    if only not in names:
-        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
-    wanted = scenario.methods[names.index(only)]
-    if wanted.feedback is None:
+    wanted = next((method for method in scenario.methods if method.name == only), None)
+    if wanted is None or wanted.feedback is None:
         return []
     start = codec_training(scenario, wanted).start_from
     keys = {codec_key(scenario, one) for one in ([wanted, method_named(scenario, start)] if start else [wanted])}

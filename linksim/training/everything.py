@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from linksim.scenario.schema import Scenario, trained_methods
+from linksim.errors import ScenarioError
+from linksim.faults import nearest
+from linksim.scenario.schema import Scenario
 from linksim.training.checkpoint import check_trained, prepare
 from linksim.training.codecs import check_codecs, methods_with_fitted_codecs, prepare_codecs
+from linksim.training.conditions import methods_to_train
 from linksim.training.report_errors import prepare_report_errors
 
 
 def check_everything(scenario: Scenario, device: str, only: str | None = None) -> None:
     """Whether `prepare_everything` can begin, as far as can be told before anything is drawn or written.
 
-    :param only: the name of a method; the others are left as they are.
+    :param only: the name of a method, with its swept values or without; the others are left as they are.
+    :raises ScenarioError: no method of that name, or one that is not trained.
     :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
     """
-    if _has_trained_predictor(scenario, only):
-        check_trained(scenario, device, only)
+    if only is not None:
+        _check_name(scenario, only)
+    check_trained(scenario, device, only)
     if methods_with_fitted_codecs(scenario):
         check_codecs(scenario, device, only)
     if _sends_captions(scenario):
@@ -37,7 +42,7 @@ def prepare_everything(scenario: Scenario, device: str, console: Console, only: 
     :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
     :raises LinksimError: a checkpoint that is named does not fit; training failed.
     """
-    lines = prepare(scenario, device, console, only) if _has_trained_predictor(scenario, only) else []
+    lines = prepare(scenario, device, console, only)
     if methods_with_fitted_codecs(scenario):
         lines += prepare_codecs(scenario, device, console, only)
     if _sends_captions(scenario):
@@ -61,11 +66,18 @@ def _answers_tasks(scenario: Scenario) -> bool:
     return any(method.universal is not None for method in scenario.methods)
 
 
-def _has_trained_predictor(scenario: Scenario, only: str | None) -> bool:
-    """Whether there is a predictor to train; a method whose codecs alone are trained has none, and that is no fault."""
-    if only is None:
-        return bool(trained_methods(scenario))
-    codecs_alone = {method.name for method in scenario.methods if method.feedback is not None or method.semantic
-                    or method.universal} \
-        - {method.name for method in trained_methods(scenario)}
-    return only not in codecs_alone
+def _check_name(scenario: Scenario, only: str) -> None:
+    """Whether a method of this name is trained, with its swept values or without."""
+    trained = [method.name for method in methods_to_train(scenario)]
+    if _answers_tasks(scenario):
+        from linksim.training.universal_data import universal_methods
+
+        trained += [method.name for _, method in universal_methods(scenario)]
+    own = {method.name: method for method in scenario.methods}
+    if only in trained:
+        return
+    if only not in own:
+        raise ScenarioError(f"--method {only}: no such method: did you mean {nearest(only, [*own, *trained])!r}?")
+    method = own[only]
+    if not (methods_to_train(scenario, only) or method.feedback or method.semantic or method.universal):
+        raise ScenarioError(f"--method {only}: this method is not trained")

@@ -205,18 +205,12 @@ def load_semantic(scenario: Scenario, method: Method) -> LearnedSemanticCodec:
 
 
 def _picked(scenario: Scenario, only: str | None) -> list[tuple[Scenario, Method]]:
-    """Methods whose codecs are wanted.
-
-    :raises ScenarioError: no method of that name.
-    """
+    """Methods whose codecs are wanted; none where the name is another's."""
     methods = semantic_methods(scenario)
     if only is None:
         return methods
-    names = [method.name for method in scenario.methods]
-    if only not in names:
-        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
     keys = {semantic_key(there, method) for there, method in methods if method.name == only}
-    wanted = scenario.methods[names.index(only)]
-    if wanted.semantic is not None:
+    wanted = next((method for method in scenario.methods if method.name == only), None)
+    if wanted is not None and wanted.semantic is not None:
         keys |= {semantic_key(scenario, one) for one in (wanted, *_companions(wanted))}
     return [(there, method) for there, method in methods if semantic_key(there, method) in keys]

@@ -237,12 +237,8 @@ def _picked(scenario: Scenario, only: str | None) -> list[UniversalTrainee]:
     """What is wanted, the teachers of those that are still to be trained first.
 
     :param only: the name of a method, with its swept values or without.
-    :raises ScenarioError: no method of that name.
     """
-    asked, names = universal_methods(scenario, only), [method.name for method in scenario.methods]
-    if not asked and only is not None and only not in names:
-        raise ScenarioError(f"--method {only}: no such method: did you mean {registry.nearest(only, names)!r}?")
-    trained = [UniversalTrainee(there, method) for there, method in asked
+    trained = [UniversalTrainee(there, method) for there, method in universal_methods(scenario, only)
                if registry.find("universal", universal_of(method)[0]).trains]
     teachers = [UniversalTrainee(trainee.scenario, method_named(trainee.scenario, trainee.training.teacher))
                 for trainee in trained

@@ -82,12 +82,15 @@ def test_trained_scored_and_asked(scenario, tmp_path, capsys):
 def test_a_sweep_over_training_trains_one_for_each_value(scenario, tmp_path, capsys):
     path = scenario(methods=[{**ENCODERS, "universal_training": {"fraction": 1}}, *METHODS[1:]],
                     sweep={"training.fraction": [0.5, 1], "link.snr_db": [0, 10]})
+    assert main(["train", str(path), "--method", "without LLM (fraction 0.5)"]) == 0
+    assert main(["train", str(path), "--method", "without LLM (fraction 0.7)"]) == 2
+    assert "did you mean 'without LLM (fraction 0.5)'?" in " ".join(capsys.readouterr().err.split())
     assert main(["run", str(path), "--output", str(tmp_path / "out")]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for done in ("encoders: trained", "without LLM (fraction 0.5): trained", "without LLM (fraction 1): trained",
-                 "WKNN (fraction 0.5): fitted", "kriging (fraction 1): fitted"):
-        assert f"{done} in" in said
-    assert said.count(": trained in") == 3
+    for done in ("without LLM (fraction 0.5): loaded from", "without LLM (fraction 1): trained in",
+                 "WKNN (fraction 0.5): fitted in", "kriging (fraction 1): fitted in"):
+        assert done in said
+    assert said.count(": trained in") == 1
     rows = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["metric", "method", "fraction", "snr_db"])["value"]
     for name in ("WKNN", "without LLM"):
         few, all_of_them = (rows["position_error_cdf90_m", name, fraction, 10] for fraction in (0.5, 1))

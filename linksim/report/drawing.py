@@ -23,6 +23,7 @@ EXACT_DB = -100.0
 MAX_TICKS = 10
 MAX_Y_LABEL = 36
 MAX_CDF_POINTS = 400
+LONG_TAIL = 3  # times as wide as 98 % of the values
 
 
 def in_db(values: numpy.ndarray) -> numpy.ndarray:
@@ -174,7 +175,7 @@ def draw_dots(rows: pandas.DataFrame, series: Sequence[Series], metric_name: str
 
 def draw_distributions(series: Sequence[Series], samples: Mapping[str, numpy.ndarray], heading: str,
                        x_label: str) -> Figure:
-    """Empirical distribution functions.
+    """Empirical distribution functions; the axis ends where a long tail to the right would press all else together.
 
     :param samples: a series' label to its finite values; few enough points are drawn to keep a PDF small.
     """
@@ -187,6 +188,11 @@ def draw_distributions(series: Sequence[Series], samples: Mapping[str, numpy.nda
             quantiles = numpy.quantile(values, level, method="inverted_cdf")
             looks = {**one.style.line(), "marker": one.style.marker or "None", "markevery": 0.16}
             (drawn[one.label],) = panel.plot(quantiles, level, drawstyle="steps-pre", **looks)
+    low = min(values.min() for values in samples.values() if len(values))
+    usual, high = (max(numpy.quantile(values, level) for values in samples.values() if len(values))
+                   for level in (0.98, 1))
+    if high - low > LONG_TAIL * (usual - low) > 0:
+        panel.set_xlim(low - 0.02 * (usual - low), low + 1.2 * (usual - low))
     panel.set_ylim(0, 1)
     panel.set_xlabel(x_label)
     panel.set_ylabel("Cumulative distribution")

@@ -29,9 +29,9 @@ def _views(count=6, seed=1):
     return views, truth
 
 
-def _block(**options):
+def _block(name="ai2mmum", **options):
     torch.manual_seed(3)
-    block = registry.create("universal", "ai2mmum", {"num_layers": 1, **options})
+    block = registry.create("universal", name, {"num_layers": 1, **options})
     try:
         block.prepare(SHAPE)
     except LinksimError as error:
@@ -62,6 +62,22 @@ def test_adapters_prefixes_heads_and_low_rank_queries_and_keys_are_trained_and_n
 ])
 def test_ablations_train_what_their_names_say(options, parts):
     assert {name.partition(".")[0] for name in _trained(_block(**options))} == parts
+
+
+def test_with_a_bypass_an_answer_is_that_of_both_ways():
+    (views, truth), options = _views(), {"num_layers": 1}
+    block = _block("ai2mmum_bypass", **options)
+    plain, alone = _block(**options), _block(**options, body="none")
+    for other in (plain, alone):
+        known = other.state_dict()
+        other.load_state_dict({name: tensor for name, tensor in block.state_dict().items() if name in known})
+    for task, given in block.tasks().items():
+        head = alone.heads[task]
+        head.weight, head.bias = block.direct[task].weight, torch.nn.Parameter(torch.zeros_like(head.bias))
+        both = plain.outputs(task, views[given]) + alone.outputs(task, views[given])
+        torch.testing.assert_close(block.outputs(task, views[given]), both)
+    block.train().loss(views, truth).backward()
+    assert all(head.weight.grad.abs().sum() > 0 for heads in (block.heads, block.direct) for head in heads.values())
 
 
 def test_the_perceptron_has_as_many_parameters_as_the_low_rank_additions_and_prefixes():

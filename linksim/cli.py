@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from linksim import __version__
 from linksim.errors import LinksimError, ScenarioError
+from linksim.llvm import import_failure
 
 EXIT_DONE, EXIT_BLOCK_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -41,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except Exception as error:
+        if line := import_failure(error):
+            print(f"error: {line}", file=sys.stderr)
+            return EXIT_BAD_INPUT
         from linksim.experiment.failure import failure_line
 
         line = failure_line(error)

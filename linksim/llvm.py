@@ -33,6 +33,19 @@ def named_too_late() -> bool:
     return _named_too_late
 
 
+def import_failure(error: BaseException) -> str | None:
+    """Why ``import sionna`` failed, where that was for want of LLVM; None for any other exception.
+
+    Where sionna-rt is installed, Sionna imports it whatever is simulated, and without a GPU its import needs LLVM.
+    """
+    if not isinstance(error, ImportError) or "LLVM" not in str(error):
+        return None
+    named = os.environ.get(VARIABLE)
+    found = f"{VARIABLE} names {named}, which cannot be loaded" if named else f"no LLVM {LEAST} or newer was found"
+    return (f"sionna-rt is installed and cannot be imported: {found}: install what tracing needs: "
+            f"pip install 'linksim[rt]' (uv sync --extra rt) and leave {VARIABLE} unset, or name a library there")
+
+
 def _candidates() -> list[str]:
     # where karellen-llvm-core puts it, then where Debian and macOS do
     folders = (os.path.join(sys.prefix, "lib"), "/usr/lib/llvm-*/lib", "/usr/lib/*-linux-gnu", "/usr/lib64",

@@ -41,13 +41,16 @@ PROCEDURAL = "procedural"
 
 TRACED = ("scene", "scene_sha256", "position_m", "terminal_height_m", "grid_spacing_m", "radius_m", "min_distance_m",
           "azimuth_deg", "sector_deg", "max_depth", "diffuse_reflection", "refraction", "diffraction",
-          "edge_diffraction", "rays_launched", "trace_seed")
+          "edge_diffraction", "rays_launched", "trace_seed", "terminal_positions_m")
 """Options that the path table depends on. The others choose from it."""
 
 _FILES = (".npz", ".mat", ".h5", ".hdf5")
 """Of DeepMIMO; another path than these and .xml is a folder of WAIR-D."""
 
-_LATER = ("base_station", "first_area", "num_areas", "positions_per_area", "split", "track_spacing_m", "num_tracks")
+_LATER = ("base_station", "first_area", "num_areas", "positions_per_area", "split", "track_spacing_m", "num_tracks",
+          "terminal_positions_m")
+
+_OF_GRID = ("grid_spacing_m", "radius_m", "min_distance_m", "sector_deg", "positions_per_area")
 
 
 def is_path(scene: str) -> bool:
@@ -86,6 +89,10 @@ class RayTraced(Section):
         120.0, description="Width of the sector around that direction in which terminals stand, degrees."
     )
     terminal_height_m: PositiveFloat = Field(1.5, description="Height of the terminals above the ground, m.")
+    terminal_positions_m: Annotated[tuple[tuple[FiniteFloat, FiniteFloat], ...], Field(min_length=1)] | None = Field(
+        None, description="Where terminals stand, [[x, y], ...] in the scene's axes, m, on open ground; on a grid if "
+        "empty."
+    )
     grid_spacing_m: PositiveFloat = Field(3.0, description="Spacing of the grid of terminal positions, m.")
     radius_m: PositiveFloat = Field(300.0, description="Terminals stand within this horizontal distance, m.")
     min_distance_m: Annotated[float, Field(ge=0)] = Field(10.0, description="And not within this one, m.")
@@ -144,6 +151,8 @@ class RayTraced(Section):
             raise ValueError(f"track_spacing_m: {self.scene} has been traced, at its own positions: leave it out")
         if self.base_station and not self.of_folder:
             raise ValueError(f"base_station: {self.scene} is not of WAIR-D: leave it out")
+        if self.terminal_positions_m is not None:
+            self._check_positions_given()
         if self.scene != PROCEDURAL and not self.of_folder:
             for name in ("first_area", "num_areas", "positions_per_area"):
                 if getattr(self, name) != type(self).model_fields[name].default:
@@ -163,6 +172,16 @@ class RayTraced(Section):
         if self.edge_diffraction and not self.diffraction:
             raise ValueError("edge_diffraction needs diffraction: true")
         return self
+
+    def _check_positions_given(self) -> None:
+        if self.imported:
+            raise ValueError(f"terminal_positions_m: {self.scene} has been traced, at its own positions: leave it out")
+        if self.num_areas > 1:
+            raise ValueError("terminal_positions_m: every area has streets of its own: leave it out, or write "
+                             "num_areas: 1")
+        for name in _OF_GRID:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: terminal_positions_m says where terminals stand: leave one of them out")
 
     @model_serializer(mode="wrap")
     def _as_released(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

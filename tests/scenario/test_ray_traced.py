@@ -2,6 +2,7 @@
 
 import pytest
 
+from linksim.channel.ray_traced.table import table_name
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel, drawn_fields
 from linksim.scenario.hashing import scenario_hash
@@ -21,6 +22,9 @@ TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4}
     ({"channel.ray_traced.test_share": 0.8, "channel.ray_traced.validation_share": 0.3}, "exceed 1"),
     ({"channel.ray_traced.edge_diffraction": True, "channel.ray_traced.diffraction": False}, "needs diffraction"),
     ({"channel.ray_traced.min_distance_m": 400}, "must be below radius_m"),
+    ({"channel.ray_traced.terminal_positions_m": [[1, 2]], "channel.ray_traced.radius_m": 50}, "leave one of them out"),
+    ({"channel.ray_traced.terminal_positions_m": [[1, 2, 3]]}, r"terminal_positions_m\.0"),
+    ({"channel.ray_traced.terminal_positions_m": []}, "at least 1"),
     ({"channel.files.path": "a.h5"}, "files are given, but source is ray_traced"),
 ])
 def test_a_fault_is_one_line_with_its_place(command, scenario_file, tmp_path, changes, fault):
@@ -51,6 +55,13 @@ def test_a_scene_of_the_user_counts_by_content(scenario_file, tmp_path):
     moved = first.model_copy(update={"channel": first.channel.model_copy(update={
         "ray_traced": first.channel.ray_traced.model_copy(update={"scene": "/elsewhere/mine.xml"})})})
     assert scenario_hash(moved) == scenario_hash(first)
+
+
+def test_given_positions_are_another_table():
+    first = Channel(source="ray_traced", ray_traced={"terminal_positions_m": [[1, 2]]})
+    second = Channel(source="ray_traced", ray_traced={"terminal_positions_m": [[1, 3]]})
+    assert len({table_name(channel) for channel in (first, second, Channel(source="ray_traced"))}) == 3
+    assert "terminal_positions_m" not in Channel(source="ray_traced").ray_traced.model_dump()
 
 
 def test_models_do_not_know_the_section():

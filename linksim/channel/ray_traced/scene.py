@@ -60,15 +60,16 @@ def _loaded_area(rt: Any, number: int) -> Any:
 
 
 def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
-    """Points of a grid, at the terminals' height above ground that has nothing above it.
+    """Points of a grid, or those given, at the terminals' height above ground that has nothing above it.
 
     :returns: ``[position, 3]``, m, float64; of an area, no more than wanted.
-    :raises ScenarioError: there is none.
+    :raises ScenarioError: there is none, or one of those given is elsewhere.
     """
     import drjit as dr
     import mitsuba as mi
 
-    x, y = _grid(options)
+    given = np.reshape(options.terminal_positions_m or (), (-1, 2))
+    x, y = (np.concatenate(parts) for parts in zip(given.T, _grid(options), strict=True))
     hit = _from_above(scene, x, y)
     height, valid = np.array(hit.p.z, dtype=np.float64), np.array(hit.is_valid())
     ground = {item.object_id for name, item in scene.objects.items() if _GROUND.match(name)}
@@ -79,11 +80,24 @@ def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
     if not valid.any():
         raise ScenarioError("channel.ray_traced: no open ground within radius_m and sector_deg of position_m "
                             f"{_text(options)} in {options.scene}: move the base station or widen them")
-    found = np.stack([x, y, height + options.terminal_height_m], -1)[valid]
+    places = np.stack([x, y, height + options.terminal_height_m], -1)
+    if len(given):
+        _check_outdoors(given, valid[:len(given)])
+        return places[:len(given)]
+    found = places[valid]
     if options.positions_per_area is not None and options.positions_per_area < len(found):
         draw = np.random.default_rng(stream_seed(options.first_area, "positions"))
         found = found[np.sort(draw.choice(len(found), options.positions_per_area, replace=False))]
     return found
+
+
+def _check_outdoors(given: np.ndarray, outdoors: np.ndarray) -> None:
+    wrong = np.flatnonzero(~outdoors)
+    if len(wrong):
+        x, y = given[wrong[0]]
+        raise ScenarioError(f"channel.ray_traced.terminal_positions_m.{wrong[0]}: ({x:g}, {y:g}) is inside a building "
+                            f"or off the ground ({len(wrong)} of {len(given)} positions are): move it or leave it out, "
+                            "terminals stand on open ground")
 
 
 def free_ways(scene: Any, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

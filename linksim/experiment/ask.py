@@ -59,6 +59,9 @@ def _opened(folder: Path) -> tuple[UniversalBlock, UniversalShape]:
 
 def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
     samples, channel = reader.read(0, min(num_drops, reader.header.num_items)), reader.channel
+    if channel.source != "ray_traced":
+        raise LinksimError(f"{reader.header.title}: holds channels of source {channel.source}, whose terminals stand "
+                           "nowhere: write it from a scenario with channel.source: ray_traced")
     if not samples.rays:
         raise LinksimError(f"{reader.header.title}: holds no rays, so not where terminals stand: write it without "
                            "--no-rays")

@@ -75,6 +75,11 @@ def test_trained_scored_and_asked(scenario, tmp_path, capsys):
     assert main(["dataset", str(wider), "--num-drops", "4", "--out", str(tmp_path / "wider.h5")]) == 0
     assert main(["ask", str(kept), "position", "--channels", str(tmp_path / "wider.h5")]) == 2
     assert "16 subcarriers, but the model in" in capsys.readouterr().err
+    model = tmp_path / "model.yaml"
+    model.write_text(yaml.safe_dump({"channel": {"num_subcarriers": 8}, "methods": ["hold"]}))
+    assert main(["dataset", str(model), "--num-drops", "2", "--out", str(tmp_path / "model.h5")]) == 0
+    assert main(["ask", str(kept), "position", "--channels", str(tmp_path / "model.h5")]) == 2
+    assert "model.h5: holds channels of source model" in capsys.readouterr().err
     assert main(["ask", str(tmp_path), "position", "--channels", str(tmp_path / "some.h5")]) == 2
     assert "not the checkpoint of a universal model" in capsys.readouterr().err
 

@@ -1,9 +1,10 @@
-"""Fingerprints, kriging, K factor and the ceilings do what their names say."""
+"""Fingerprints, first paths, kriging, K factor and the ceilings do what their names say."""
 
 import math
 
 import pytest
 import torch
+from sionna.phy import SPEED_OF_LIGHT
 
 from linksim import registry
 from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
@@ -111,7 +112,7 @@ def test_the_k_factor_tells_line_of_sight_apart():
     assert right.float().mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "k_factor", "log_distance", "beam_map"])
+@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "first_path", "k_factor", "log_distance", "beam_map"])
 def test_weights_come_back_and_neighbours_in_a_batch_do_not_matter(name):
     block, views = _fitted(name), _drawn(3)[0]
     again = registry.create("universal", name)
@@ -123,3 +124,46 @@ def test_weights_come_back_and_neighbours_in_a_batch_do_not_matter(name):
         torch.testing.assert_close(again.answer(task, view), whole)
         few = type(view)(**{key: value if key == "maps" else value[5:8] for key, value in vars(view).items()})
         torch.testing.assert_close(block.answer(task, few), whole[5:8], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("panel", [Panel(1, 32, 1), Panel(2, 16, 2)])
+def test_the_first_path_tells_where_the_terminal_is(panel):
+    stream = torch.Generator().manual_seed(5)
+    ahead, left = 30 + 200 * torch.rand(300, generator=stream), 100 * (torch.rand(300, generator=stream) - 0.5)
+    height, spacing_hz = 20.0, 720e3
+    length = (ahead**2 + left**2 + height**2).sqrt()
+
+    def wave(length, cosine, amplitude):
+        response = torch.polar(amplitude[:, None], math.pi * cosine[:, None] * torch.arange(panel.columns))
+        tones = torch.exp(-2j * math.pi * spacing_hz * length[:, None] / SPEED_OF_LIGHT * torch.arange(64))
+        antennas = response[:, :, None].expand(-1, -1, panel.rows).flatten(1).repeat(1, panel.polarizations)
+        return antennas[:, None, :, None] * tones[:, None, None]
+
+    echo = wave(length + 60, -left / length, torch.full_like(left, 2.0))  # later, stronger, from elsewhere
+    h = wave(length, left / length, torch.ones_like(left)) + echo
+    noise = torch.randn(h.shape, dtype=torch.complex64, generator=stream)
+    view = ChannelView((h + 0.1 * noise).to(torch.complex64), -20 * length.log10())
+    place = torch.stack([ahead, left], 1)
+    offset = torch.cat([place, torch.full((300, 1), -height)], 1)
+    there = EnvironmentView(offset, torch.full((300,), 20.0), torch.zeros(300, dtype=torch.long), torch.zeros(1, 4, 4))
+    truth = Truth(place, torch.ones(300, dtype=torch.bool), torch.zeros(300, 1), torch.zeros(300, 1), -view.gain_db)
+    block = registry.create("universal", "first_path")
+    block.prepare(UniversalShape(1, panel, 64, spacing_hz))
+    for validation in (False, True):
+        block.observe({"channel": view, "environment": there}, truth, validation)
+    block.solve()
+    error = (block.answer("position", view) - place).norm(dim=1)
+    assert error.median() < 1
+    assert error.quantile(0.9) < 3
+
+
+def test_less_power_than_the_first_path_would_have_is_no_line_of_sight():
+    views, truth = _drawn(3)
+    free_space = -20 * truth.position_m.norm(dim=1).log10()
+    gain = torch.where(truth.line_of_sight, free_space, free_space - 15)
+    view = ChannelView(views["channel"].h, gain)
+    block = registry.create("universal", "first_path")
+    block.prepare(SHAPE)
+    block.observe({**views, "channel": view}, truth, False)
+    block.solve()
+    assert ((block.answer("los", view) > 0.5) == truth.line_of_sight).float().mean() > 0.9

@@ -58,11 +58,11 @@ class _Fingerprints(FittedBlock):
                     best, self.chosen = error, torch.tensor([float(count), weight])
         return best / 100
 
-    def load_state_dict(self, state_dict: dict[str, torch.Tensor], strict: bool = True, assign: bool = False
-                        ) -> object:
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *others: object) -> None:
         for name in ("prints", "gains", "known"):  # as many as were kept
-            setattr(self, name, torch.empty_like(state_dict[name]))
-        return super().load_state_dict(state_dict, strict, assign)
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def answer(self, task: str, view: View) -> torch.Tensor:
         count, weight = self.chosen.tolist()

@@ -6,7 +6,9 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
+from linksim.blocks.universal.fingerprints import Wknn
 from linksim.registry import register
+from linksim.types import PositiveInt
 
 _BELOW_DB = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 20.0, 25.0)
 """How far below the strongest peak the first path may be."""
@@ -91,9 +93,11 @@ class FirstPath(FittedBlock):
         return gain_db + 20 * distance[:, self.below].clamp_min(1).log10()
 
     def _place(self, distance: torch.Tensor, cosine: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
-        hidden = self._over_free_space_db(distance, gain_db) <= self.least_gain_db
         place = self._straight(distance, cosine)
-        return torch.where(hidden[:, None], _with_one(place) @ self.correction, place)
+        return torch.where(self._hidden(distance, gain_db)[:, None], _with_one(place) @ self.correction, place)
+
+    def _hidden(self, distance: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
+        return self._over_free_space_db(distance, gain_db) <= self.least_gain_db
 
     def _straight(self, distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
         """Metres ahead and to the left, if the first path came straight."""
@@ -138,6 +142,37 @@ class FirstPath(FittedBlock):
         h = h * _hann(panel.columns, h)[:, None, None] * _hann(subcarriers, h)
         cells = torch.fft.ifft(torch.fft.fft(h, _FINER * panel.columns, dim=3), _FINER * subcarriers, dim=-1)
         return cells.abs().square().sum((1, 2, 4))
+
+
+@register("universal", "first_path_wknn", trains=True)
+class FirstPathWknn(FirstPath):
+    """The same with line of sight; without it, where `wknn` says: each where it is good.
+
+    Source: see `first_path`, `wknn`.
+    """
+
+    def __init__(self, max_fingerprints: PositiveInt = 20000) -> None:
+        super().__init__()
+        self.otherwise = Wknn(max_fingerprints)
+
+    def prepare(self, shape: UniversalShape) -> None:
+        super().prepare(shape)
+        self.otherwise.prepare(shape)
+
+    def observe(self, views: dict[str, View], truth: Truth, validation: bool) -> None:
+        super().observe(views, truth, validation)
+        self.otherwise.observe(views, truth, validation)
+
+    def solve(self) -> float:
+        self.otherwise.solve()
+        return super().solve()
+
+    def answer(self, task: str, view: ChannelView) -> torch.Tensor:
+        if task != "position":
+            return super().answer(task, view)
+        distance, cosine = self._first(view)
+        return torch.where(self._hidden(distance, view.gain_db)[:, None], self.otherwise.answer(task, view),
+                           self._straight(distance, cosine))
 
 
 def _with_one(place: torch.Tensor) -> torch.Tensor:

@@ -112,7 +112,8 @@ def test_the_k_factor_tells_line_of_sight_apart():
     assert right.float().mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "first_path", "k_factor", "log_distance", "beam_map"])
+@pytest.mark.parametrize("name", ["knn", "wknn", "kriging", "first_path", "first_path_wknn", "k_factor",
+                                  "log_distance", "beam_map"])
 def test_weights_come_back_and_neighbours_in_a_batch_do_not_matter(name):
     block, views = _fitted(name), _drawn(3)[0]
     again = registry.create("universal", name)
@@ -167,3 +168,13 @@ def test_less_power_than_the_first_path_would_have_is_no_line_of_sight():
     block.observe({**views, "channel": view}, truth, False)
     block.solve()
     assert ((block.answer("los", view) > 0.5) == truth.line_of_sight).float().mean() > 0.9
+
+
+def test_without_line_of_sight_fingerprints_answer():
+    views, truth = _drawn(3)
+    view = ChannelView(views["channel"].h, torch.where(truth.line_of_sight, 0.0, -300.0))
+    both, fingerprints, first = (_fitted(name) for name in ("first_path_wknn", "wknn", "first_path"))
+    told = both.answer("position", view)
+    los = truth.line_of_sight
+    torch.testing.assert_close(told[~los], fingerprints.answer("position", view)[~los])
+    torch.testing.assert_close(told[los], first.answer("position", view)[los])

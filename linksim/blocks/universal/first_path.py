@@ -146,7 +146,7 @@ class FirstPath(FittedBlock):
 
 @register("universal", "first_path_wknn", trains=True)
 class FirstPathWknn(FirstPath):
-    """The same with line of sight; without it, where `wknn` says: each where it is good.
+    """`first_path` where there is line of sight; without it, where `wknn` says.
 
     Source: see `first_path`, `wknn`.
     """

@@ -149,6 +149,8 @@ class FirstPathWknn(FirstPath):
     """`first_path` where there is line of sight; without it, where `wknn` says.
 
     Source: see `first_path`, `wknn`.
+
+    :param max_fingerprints: training terminals that are kept for `wknn`.
     """
 
     def __init__(self, max_fingerprints: PositiveInt = 20000) -> None:

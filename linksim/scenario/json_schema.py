@@ -35,6 +35,9 @@ def scenario_json_schema() -> dict[str, Any]:
     method["predictor"] = {"$ref": "#/$defs/predictor_block", "default": "hold"}
     for training in ("Training", "MethodTraining"):
         schema["$defs"][training]["properties"]["channel"]["propertyNames"] = {"enum": list(Channel.model_fields)}
+    channel = schema["$defs"]["Channel"]["properties"]  # with the short form of a scene
+    channel["source"]["enum"] = [*channel["source"]["enum"], "ray_tracing"]
+    channel["scene"] = schema["$defs"]["RayTraced"]["properties"]["scene"]
     schema["properties"]["methods"]["items"] = {"anyOf": [
         {"enum": [PERFECT_CSI, *(spec.name for spec in catalogue("predictor"))]}, {"$ref": "#/$defs/Method"},
     ]}

@@ -16,6 +16,7 @@ from linksim.scenario.plugins import load_plugins
 from linksim.scenario.points import check_axis, point_scenario, sweep_points
 from linksim.scenario.ray_traced import RayTraced, is_path
 from linksim.scenario.schema import Scenario, checkpoint_of, has_trained_codec, trained_methods, training_of
+from linksim.scenario.short_forms import spelled_out
 from linksim.scenario.source import Place, Source, parse, read_text
 from linksim.scenario.validation import validated
 
@@ -39,7 +40,7 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
         for extra in plugins or []:
             source = source.overridden(("plugins", len(data["plugins"])), "--plugin")
             data["plugins"].append(str(Path(extra).resolve()))
-    data = _with_checkpoints_from(path.parent, _with_paths_from(path.parent, data))
+    data = _with_checkpoints_from(path.parent, _with_paths_from(path.parent, spelled_out(data)))
     return scenario_from_dict(data, overrides, source)
 
 
@@ -57,7 +58,7 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
             raise ScenarioError(f"--set {key}: {error.args[0]}") from None
         except ScenarioError as error:
             raise ScenarioError(f"--set {key}: {error}") from None
-    data = _completed(data, source)
+    data = _completed(spelled_out(data), source)
     scenario = validated(data, source)
     for index, plugin in enumerate(scenario.plugins):
         try:

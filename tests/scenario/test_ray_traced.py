@@ -37,6 +37,30 @@ def test_a_fault_is_one_line_with_its_place(command, scenario_file, tmp_path, ch
     assert not (tmp_path / "out").exists()
 
 
+def test_the_short_form_is_the_same_scenario(scenario_file):
+    short = load_scenario(scenario_file({"channel.source": "ray_tracing", "channel.scene": "etoile",
+                                         "channel.ray_traced.grid_spacing_m": 4}))
+    assert short == load_scenario(scenario_file(TRACED | {
+        "channel.carrier_frequency_ghz": short.channel.carrier_frequency_ghz, "channel.ray_traced.scene": "etoile",
+        "channel.ray_traced.grid_spacing_m": 4}))
+
+
+@pytest.mark.parametrize(("changes", "fault"), [
+    ({"channel.scene": "munch"}, "did you mean 'munich'"),
+    ({"channel.scene": "munich", "channel.ray_traced.scene": "etoile"}, "did you mean 'channel.ray_traced.scene'"),
+])
+def test_a_fault_of_the_short_form_is_named(scenario_file, changes, fault):
+    with pytest.raises(ScenarioError, match=fault):
+        load_scenario(scenario_file({"channel.source": "ray_tracing"} | changes))
+
+
+def test_a_scene_of_the_short_form_lies_beside_its_scenario(scenario_file, tmp_path):
+    (tmp_path / "mine.xml").write_text("<scene/>")
+    channel = load_scenario(scenario_file({"channel.source": "ray_tracing", "channel.scene": "mine.xml",
+                                           "channel.ray_traced.position_m": [0, 0, 30]})).channel
+    assert channel.ray_traced.scene == str(tmp_path / "mine.xml")
+
+
 def test_options_of_another_source_are_refused(tiny):
     with pytest.raises(ScenarioError, match="write source: ray_traced"):
         scenario_from_dict(tiny({"channel.ray_traced.scene": "etoile"}))

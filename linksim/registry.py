@@ -105,17 +105,17 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
 @cache
 def _built_in() -> dict[tuple[str, str], BlockSpec]:
     package = Path(__file__).parent
+    paths = sorted(path for folder in _FOLDERS for path in (package / folder).rglob("*.py"))
+    modules = {".".join(("linksim", *path.relative_to(package).with_suffix("").parts)):
+               ast.parse(path.read_text(encoding="utf-8")).body for path in paths}
     found = {}
-    for path in sorted(path for folder in _FOLDERS for path in (package / folder).rglob("*.py")):
-        classes = {node.name: node for node in ast.parse(path.read_text(encoding="utf-8")).body
-                   if isinstance(node, ast.ClassDef)}
-        for node in classes.values():
-            constructed = _constructed(node, classes)
+    for module, body in modules.items():
+        for node in (node for node in body if isinstance(node, ast.ClassDef)):
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
+                    constructed = _constructed(node, module, modules)
                     kind, name = (ast.literal_eval(argument) for argument in decorator.args)
                     extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
-                    module = ".".join(("linksim", *path.relative_to(package).with_suffix("").parts))
                     found[kind, name] = BlockSpec(
                         kind, name, _doc(node, constructed), f"{module}:{node.name}",
                         _options_of_source(constructed), **extra,
@@ -196,9 +196,10 @@ def _model(name: str, fields: dict[str, tuple[Any, Any]]) -> type[pydantic.BaseM
 
 def _options_of_class(cls: type) -> type[pydantic.BaseModel]:
     is_function = inspect.isfunction(cls)
-    # its own constructor, or that of a base in the same file
-    makers = [] if is_function else [base for base in cls.__mro__
-                                     if base.__module__ == cls.__module__ and "__init__" in vars(base)]
+    # its own constructor, or that of a base in the same file or of one of linksim's
+    makers = [] if is_function else [
+        base for base in cls.__mro__ if "__init__" in vars(base)
+        and (base.__module__ == cls.__module__ or base.__module__.startswith("linksim."))]
     if not is_function and not makers:
         return _model(cls.__name__, {})
     made_by = cls if is_function else makers[0].__init__
@@ -214,10 +215,25 @@ def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     return next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
 
 
-def _constructed(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> ast.ClassDef:
-    """The class itself, or if it has no constructor its base in the same file, if that one has."""
-    bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
-    return node if _constructor(node) or not bases else _constructed(bases[0], classes)
+def _constructed(node: ast.ClassDef, module: str, modules: dict[str, list[ast.stmt]]) -> ast.ClassDef:
+    """The class itself, or if it has no constructor the base whose it uses, from its own file or another block's."""
+    if _constructor(node):
+        return node
+    for base in (base.id for base in node.bases if isinstance(base, ast.Name)):
+        known, home = _class_named(base, module, modules)
+        if known and _constructor(constructed := _constructed(known, home, modules)):
+            return constructed
+    return node
+
+
+def _class_named(name: str, module: str, modules: dict[str, list[ast.stmt]]) -> tuple[ast.ClassDef | None, str]:
+    """A class that a module has or imports, and the module that has it."""
+    for node in modules[module]:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node, module
+        if isinstance(node, ast.ImportFrom) and node.module in modules and name in (a.name for a in node.names):
+            return _class_named(name, node.module, modules)
+    return None, module
 
 
 def _doc(node: ast.ClassDef, constructed: ast.ClassDef) -> str:

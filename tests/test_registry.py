@@ -68,6 +68,21 @@ def test_a_name_can_be_taken_once_but_a_notebooks_cell_run_again():
         del registry._plugins["predictor", "cell_block"]
 
 
+def test_a_block_of_the_user_has_the_options_of_the_built_in_one_that_it_extends():
+    from linksim.blocks.prediction.ar import AutoregressivePredictor
+
+    try:
+        @linksim.register("predictor", "longer_ar")
+        class Longer(AutoregressivePredictor):
+            """AR, and more."""
+
+        assert type(registry.create("predictor", "longer_ar", {"order": 3})) is Longer
+        with pytest.raises(ScenarioError, match="did you mean 'order'"):
+            registry.create("predictor", "longer_ar", {"ordre": 3})
+    finally:
+        del registry._plugins["predictor", "longer_ar"]
+
+
 def test_an_unknown_block_names_the_nearest():
     with pytest.raises(ScenarioError, match="did you mean 'wiener'"):
         registry.find("predictor", "weiner")

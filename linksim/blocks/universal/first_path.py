@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import torch
-from sionna.phy import SPEED_OF_LIGHT
 
+from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_excess_db, straight
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
 from linksim.blocks.universal.fingerprints import Wknn
 from linksim.registry import register
 from linksim.types import PositiveInt
 
-_BELOW_DB = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 20.0, 25.0)
-"""How far below the strongest peak the first path may be."""
-_FINER = 4
-"""Cells of the angle-delay spectrum for each antenna and each subcarrier."""
-_AT_ONCE = 256
 _SHARPNESS = 1.0
 """Of the probability, per dB."""
 
@@ -43,7 +38,7 @@ class FirstPath(FittedBlock):
         return {"position": "channel", "los": "channel"}
 
     def prepare(self, shape: UniversalShape) -> None:
-        self.panel, self.spacing_hz = shape.panel, shape.subcarrier_spacing_hz
+        self.first = FirstArrival(shape)
         self.register_buffer("below", torch.tensor(0))
         for name in ("least_gain_db", "height_m"):
             self.register_buffer(name, torch.tensor(0.0))
@@ -53,14 +48,14 @@ class FirstPath(FittedBlock):
         view = views["channel"]
         height = -views["environment"].offset_m[:, 2]
         self._seen[validation].append(tuple(part.cpu() for part in (
-            *self._first(view), view.gain_db, height, truth.position_m, truth.line_of_sight)))
+            *self.first(view.h), view.gain_db, height, truth.position_m, truth.line_of_sight)))
 
     def solve(self) -> float:
         train, held_out = ([torch.cat(parts) for parts in zip(*seen)]
                            for seen in (self._seen[False], self._seen[True] or self._seen[False]))
         self._seen = {False: [], True: []}
         best, chosen = torch.inf, None
-        for below in range(len(_BELOW_DB)):
+        for below in range(len(BELOW_DB)):
             self._fit(below, *train)
             distance, cosine, gain, _, position, _ = held_out
             error = float((self._place(distance, cosine, gain) - position).norm(dim=1).mean())
@@ -70,7 +65,7 @@ class FirstPath(FittedBlock):
         return best / 100
 
     def answer(self, task: str, view: ChannelView) -> torch.Tensor:
-        distance, cosine = self._first(view)
+        distance, cosine = self.first(view.h)
         if task == "position":
             return self._place(distance, cosine, view.gain_db)
         return (_SHARPNESS * (self._over_free_space_db(distance, view.gain_db) - self.least_gain_db)).sigmoid()
@@ -90,7 +85,10 @@ class FirstPath(FittedBlock):
 
     def _over_free_space_db(self, distance: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
         """Received power over that of free space, dB but for a constant of the carrier."""
-        return gain_db + 20 * distance[:, self.below].clamp_min(1).log10()
+        return free_space_excess_db(distance[:, self.below], gain_db)
+
+    def _straight(self, distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
+        return straight(distance[:, self.below], cosine[:, self.below], self.height_m)
 
     def _place(self, distance: torch.Tensor, cosine: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
         place = self._straight(distance, cosine)
@@ -98,51 +96,6 @@ class FirstPath(FittedBlock):
 
     def _hidden(self, distance: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
         return self._over_free_space_db(distance, gain_db) <= self.least_gain_db
-
-    def _straight(self, distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
-        """Metres ahead and to the left, if the first path came straight."""
-        distance, cosine = distance[:, self.below], cosine[:, self.below]
-        left = distance * cosine
-        ahead = (distance.square() - left.square() - self.height_m.square()).clamp_min(0).sqrt()
-        return torch.stack([ahead, left], 1)
-
-    def _first(self, view: ChannelView) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first path for each of ``_BELOW_DB``: its length, m, and its direction's cosine with the axis to the
-        left, ``[sample, below]`` each."""
-        parts = [self._first_of(h) for h in view.h.split(_AT_ONCE)]
-        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-
-    def _first_of(self, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        power = self._spectrum(h)
-        angles, delays = power.shape[1:]
-        peak = torch.ones_like(power, dtype=torch.bool)
-        for dim in (1, 2):
-            for shift in (1, -1):
-                peak &= power >= power.roll(shift, dim)
-        strongest = power.flatten(1).amax(1)
-        least = strongest[:, None] * 10 ** (-torch.tensor(_BELOW_DB, device=h.device) / 10)
-        highest, angle = torch.where(peak, power, 0.0).max(1)  # of the peaks at each delay, [sample, delay]
-        delay = (highest[:, None] >= least[..., None]).int().argmax(-1)  # the first; that of the strongest is one
-        angle = angle.gather(1, delay)
-        which = torch.arange(len(h), device=h.device)[:, None]
-
-        def finer(at: list[torch.Tensor]) -> torch.Tensor:
-            before, here, after = (power[which, a % angles, d % delays].clamp_min(1e-20).log() for a, d in at)
-            return (0.5 * (before - after) / (before - 2 * here + after).clamp_max(-1e-9)).clamp(-0.5, 0.5)
-
-        delay_cell = delay + finer([(angle, delay - 1), (angle, delay), (angle, delay + 1)])
-        angle_cell = angle + finer([(angle - 1, delay), (angle, delay), (angle + 1, delay)])
-        cosine = 2 * ((angle_cell / angles + 0.5) % 1 - 0.5)  # antennas stand half a wavelength apart
-        return delay_cell * SPEED_OF_LIGHT / (delays * self.spacing_hz), cosine
-
-    def _spectrum(self, h: torch.Tensor) -> torch.Tensor:
-        """Power over the cosine with the axis to the left and the delay, ``[sample, angle, delay]``."""
-        panel, subcarriers = self.panel, h.shape[-1]
-        h = h.unflatten(2, (panel.polarizations, panel.columns, panel.rows))
-        h = h * _hann(panel.columns, h)[:, None, None] * _hann(subcarriers, h)
-        cells = torch.fft.ifft(torch.fft.fft(h, _FINER * panel.columns, dim=3), _FINER * subcarriers, dim=-1)
-        return cells.abs().square().sum((1, 2, 4))
-
 
 @register("universal", "first_path_wknn", trains=True)
 class FirstPathWknn(FirstPath):
@@ -172,14 +125,10 @@ class FirstPathWknn(FirstPath):
     def answer(self, task: str, view: ChannelView) -> torch.Tensor:
         if task != "position":
             return super().answer(task, view)
-        distance, cosine = self._first(view)
+        distance, cosine = self.first(view.h)
         return torch.where(self._hidden(distance, view.gain_db)[:, None], self.otherwise.answer(task, view),
                            self._straight(distance, cosine))
 
 
 def _with_one(place: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.ones_like(place[:, :1]), place], 1)
-
-
-def _hann(count: int, like: torch.Tensor) -> torch.Tensor:
-    return torch.hann_window(count + 2, periodic=False, device=like.device)[1:-1]

@@ -14,7 +14,7 @@ import torch
 from linksim.blocks.universal.base import Truth, UniversalShape
 from linksim.errors import LinksimError
 
-_SCALE_M = 100.0
+POSITION_SCALE_M = 100.0
 _METRES_THAT_COUNT = 20.0
 _MEAN_GAIN_DB, _SCALE_DB = -100.0, 15.0
 
@@ -45,7 +45,7 @@ class Task:
         """
         match self.name:
             case "position":
-                return _SCALE_M * output
+                return POSITION_SCALE_M * output
             case "los":
                 return output[:, 0].sigmoid()
             case "precoding":
@@ -71,7 +71,7 @@ class Task:
         match self.name:
             case "position":
                 # a square would hardly feel the last ten metres
-                return (_SCALE_M * output - truth.position_m).norm(dim=1) / _METRES_THAT_COUNT
+                return (POSITION_SCALE_M * output - truth.position_m).norm(dim=1) / _METRES_THAT_COUNT
             case "los":
                 return functional.binary_cross_entropy_with_logits(output[:, 0], truth.line_of_sight.to(output.dtype),
                                                                    reduction="none")
@@ -86,7 +86,7 @@ class Task:
         """What chooses the best epoch, of every sample, ``[sample]``, 0 to about 1."""
         match self.name:
             case "position":
-                return (answer - truth.position_m).norm(dim=1) / _SCALE_M
+                return (answer - truth.position_m).norm(dim=1) / POSITION_SCALE_M
             case "los":
                 return ((answer > 0.5) != truth.line_of_sight).float()
             case "precoding":

@@ -1,0 +1,76 @@
+"""AI2MMUM that is told where a straight first path would end, and learns when to believe it."""
+
+from __future__ import annotations
+
+import torch
+
+from linksim.blocks.universal.ai2mmum import Ai2MmumBypass
+from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_excess_db, straight
+from linksim.blocks.universal.base import ChannelView, Truth, UniversalShape, View
+from linksim.blocks.universal.tasks import POSITION_SCALE_M
+from linksim.registry import register
+
+_WIDTH = 32
+_DOUBT = 4.0
+"""How much more the head is believed than each place at first, natural logarithm."""
+_NEAR_M = 10.0
+_MOMENTUM = 0.05
+
+
+@register("universal", "ai2mmum_first_path", trains=True)
+class Ai2MmumFirstPath(Ai2MmumBypass):
+    """`ai2mmum_bypass` with the geometry of the first path for position and line of sight (ours).
+
+    With line of sight, direction and delay of the first path say where a terminal stands within decimetres, which no
+    encoder has learned; without it, they mislead by tens of metres, where the model knows better. So the answer is a
+    mixture of the head's and of the places where the first path would end if it were straight (`first_path`), one for
+    each distance in power below the strongest that the first path may have. A small network weighs them by how the
+    power compares with that of free space so far away, and by how far they are from the head's answer; another one
+    adds what the power says to the logit of line of sight. Both are trained with the rest.
+    """
+
+    version = 1
+
+    def prepare(self, shape: UniversalShape) -> None:
+        super().prepare(shape)
+        self.first = FirstArrival(shape)
+        places = len(BELOW_DB)
+        self.register_buffer("height_m", torch.tensor(0.0))  # of the base station above terminals, mean in training
+        self.register_buffer("seen_heights", torch.tensor(0))
+        self.level = torch.nn.BatchNorm1d(places)
+        self.trust = _network(2 * places, places + 1)
+        self.sight = _network(places, 1)
+        torch.nn.init.zeros_(self.trust[-1].weight)
+        with torch.no_grad():
+            self.trust[-1].bias.copy_(torch.tensor([_DOUBT] + [0.0] * places))
+
+    def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
+        if self.training:
+            height = -views["environment"].offset_m[:, 2].mean()
+            self.height_m.lerp_(height, max(_MOMENTUM, 1 / (1 + self.seen_heights.item())))
+            self.seen_heights += 1
+        return super().loss(views, truth)
+
+    def _output(self, task: str, radio: torch.Tensor, view: View) -> torch.Tensor:
+        told = super()._output(task, radio, view)
+        if task not in ("position", "los"):
+            return told
+        places, level = self._places(view)
+        if task == "los":
+            return told + self.sight(level)
+        apart = (POSITION_SCALE_M * told.detach()[:, None] - places).norm(dim=2)
+        shares = self.trust(torch.cat([level, (apart / _NEAR_M).log1p()], 1)).softmax(1)
+        return shares[:, :1] * told + (shares[:, 1:, None] * places).sum(1) / POSITION_SCALE_M
+
+    def _places(self, view: ChannelView) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the first path would end, ``[sample, below, 2]``, and how the power compares with free space's,
+        ``[sample, below]``, zero mean and unit variance."""
+        with torch.no_grad():
+            distance, cosine = self.first(view.h)
+            level = free_space_excess_db(distance, view.gain_db[:, None])
+        return straight(distance, cosine, self.height_m), self.level(level)
+
+
+def _network(num_inputs: int, num_outputs: int) -> torch.nn.Sequential:
+    return torch.nn.Sequential(torch.nn.Linear(num_inputs, _WIDTH), torch.nn.GELU(), torch.nn.Linear(_WIDTH, _WIDTH),
+                               torch.nn.GELU(), torch.nn.Linear(_WIDTH, num_outputs))

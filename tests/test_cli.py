@@ -118,7 +118,7 @@ def test_an_interruption_before_the_run_says_so(command, scenario_file, monkeypa
 
 
 def test_a_closed_pipe_is_no_error():
-    process = subprocess.run(f"{sys.executable} -m linksim.cli schema | head -1", shell=True, cwd=ROOT,
+    process = subprocess.run(f"{sys.executable} -m linksim schema | head -1", shell=True, cwd=ROOT,
                              capture_output=True, text=True, check=True)
     assert process.stderr == ""
 

@@ -207,8 +207,15 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         radio = {given: self._radio(given, view) for given, view in views.items()}
-        return sum(task.loss(self._output(name, radio[task.given], views[task.given]), truth, self.beam_targets,
-                             self.num_streams).mean() for name, task in TASKS.items())
+        return sum(self._task_loss(name, radio[task.given], views[task.given], truth).mean()
+                   for name, task in TASKS.items())
+
+    def _task_loss(self, task: str, radio: torch.Tensor, view: View, truth: Truth) -> torch.Tensor:
+        """Of every terminal, ``[sample]``."""
+        return self._loss_of(task, self._output(task, radio, view), truth)
+
+    def _loss_of(self, task: str, output: torch.Tensor, truth: Truth) -> torch.Tensor:
+        return TASKS[task].loss(output, truth, self.beam_targets, self.num_streams)
 
     def errors(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)

@@ -26,7 +26,8 @@ class Ai2MmumFirstPath(Ai2MmumBypass):
     mixture of the head's and of the places where the first path would end if it were straight (`first_path`), one for
     each distance in power below the strongest that the first path may have. A small network weighs them by how the
     power compares with that of free space so far away, and by how far they are from the head's answer; another one
-    adds what the power says to the logit of line of sight. Both are trained with the rest.
+    adds what the power says to the logit of line of sight. Both are trained with the rest. The head's answer alone has
+    half of the position's loss: it would learn little from terminals that the first path answers for.
     """
 
     version = 1
@@ -35,8 +36,8 @@ class Ai2MmumFirstPath(Ai2MmumBypass):
         super().prepare(shape)
         self.first = FirstArrival(shape)
         places = len(BELOW_DB)
-        self.register_buffer("height_m", torch.tensor(0.0))  # of the base station above terminals, mean in training
-        self.register_buffer("seen_heights", torch.tensor(0))
+        self.register_buffer("terminal_m", torch.tensor(0.0))  # above the zero of the map, mean in training
+        self.register_buffer("seen_batches", torch.tensor(0))
         self.level = torch.nn.BatchNorm1d(places)
         self.trust = _network(2 * places, places + 1)
         self.sight = _network(places, 1)
@@ -46,18 +47,29 @@ class Ai2MmumFirstPath(Ai2MmumBypass):
 
     def loss(self, views: dict[str, View], truth: Truth) -> torch.Tensor:
         if self.training:
-            height = -views["environment"].offset_m[:, 2].mean()
-            self.height_m.lerp_(height, max(_MOMENTUM, 1 / (1 + self.seen_heights.item())))
-            self.seen_heights += 1
+            there = views["environment"]
+            terminal = (there.bs_height_m + there.offset_m[:, 2]).mean()
+            self.terminal_m.lerp_(terminal, max(_MOMENTUM, 1 / (1 + self.seen_batches.item())))
+            self.seen_batches += 1
         return super().loss(views, truth)
+
+    def _task_loss(self, task: str, radio: torch.Tensor, view: View, truth: Truth) -> torch.Tensor:
+        if task != "position":
+            return super()._task_loss(task, radio, view, truth)
+        alone = super()._output(task, radio, view)
+        return (self._loss_of(task, alone, truth) + self._loss_of(task, self._mixed(alone, view), truth)) / 2
 
     def _output(self, task: str, radio: torch.Tensor, view: View) -> torch.Tensor:
         told = super()._output(task, radio, view)
-        if task not in ("position", "los"):
-            return told
+        match task:
+            case "position":
+                return self._mixed(told, view)
+            case "los":
+                return told + self.sight(self._places(view)[1])
+        return told
+
+    def _mixed(self, told: torch.Tensor, view: ChannelView) -> torch.Tensor:
         places, level = self._places(view)
-        if task == "los":
-            return told + self.sight(level)
         apart = (POSITION_SCALE_M * told.detach()[:, None] - places).norm(dim=2)
         shares = self.trust(torch.cat([level, (apart / _NEAR_M).log1p()], 1)).softmax(1)
         return shares[:, :1] * told + (shares[:, 1:, None] * places).sum(1) / POSITION_SCALE_M
@@ -68,7 +80,8 @@ class Ai2MmumFirstPath(Ai2MmumBypass):
         with torch.no_grad():
             distance, cosine = self.first(view.h)
             level = free_space_excess_db(distance, view.gain_db[:, None])
-        return straight(distance, cosine, self.height_m), self.level(level)
+        height = (view.bs_height_m - self.terminal_m)[:, None]
+        return straight(distance, cosine, height), self.level(level)
 
 
 def _network(num_inputs: int, num_outputs: int) -> torch.nn.Sequential:

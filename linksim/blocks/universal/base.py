@@ -30,10 +30,12 @@ class ChannelView:
     :param h: ``[sample, ue_ant, bs_ant, subcarrier]``, mean gain about one; delays count from departure where
         ``channel.ray_traced.synchronized`` is false.
     :param gain_db: ``[sample]``, of the paths between isotropic antennas, which a terminal measures as received power.
+    :param bs_height_m: ``[sample]``, of the base station above the zero of its map: it knows how high it stands.
     """
 
     h: torch.Tensor
     gain_db: torch.Tensor
+    bs_height_m: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.h)
@@ -134,7 +136,7 @@ def views_of(csi: Csi, places: Places) -> dict[str, View]:
     :param csi: at one instant or at several, of which the last one counts.
     """
     return {
-        "channel": ChannelView(csi.h[..., -1, :].flatten(0, 1), places.gain_db.flatten()),
+        "channel": ChannelView(csi.h[..., -1, :].flatten(0, 1), places.gain_db.flatten(), places.bs_height_m.flatten()),
         "environment": EnvironmentView(places.offset_m.flatten(0, 1), places.bs_height_m.flatten(),
                                        places.height_map.flatten(), places.maps),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_excess_db, straight
@@ -14,6 +16,15 @@ _SHARPNESS = 1.0
 """Of the probability, per dB."""
 
 
+class _Arrived(NamedTuple):
+    """What is known of terminals, ``[sample, below]`` of the first path, else ``[sample]``."""
+
+    distance_m: torch.Tensor
+    cosine: torch.Tensor
+    gain_db: torch.Tensor
+    bs_height_m: torch.Tensor
+
+
 @register("universal", "first_path", trains=True)
 class FirstPath(FittedBlock):
     """The terminal stands where the first path comes from, as far away as its delay says; no map, no fingerprints.
@@ -24,11 +35,13 @@ class FirstPath(FittedBlock):
     the affine function that does so best in training, as its path went a longer way. With line of sight it is exact up
     to its resolution, in any city, if delays count from departure (``channel.ray_traced.synchronized: false``).
 
-    Fitted: how far below, on validation drops; on training drops the threshold on power, the correction and the mean
-    height of the base station above terminals.
+    Fitted: how far below, on validation drops; on training drops the threshold on power, the correction and the
+    mean height of terminals above the zero of the map; the base station knows its own.
 
     Source: NR's enhanced cell identity of TS 38.305, angle of arrival and round-trip time at one base station.
     """
+
+    version = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,15 +53,15 @@ class FirstPath(FittedBlock):
     def prepare(self, shape: UniversalShape) -> None:
         self.first = FirstArrival(shape)
         self.register_buffer("below", torch.tensor(0))
-        for name in ("least_gain_db", "height_m"):
+        for name in ("least_gain_db", "terminal_m"):
             self.register_buffer(name, torch.tensor(0.0))
         self.register_buffer("correction", torch.zeros(3, 2))
 
     def observe(self, views: dict[str, View], truth: Truth, validation: bool) -> None:
-        view = views["channel"]
-        height = -views["environment"].offset_m[:, 2]
+        there = views["environment"]
+        terminal = there.bs_height_m + there.offset_m[:, 2]
         self._seen[validation].append(tuple(part.cpu() for part in (
-            *self.first(view.h), view.gain_db, height, truth.position_m, truth.line_of_sight)))
+            *self._arrived(views["channel"]), terminal, truth.position_m, truth.line_of_sight)))
 
     def solve(self) -> float:
         train, held_out = ([torch.cat(parts) for parts in zip(*seen)]
@@ -56,46 +69,49 @@ class FirstPath(FittedBlock):
         self._seen = {False: [], True: []}
         best, chosen = torch.inf, None
         for below in range(len(BELOW_DB)):
-            self._fit(below, *train)
-            distance, cosine, gain, _, position, _ = held_out
-            error = float((self._place(distance, cosine, gain) - position).norm(dim=1).mean())
+            self._fit(below, _Arrived(*train[:4]), *train[4:])
+            error = float((self._place(_Arrived(*held_out[:4])) - held_out[5]).norm(dim=1).mean())
             if error < best:
                 best, chosen = error, {name: value.clone() for name, value in self.state_dict().items()}
         self.load_state_dict(chosen)
         return best / 100
 
     def answer(self, task: str, view: ChannelView) -> torch.Tensor:
-        distance, cosine = self.first(view.h)
+        seen = self._arrived(view)
         if task == "position":
-            return self._place(distance, cosine, view.gain_db)
-        return (_SHARPNESS * (self._over_free_space_db(distance, view.gain_db) - self.least_gain_db)).sigmoid()
+            return self._place(seen)
+        return (_SHARPNESS * (self._over_free_space_db(seen) - self.least_gain_db)).sigmoid()
 
-    def _fit(self, below: int, distance: torch.Tensor, cosine: torch.Tensor, gain: torch.Tensor, height: torch.Tensor,
-             position: torch.Tensor, is_los: torch.Tensor) -> None:
+    def _arrived(self, view: ChannelView) -> _Arrived:
+        return _Arrived(*self.first(view.h), view.gain_db, view.bs_height_m)
+
+    def _fit(self, below: int, seen: _Arrived, terminal: torch.Tensor, position: torch.Tensor,
+             is_los: torch.Tensor) -> None:
         self.below.fill_(below)
         self.correction.copy_(torch.eye(3)[:, 1:])
-        self.height_m.copy_(height.mean())
-        over = self._over_free_space_db(distance, gain)
+        self.terminal_m.copy_(terminal.mean())
+        over = self._over_free_space_db(seen)
         steps = torch.quantile(over, torch.linspace(0, 1, 201))
         self.least_gain_db.copy_(steps[((over > steps[:, None]) == is_los).float().mean(1).argmax()])
-        hidden = over <= self.least_gain_db
+        hidden = self._hidden(seen)
         if hidden.sum() >= len(self.correction):
-            found = _with_one(self._straight(distance, cosine)[hidden])
+            found = _with_one(self._straight(seen)[hidden])
             self.correction.copy_(torch.linalg.lstsq(found, position[hidden]).solution)
 
-    def _over_free_space_db(self, distance: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
-        """Received power over that of free space, dB but for a constant of the carrier."""
-        return free_space_excess_db(distance[:, self.below], gain_db)
+    def _over_free_space_db(self, seen: _Arrived) -> torch.Tensor:
+        return free_space_excess_db(seen.distance_m[:, self.below], seen.gain_db)
 
-    def _straight(self, distance: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
-        return straight(distance[:, self.below], cosine[:, self.below], self.height_m)
+    def _hidden(self, seen: _Arrived) -> torch.Tensor:
+        return self._over_free_space_db(seen) <= self.least_gain_db
 
-    def _place(self, distance: torch.Tensor, cosine: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
-        place = self._straight(distance, cosine)
-        return torch.where(self._hidden(distance, gain_db)[:, None], _with_one(place) @ self.correction, place)
+    def _straight(self, seen: _Arrived) -> torch.Tensor:
+        return straight(seen.distance_m[:, self.below], seen.cosine[:, self.below],
+                        seen.bs_height_m - self.terminal_m)
 
-    def _hidden(self, distance: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
-        return self._over_free_space_db(distance, gain_db) <= self.least_gain_db
+    def _place(self, seen: _Arrived) -> torch.Tensor:
+        place = self._straight(seen)
+        return torch.where(self._hidden(seen)[:, None], _with_one(place) @ self.correction, place)
+
 
 @register("universal", "first_path_wknn", trains=True)
 class FirstPathWknn(FirstPath):
@@ -125,9 +141,8 @@ class FirstPathWknn(FirstPath):
     def answer(self, task: str, view: ChannelView) -> torch.Tensor:
         if task != "position":
             return super().answer(task, view)
-        distance, cosine = self.first(view.h)
-        return torch.where(self._hidden(distance, view.gain_db)[:, None], self.otherwise.answer(task, view),
-                           self._straight(distance, cosine))
+        seen = self._arrived(view)
+        return torch.where(self._hidden(seen)[:, None], self.otherwise.answer(task, view), self._straight(seen))
 
 
 def _with_one(place: torch.Tensor) -> torch.Tensor:

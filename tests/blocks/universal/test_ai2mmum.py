@@ -20,7 +20,7 @@ def _views(count=6, seed=1):
 
     h = torch.randn(count, 1, 8, 16, dtype=torch.complex64, generator=stream)
     place = torch.cat([300 * uniform(count, 1), 200 * uniform(count, 1) - 100, -20 * torch.ones(count, 1)], 1)
-    views = {"channel": ChannelView(h, -100 + 20 * uniform(count)),
+    views = {"channel": ChannelView(h, -100 + 20 * uniform(count), 25 * torch.ones(count)),
              "environment": EnvironmentView(place, 25 * torch.ones(count), torch.arange(count) % 2,
                                             20 * uniform(2, 128, 128))}
     truth = Truth(place[:, :2], uniform(count) < 0.5,

@@ -10,15 +10,16 @@ from linksim import registry
 from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
 from linksim.csi import Panel
 
-SPACING_HZ, HEIGHT_M = 720e3, 20.0
+SPACING_HZ, TERMINAL_M = 720e3, 1.5
 SHAPE = UniversalShape(1, Panel(1, 16, 1), 64, SPACING_HZ)
 
 
 def _seen(count=64, seed=1):
     """Terminals of which a straight path arrives, every second one's hidden: later and weaker than it would be."""
     stream = torch.Generator().manual_seed(seed)
+    height = 15 + 30 * torch.rand(count, generator=stream)
     ahead, left = (low + size * torch.rand(count, generator=stream) for low, size in ((40, 200), (-50, 100)))
-    length = (ahead**2 + left**2 + HEIGHT_M**2).sqrt()
+    length = (ahead**2 + left**2 + height**2).sqrt()
     is_los = torch.arange(count) % 2 == 0
     detour = torch.where(is_los, 0.0, 60.0)
     antennas = torch.exp(1j * math.pi * (left / length)[:, None] * torch.arange(16))
@@ -26,9 +27,9 @@ def _seen(count=64, seed=1):
     tones = torch.exp(-2j * math.pi * SPACING_HZ * delay[:, None] * torch.arange(64))
     h = (antennas[:, :, None] * tones[:, None]).to(torch.complex64)[:, None]
     gain = -40 - 20 * length.log10() - torch.where(is_los, 0.0, 25.0)
-    offset = torch.stack([ahead, left, torch.full_like(left, -HEIGHT_M)], 1)
-    views = {"channel": ChannelView(h, gain),
-             "environment": EnvironmentView(offset, torch.full((count,), 25.0), torch.zeros(count, dtype=torch.long),
+    offset = torch.stack([ahead, left, -height], 1)
+    views = {"channel": ChannelView(h, gain, height + TERMINAL_M),
+             "environment": EnvironmentView(offset, height + TERMINAL_M, torch.zeros(count, dtype=torch.long),
                                             torch.zeros(1, 128, 128))}
     precoder = torch.nn.functional.normalize(h[:, 0, :, :1].conj(), dim=1)
     return views, Truth(offset[:, :2], is_los, precoder, torch.full((count, 16), 1 / 16), -gain)
@@ -65,21 +66,21 @@ def test_who_believes_the_head_alone_is_the_model_with_a_bypass():
 def test_who_believes_the_first_path_alone_is_right_where_it_is_straight():
     views, truth = _seen()
     block = _believing(_block("ai2mmum_first_path"), 1)
-    block.height_m.fill_(HEIGHT_M)
+    block.terminal_m.fill_(TERMINAL_M)
     error = (block.answer("position", views["channel"]) - truth.position_m).norm(dim=1)
     assert error[truth.line_of_sight].max() < 1
     assert error[~truth.line_of_sight].min() > 40
 
 
-def test_the_height_is_the_mean_of_those_in_training_and_stays_in_use():
+def test_terminals_are_as_high_as_in_training():
     views, truth = _seen()
     block = _block("ai2mmum_first_path")
     block.train().loss(views, truth)
     block.loss(views, truth)
-    assert block.height_m == pytest.approx(HEIGHT_M)
-    views["environment"].offset_m[:, 2] = -30
+    assert block.terminal_m == pytest.approx(TERMINAL_M)
+    views["environment"].offset_m[:, 2] += 5
     block.eval().loss(views, truth)
-    assert block.height_m == pytest.approx(HEIGHT_M)
+    assert block.terminal_m == pytest.approx(TERMINAL_M)
 
 
 def test_it_learns_when_to_believe_the_first_path():
@@ -104,5 +105,5 @@ def test_answers_do_not_depend_on_batch_neighbours():
     block, (views, _) = _block("ai2mmum_first_path"), _seen()
     channel = views["channel"]
     for task in ("position", "los"):
-        part = block.answer(task, ChannelView(channel.h[3:6], channel.gain_db[3:6]))
+        part = block.answer(task, ChannelView(channel.h[3:6], channel.gain_db[3:6], channel.bs_height_m[3:6]))
         torch.testing.assert_close(block.answer(task, channel)[3:6], part, atol=1e-3, rtol=1e-4)

@@ -62,7 +62,7 @@ def test_no_unit_precoder_gets_more_across_than_the_true_one():
 
 def test_what_a_task_is_not_given_is_not_in_its_view():
     views = views_of(_csi(torch.randn(3, 1, 1, 4, 2, 5, dtype=torch.complex64), Panel(1, 4, 1)), _places(3))
-    assert set(vars(views["channel"])) == {"h", "gain_db"}
+    assert set(vars(views["channel"])) == {"h", "gain_db", "bs_height_m"}
     assert "h" not in vars(views["environment"])
     assert "gain_db" not in vars(views["environment"])
 

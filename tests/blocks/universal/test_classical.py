@@ -1,6 +1,7 @@
 """Fingerprints, first paths, kriging, K factor and the ceilings do what their names say."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def _drawn(seed, count=COUNT):
     h = torch.where(is_los[:, None, None], h, 0.4 * h + noise).to(torch.complex64)[:, None]
     shadowing = 6 * (place[:, 0] / 40).sin() + 6 * (place[:, 1] / 40).cos()
     loss = 60 + 20 * distance.log10() + shadowing
-    views = {"channel": ChannelView(h, -loss),
+    views = {"channel": ChannelView(h, -loss, torch.full((count,), 20.0)),
              "environment": EnvironmentView(torch.cat([place, torch.zeros(count, 1)], 1), torch.full((count,), 20.0),
                                             torch.zeros(count, dtype=torch.long), torch.zeros(1, 4, 4))}
     vector = torch.nn.functional.normalize(h[:, 0, :, 0].conj(), dim=1)
@@ -131,7 +132,7 @@ def test_weights_come_back_and_neighbours_in_a_batch_do_not_matter(name):
 def test_the_first_path_tells_where_the_terminal_is(panel):
     stream = torch.Generator().manual_seed(5)
     ahead, left = 30 + 200 * torch.rand(300, generator=stream), 100 * (torch.rand(300, generator=stream) - 0.5)
-    height, spacing_hz = 20.0, 720e3
+    height, spacing_hz = 15 + 30 * torch.rand(300, generator=stream), 720e3  # base stations of many areas
     length = (ahead**2 + left**2 + height**2).sqrt()
 
     def wave(length, cosine, amplitude):
@@ -143,10 +144,10 @@ def test_the_first_path_tells_where_the_terminal_is(panel):
     echo = wave(length + 60, -left / length, torch.full_like(left, 2.0))  # later, stronger, from elsewhere
     h = wave(length, left / length, torch.ones_like(left)) + echo
     noise = torch.randn(h.shape, dtype=torch.complex64, generator=stream)
-    view = ChannelView((h + 0.1 * noise).to(torch.complex64), -20 * length.log10())
+    view = ChannelView((h + 0.1 * noise).to(torch.complex64), -20 * length.log10(), height + 1.5)
     place = torch.stack([ahead, left], 1)
-    offset = torch.cat([place, torch.full((300, 1), -height)], 1)
-    there = EnvironmentView(offset, torch.full((300,), 20.0), torch.zeros(300, dtype=torch.long), torch.zeros(1, 4, 4))
+    offset = torch.cat([place, -height[:, None]], 1)
+    there = EnvironmentView(offset, view.bs_height_m, torch.zeros(300, dtype=torch.long), torch.zeros(1, 4, 4))
     truth = Truth(place, torch.ones(300, dtype=torch.bool), torch.zeros(300, 1), torch.zeros(300, 1), -view.gain_db)
     block = registry.create("universal", "first_path")
     block.prepare(UniversalShape(1, panel, 64, spacing_hz))
@@ -162,7 +163,7 @@ def test_less_power_than_the_first_path_would_have_is_no_line_of_sight():
     views, truth = _drawn(3)
     free_space = -20 * truth.position_m.norm(dim=1).log10()
     gain = torch.where(truth.line_of_sight, free_space, free_space - 15)
-    view = ChannelView(views["channel"].h, gain)
+    view = replace(views["channel"], gain_db=gain)
     block = registry.create("universal", "first_path")
     block.prepare(SHAPE)
     block.observe({**views, "channel": view}, truth, False)
@@ -172,7 +173,7 @@ def test_less_power_than_the_first_path_would_have_is_no_line_of_sight():
 
 def test_without_line_of_sight_fingerprints_answer():
     views, truth = _drawn(3)
-    view = ChannelView(views["channel"].h, torch.where(truth.line_of_sight, 0.0, -300.0))
+    view = replace(views["channel"], gain_db=torch.where(truth.line_of_sight, 0.0, -300.0))
     both, fingerprints, first = (_fitted(name) for name in ("first_path_wknn", "wknn", "first_path"))
     told = both.answer("position", view)
     los = truth.line_of_sight

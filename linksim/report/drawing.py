@@ -174,10 +174,11 @@ def draw_dots(rows: pandas.DataFrame, series: Sequence[Series], metric_name: str
 
 
 def draw_distributions(series: Sequence[Series], samples: Mapping[str, numpy.ndarray], heading: str,
-                       x_label: str) -> Figure:
+                       x_label: str, *, logarithmic: bool = False) -> Figure:
     """Empirical distribution functions; the axis ends where a long tail to the right would press all else together.
 
     :param samples: a series' label to its finite values; few enough points are drawn to keep a PDF small.
+    :param logarithmic: decades along the axis, from the least hundredth of a series on; curves enter from the left.
     """
     figure, (panel,) = new_figure(1)
     drawn = {}
@@ -191,7 +192,12 @@ def draw_distributions(series: Sequence[Series], samples: Mapping[str, numpy.nda
     low = min(values.min() for values in samples.values() if len(values))
     usual, high = (max(numpy.quantile(values, level) for values in samples.values() if len(values))
                    for level in (0.98, 1))
-    if high - low > LONG_TAIL * (usual - low) > 0:
+    positive = [values[values > 0] for values in samples.values() if (values > 0).any()]
+    if logarithmic and positive:
+        panel.set_xscale("log")
+        panel.set_xlim(min(numpy.quantile(values, 0.01) for values in positive), high)
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    elif high - low > LONG_TAIL * (usual - low) > 0:
         panel.set_xlim(low - 0.02 * (usual - low), low + 1.2 * (usual - low))
     panel.set_ylim(0, 1)
     panel.set_xlabel(x_label)

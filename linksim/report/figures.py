@@ -28,10 +28,10 @@ from linksim.report.wording import (
 )
 
 DISTRIBUTIONS = {
-    # metric: (label, unit, whether the stored values are linear and shown in dB)
-    "rate_bps_hz": ("achievable rate per user", "bit/s/Hz", False),
-    "nmse_db": ("NMSE per drop and user", "dB", True),
-    "position_error_cdf90_m": ("position error", "m", False),
+    # metric: (label, unit, how values are shown; those in dB are stored as ratios)
+    "rate_bps_hz": ("achievable rate per user", "bit/s/Hz", "linear"),
+    "nmse_db": ("NMSE per drop and user", "dB", "dB"),
+    "position_error_cdf90_m": ("position error", "m", "logarithmic"),
 }
 
 TRUTH = "truth"
@@ -79,7 +79,7 @@ def _all(comparison: Comparison) -> Drawn:
         yield from _map(comparison, "nmse_db", "nmse", "NMSE", drawing.in_db)
     for name in ("position_error_cdf90_m", "position_error_m"):
         if name in comparison.shown:
-            yield from _map(comparison, name, "position_error_m", "position error")
+            yield from _map(comparison, name, "position_error_m", "position error", logarithmic=True)
             break
     if "path_loss_rmse_db" in comparison.shown:
         yield from _map(comparison, "path_loss_rmse_db", "path_loss_told_db", "path loss", true="path_loss_db")
@@ -190,7 +190,7 @@ def _distribution(comparison: Comparison, name: str) -> Drawn:
     rows = values_of(comparison, name)
     if rows.empty:
         return
-    label, unit, in_db = DISTRIBUTIONS[name]
+    label, unit, scale = DISTRIBUTIONS[name]
     point = representative(rows, comparison.axes)
     named = [axis for axis in relevant_axes(comparison, name) if axis.column in point]
     # A run that does not sweep an axis may fix it elsewhere: only series with a result here belong here.
@@ -201,12 +201,13 @@ def _distribution(comparison: Comparison, name: str) -> Drawn:
         values = read_measure(run, str(describe(name).measure), own)
         for one in comparison.series:
             if one.run is run and one.label in here and len(values.get(one.method.name, ())):
-                samples[one.label] = _shown_values(values[one.method.name], in_db)
+                samples[one.label] = _shown_values(values[one.method.name], scale == "dB")
     hidden = {one for one, values in samples.items() if not len(values)}
     if len(hidden) == len(samples):
         return
     heading = point_text(named, point)
-    figure = drawing.draw_distributions(comparison.series, samples, heading, with_unit(label, unit))
+    figure = drawing.draw_distributions(comparison.series, samples, heading, with_unit(label, unit),
+                                        logarithmic=scale == "logarithmic")
     title = f"Distribution of {label if label.startswith('NMSE') else 'the ' + label}"
     count = max(len(values) for values in samples.values())
     yield figure, Figure(
@@ -218,12 +219,14 @@ def _distribution(comparison: Comparison, name: str) -> Drawn:
 
 
 def _map(comparison: Comparison, name: str, measure: str, what: str,
-         shown: Callable[[numpy.ndarray], numpy.ndarray] = numpy.asarray, true: str = "") -> Drawn:
+         shown: Callable[[numpy.ndarray], numpy.ndarray] = numpy.asarray, true: str = "",
+         logarithmic: bool = False) -> Drawn:
     """Where users stand and the value there, of runs that have kept it.
 
     :param name: of a metric that is shown; ``measure``, the column that is drawn.
     :param what: the value is, for titles.
     :param true: column of the true value, which gets a panel of its own.
+    :param logarithmic: colours by decades.
     """
     point = representative(values_of(comparison, name), comparison.axes)
     named = [axis for axis in relevant_axes(comparison, name) if axis.column in point]
@@ -243,7 +246,7 @@ def _map(comparison: Comparison, name: str, measure: str, what: str,
     count = max(len(rows) for rows in places.values())
     ground = maps.footprint(comparison.runs[0].manifest)
     label = with_unit(what if what.isupper() else capitalised(what), unit)
-    yield maps.draw_maps(places, heading, label, ground), Figure(
+    yield maps.draw_maps(places, heading, label, ground, logarithmic=logarithmic), Figure(
         f"Map of the {what}" + (f" at {heading}" if heading else ""),
         f"Each dot is a user in a drop of its own, {count:,} in all; the base station stands at the triangle."
         + (" Grey: buildings." if ground else "") + (" Like the truth is better." if true else " Lower is better."),

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from linksim.errors import LinksimError
 from linksim.report import style
@@ -40,13 +42,15 @@ def footprint(manifest: Mapping[str, Any]) -> Ground | None:
         return None
 
 
-def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, ground: Ground | None = None) -> Figure:
+def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, ground: Ground | None = None, *,
+              logarithmic: bool = False) -> Figure:
     """One panel for each series; all have the same colours and the same scale of length on both axes.
 
     :param places: by series, east and north of the base station in metres and the value, ``[user, 3]``.
     :param heading: above all panels.
     :param label: of the colours.
     :param ground: drawn below the dots.
+    :param logarithmic: colours by decades; what is not positive has the colour of the least.
     """
     across = min(_ACROSS, len(places))
     rows = math.ceil(len(places) / across)
@@ -58,13 +62,13 @@ def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, gro
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False)
     panels = grid.flatten().tolist()
-    low, high = numpy.percentile(everywhere[:, 2], [2, 98])
+    colours = _colours(everywhere[:, 2], logarithmic)
     for panel, (name, dots) in zip(panels, places.items()):
         if ground is not None:
             panel.pcolormesh(*ground[:2], numpy.ma.masked_equal(ground[2].astype(float), 0), cmap="Greys", vmin=0,
                              vmax=4, rasterized=True)
-        shown = panel.scatter(dots[:, 0], dots[:, 1], c=dots[:, 2], vmin=low, vmax=high, cmap=_COLOURS, s=14,
-                              linewidths=0)
+        values = numpy.maximum(dots[:, 2], colours.vmin) if logarithmic else dots[:, 2]
+        shown = panel.scatter(dots[:, 0], dots[:, 1], c=values, norm=colours, cmap=_COLOURS, s=14, linewidths=0)
         panel.plot(0, 0, "^", color="black", markersize=6)
         panel.set_aspect("equal")
         if ground is not None:  # the ground reaches farther than anybody stands
@@ -78,10 +82,20 @@ def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, gro
     for number in range(max(0, len(places) - across), len(places)):
         panels[number].set_xlabel("east (m)")
         panels[number].tick_params(labelbottom=True)
-    figure.colorbar(shown, ax=panels[:len(places)], label=label, extend="both")
+    bar = figure.colorbar(shown, ax=panels[:len(places)], label=label, extend="both")
+    if isinstance(colours, LogNorm):
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if heading:
         figure.suptitle(heading)
     return figure
+
+
+def _colours(values: numpy.ndarray, logarithmic: bool) -> Normalize:
+    """All but the outermost values, of which a few must not decide how the others look."""
+    positive = values[values > 0]
+    if logarithmic and len(positive):
+        return LogNorm(*numpy.percentile(positive, [2, 98]))
+    return Normalize(*numpy.percentile(values, [2, 98]))
 
 
 def _around(values: numpy.ndarray) -> tuple[float, float]:

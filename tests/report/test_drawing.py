@@ -19,3 +19,14 @@ def test_a_long_tail_does_not_press_the_rest_of_a_distribution_together(farthest
     assert (right >= farthest) == shown
     assert right > 1
     assert len(panel.lines) == 2
+
+
+def test_errors_of_many_decades_are_all_seen():
+    fine, coarse = numpy.logspace(-2, 1, 200), numpy.append(numpy.logspace(1, 2, 199), 0.0)
+    samples = {"fine": fine, "coarse": coarse}
+    series = [Series(label, None, None, LineStyle("black")) for label in samples]
+    (panel,) = draw_distributions(series, samples, "", "position error (m)", logarithmic=True).axes
+    assert panel.get_xscale() == "log"
+    left, right = panel.get_xlim()
+    assert 0 < left < 0.02
+    assert right >= 100

@@ -5,6 +5,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from linksim.report.canvas import save
 from linksim.report.comparison import compare
 from linksim.report.drops import read_measures
 from linksim.report.figures import draw_figures
@@ -33,6 +34,19 @@ def test_a_panel_for_each_method_with_the_same_colours(count):
 
 def test_users_that_stand_on_one_spot_are_drawn_all_the_same():
     draw_maps({"hold": numpy.array([[3.0, 4.0, -10.0]])}, "", "NMSE (dB)")
+
+
+@pytest.mark.parametrize("errors_m", [[0.1, 1.0, 100.0], [0.0, 1.0, 100.0], [5.0], [0.0]])
+def test_colours_by_decades_show_an_error_of_zero_as_the_least(errors_m, tmp_path):
+    dots = numpy.column_stack([numpy.arange(len(errors_m)), numpy.zeros(len(errors_m)), errors_m])
+    figure = draw_maps({"knn": dots}, "", "Position error (m)", logarithmic=True)
+    save(figure, tmp_path / "map.png")
+    (shown,) = figure.axes[0].collections
+    colours = shown.to_rgba(shown.get_array())
+    assert (colours[:, 3] == 1).all()
+    least, most = (numpy.asarray(place(errors_m)) for place in (numpy.argmin, numpy.argmax))
+    assert (colours[least] == shown.cmap(0)).all() or len(errors_m) == 1
+    assert (colours[most] == shown.cmap(255)).all() or len(errors_m) == 1
 
 
 def test_a_map_is_drawn_of_runs_that_know_where_users_stand(write_run, tmp_path):

@@ -26,7 +26,7 @@ from linksim.scenario.schema import (
 from linksim.scenario.semantic_checks import check_retrieval_metrics, check_semantic
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
-from linksim.scenario.universal_checks import check_task_metrics, check_universal
+from linksim.scenario.universal_checks import check_task_metrics, check_universal, check_universal_blocks
 
 
 def check(scenario: Scenario) -> None:
@@ -59,6 +59,7 @@ def check(scenario: Scenario) -> None:
                 f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
             )
     _check_block("link.precoder", "precoder", link.precoder, channel)
+    check_universal_blocks(scenario)
     for index, method in enumerate(scenario.methods):
         if method.precoder is not None:
             _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)

@@ -12,17 +12,24 @@ TASK_METRICS = ("position_error_cdf90_m", "position_error_m", "los_accuracy", "p
                 "beam_top3", "beam_rate_loss_bps_hz", "path_loss_rmse_db")
 
 
+def check_universal_blocks(scenario: Scenario) -> None:
+    """Every method's universal block is known and has the options it is given; before all other checks of them, as
+    methods look at each other's blocks for their teachers."""
+    for index, method in enumerate(scenario.methods):
+        if method.universal is not None:
+            try:
+                universal_of(method)
+            except ScenarioError as error:
+                raise ScenarioError(f"methods.{index}.universal: {error}") from None
+
+
 def check_universal(scenario: Scenario, index: int, method: Method) -> None:
-    """A method's universal block, its training, and the channel that it needs."""
+    """A method's training for tasks, and the channel that it needs."""
     place, channel = f"methods.{index}.universal", scenario.channel
     if method.universal is None:
         if method.universal_training is not None:
             raise ScenarioError(f"{place}_training: {method.name!r} answers no tasks: write universal, or leave it out")
         return
-    try:
-        universal_of(method)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}: {error}") from None
     for key in ("feedback", "semantic", "precoder", "training"):
         if getattr(method, key) is not None:
             raise ScenarioError(f"methods.{index}.{key}: {method.name!r} answers tasks instead: leave it out")

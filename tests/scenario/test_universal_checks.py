@@ -34,6 +34,8 @@ def _model(**changes):
     ({"channel": {**GOOD["channel"], "num_users": 2}}, "channel.num_users: tasks are about one user"),
     ({"channel": {**GOOD["channel"], "duplex": "fdd_adjacent"}}, "channel.duplex: tasks are answered from the uplink"),
     ({"methods": _model(universal="ai2mmumm")}, "methods.1.universal: unknown universal 'ai2mmumm': did you mean"),
+    ({"methods": [*_model(), {"name": "other", "universal": "wkn"}]},  # the model asks who may teach it
+     "scenario.yaml:.*: methods.2.universal: unknown universal 'wkn': did you mean 'wknn'"),
     ({"methods": _model(universal={"type": "ai2mmum", "prompt": "none"})}, "option 'prompt'"),
     ({"methods": _model(feedback="top_m")}, "methods.1.feedback: 'model' answers tasks instead"),
     ({"methods": _model(universal_training={"teacher": "encoder"})},

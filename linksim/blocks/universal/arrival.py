@@ -68,6 +68,7 @@ class FirstArrival:
 def straight(distance_m: torch.Tensor, cosine: torch.Tensor, height_m: torch.Tensor) -> torch.Tensor:
     """Metres ahead and to the left, ``[..., 2]``, of where a straight path of this length and direction ends.
 
+    :param distance_m: of any shape; the path's length.
     :param cosine: of the direction with the axis to the left.
     :param height_m: of the base station above the terminal.
     """
@@ -77,7 +78,12 @@ def straight(distance_m: torch.Tensor, cosine: torch.Tensor, height_m: torch.Ten
 
 
 def free_space_excess_db(distance_m: torch.Tensor, gain_db: torch.Tensor) -> torch.Tensor:
-    """Received power over that of free space at this distance, dB but for a constant of the carrier."""
+    """Received power over that of free space at this distance, dB but for a constant of the carrier.
+
+    Source: ITU-R P.525, equation 4 (free-space basic transmission loss).
+
+    :param distance_m: of any shape, as ``gain_db``, the gain between isotropic antennas.
+    """
     return gain_db + 20 * distance_m.clamp_min(1).log10()
 
 

@@ -29,11 +29,10 @@ class _Arrived(NamedTuple):
 class FirstPath(FittedBlock):
     """The terminal stands where the first path comes from, as far away as its delay says; no map, no fingerprints.
 
-    The angle-delay spectrum (Hann windows, four cells for each antenna and subcarrier, parabolas through its peaks)
-    gives the delay and the direction of the earliest peak that is not too far below the strongest. There is line of
-    sight if the received power is about what free space leaves at that distance; without it, the place is corrected by
-    the affine function that does so best in training, as its path went a longer way. With line of sight it is exact up
-    to its resolution, in any city, if delays count from departure (``channel.ray_traced.synchronized: false``).
+    Delay and direction are those of `linksim.blocks.universal.arrival.FirstArrival`. There is line of sight if the
+    received power is about what free space leaves at that distance; without it, the place is corrected by the affine
+    function that does so best in training, as its path went a longer way. With line of sight it is exact up to its
+    resolution, in any city, if delays count from departure (``channel.ray_traced.synchronized: false``).
 
     Fitted: how far below, on validation drops; on training drops the threshold on power, the correction and the
     mean height of terminals above the zero of the map; the base station knows its own.

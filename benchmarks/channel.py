@@ -31,6 +31,7 @@ from linksim.channel.sionna_models import build_model, draw_topology
 from linksim.channel.sionna_rays import sample_rays
 from linksim.scenario.channel import BsArray, Channel
 from linksim.seeding import sionna_seed
+from linksim.versions import versions
 
 PERIOD_S = 0.5e-3
 SPACING_HZ = 180e3
@@ -155,7 +156,7 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(min(2, torch.get_num_threads()))
     flops_per_s, bytes_per_s = machine_rates(chosen.device)
-    print(f"{chosen.device}, {torch.get_num_threads()} threads, torch {torch.__version__}; complex product "
+    print(f"{chosen.device}, {torch.get_num_threads()} threads, torch {versions()['torch']}; complex product "
           f"{flops_per_s / 1e9:.0f} GFLOP/s, writing {bytes_per_s / 1e9:.0f} GB/s; float32, UMa, 1 UE antenna\n")
     print(f"{'':46}{'drops/s':>18}{'':>17}{'peak MiB':>17}{'':>8}")
     print(f"{'':46}{'Sionna':>9}{'linksim':>9}{'ratio':>8}{'target':>9}{'Sionna':>9}{'linksim':>8}{'error':>10}"

@@ -29,6 +29,7 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape
 from linksim.csi import Csi, Panel
 from linksim.registry import BlockSpec, catalogue, create
+from linksim.versions import versions
 
 SHAPE = ProblemShape(num_history=16, num_future=4, num_subcarriers=48, max_doppler_cycles=0.111)
 PANEL = Panel(rows=4, columns=4, polarizations=2)
@@ -141,7 +142,7 @@ def main() -> None:
     precision = "bf16-mixed" if chosen.precision != "32" else (
         f"float32 (TF32 in matrix products: {torch.backends.cuda.matmul.allow_tf32}, in convolutions: "
         f"{torch.backends.cudnn.allow_tf32})")
-    print(f"{chosen.device} ({where}), torch {torch.__version__}, {precision}; median of {chosen.repetitions}\n")
+    print(f"{chosen.device} ({where}), torch {versions()['torch']}, {precision}; median of {chosen.repetitions}\n")
 
     built = {spec.name: build(spec, chosen.device, chosen.backbone) for spec in catalogue("predictor")
              if spec.name in (chosen.methods or [spec.name])}

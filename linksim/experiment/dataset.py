@@ -25,10 +25,10 @@ from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
 from linksim.errors import LinksimError, StoreError
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.ready import make_channels_ready
-from linksim.experiment.run import versions
 from linksim.scenario.channel import NOT_DRAWN, Channel
 from linksim.scenario.schema import Scenario
 from linksim.training.data import CHUNK, condition_of, training_conditions, training_seed
+from linksim.versions import versions
 
 SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
 

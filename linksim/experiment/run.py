@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 from rich.console import Console
 
-from linksim import __version__
 from linksim.errors import ScenarioError, StoreError
 from linksim.experiment.execute import make_executor
 from linksim.experiment.failure import named_blocks
@@ -32,6 +29,7 @@ from linksim.scenario.channel import horizon_s
 from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Scenario, trained_methods
+from linksim.versions import versions
 
 _RESUMED = "resumed: some units are from an earlier run with "
 
@@ -297,20 +295,6 @@ class _Session:
         changed = [f"{name} {before[name]}" for name in before if before[name] != here.get(name)]
         kept = [note for note in self.earlier.get("notes", []) if note.startswith(_RESUMED)]
         return [*kept, *([_RESUMED + ", ".join(changed)] if changed else [])]
-
-
-def versions() -> dict[str, str]:
-    """Versions that a number may depend on."""
-    names = {"torch": "torch", "sionna": "sionna-no-rt"}
-    found = {"linksim": __version__}
-    for label, distribution in names.items():
-        for candidate in (distribution, label):
-            try:
-                found[label] = metadata.version(candidate)
-                break
-            except metadata.PackageNotFoundError:
-                continue
-    return {**found, "TR 38.901": "19.2", "python": platform.python_version()}
 
 
 def resolve_device(asked: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 
 from linksim.errors import LinksimError
+from linksim.versions import installed
 
 
 def package_folder(distribution: str, module: str | None = None) -> Path:
@@ -29,9 +29,8 @@ def versions(*distributions: str) -> dict[str, str]:
     """
     found = {}
     for name in distributions:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        if (version := installed(name)) is None:
             raise LinksimError(f"package {name} is not installed; `uv sync` installs it, with pip: "
-                               f"pip install --no-deps {name}") from None
+                               f"pip install --no-deps {name}")
+        found[name] = version
     return found

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import sionna
 import torch
 
 import linksim.channel
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.cache import cached_tensors
 from linksim.csi import Csi, Panel
+from linksim.versions import sionna_version
 
 _PARTS = ("history", "future", "uplink_future")
 _TENSORS = ("h", "time_s", "frequency_hz", "noise_variance", "max_doppler_hz")
@@ -37,7 +37,7 @@ def _code() -> list[str]:
     """Digests of the channel's source files, and the version of what it stands on."""
     folder = Path(linksim.channel.__file__).parent
     files = sorted(folder.rglob("*.py"))
-    return [sionna.__version__, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
+    return [sionna_version(), *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
 
 
 def _tensors(batch: TrainingBatch) -> dict[str, torch.Tensor]:

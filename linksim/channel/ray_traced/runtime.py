@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from importlib import metadata
 from typing import Any
 
 from linksim.errors import ScenarioError
 from linksim.llvm import LEAST, VARIABLE, named_too_late
+from linksim.versions import installed
 
 RELEASE = "2.2"
 """Of sionna-rt. Tables are named by it, so that they are found where it is not installed."""
@@ -41,10 +41,7 @@ def import_sionna_rt() -> Any:
 
 def installed_version() -> str | None:
     """Of sionna-rt; None where it is not installed."""
-    try:
-        return metadata.version("sionna-rt")
-    except metadata.PackageNotFoundError:
-        return None
+    return installed("sionna-rt")
 
 
 def _choose_backend() -> None:

@@ -8,7 +8,7 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.channel.rays import Rays
-from linksim.channel.response import frequency_response
+from linksim.channel.response import frequency_response, squinting_response
 from linksim.channel.sionna_models import draw_rays
 from linksim.csi import Csi, Panel
 from linksim.scenario.channel import Channel
@@ -21,10 +21,24 @@ class Band:
 
     :param carrier_hz: sets wavelength and Doppler.
     :param frequency_hz: ``[subcarrier]``, absolute.
+    :param beam_squint: every tone has a wavelength and a Doppler shift of its own.
     """
 
     carrier_hz: float
     frequency_hz: torch.Tensor
+    beam_squint: bool = False
+
+    def response(self, rays: Rays, time_s: torch.Tensor, reference_hz: float) -> torch.Tensor:
+        """The channel of rays in this band, ``[*links, ue_ant, bs_ant, time, subcarrier]``, complex64.
+
+        :param time_s: ``[time]``.
+        :param reference_hz: the carrier that ray phases refer to.
+        """
+        if self.beam_squint:
+            h = squinting_response(rays, self.frequency_hz, time_s, reference_hz)
+        else:
+            h = frequency_response(rays, self.carrier_hz, time_s, self.frequency_hz - reference_hz)
+        return h.to(torch.complex64)
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,7 @@ class Drops:
     def response(self, time_s: torch.Tensor) -> Csi:
         """The true uplink channel at any other times; the same rays, so the same fading."""
         return self.history.with_h(
-            self._h(self.uplink_rays, self.uplink, time_s), time_s=time_s
+            self.uplink.response(self.uplink_rays, time_s, self.reference_hz), time_s=time_s
         )
 
     def downlink_history(self) -> Csi:
@@ -67,7 +81,8 @@ class Drops:
         if self.downlink_rays is None:
             raise ValueError("drops without rays hold no downlink history outside TDD")
         time_s = self.history.time_s
-        return self.future.with_h(self._h(self.downlink_rays, self.downlink, time_s), time_s=time_s)
+        h = self.downlink.response(self.downlink_rays, time_s, self.reference_hz)
+        return self.future.with_h(h, time_s=time_s)
 
     def downlink_at(self, time_s: torch.Tensor, number: int) -> torch.Tensor:
         """The true downlink channel at times around the future's instant ``number``.
@@ -77,7 +92,7 @@ class Drops:
         """
         if self.downlink_rays is None or not self.rays_stay:
             return self.future.h[..., number:number + 1, :].expand(*self.future.h.shape[:-2], len(time_s), -1)
-        return self._h(self.downlink_rays, self.downlink, time_s)
+        return self.downlink.response(self.downlink_rays, time_s, self.reference_hz)
 
     @property
     def path_loss_db(self) -> torch.Tensor:
@@ -86,10 +101,6 @@ class Drops:
         That of a ray-traced user is the loss of all its paths together.
         """
         return -10 * self.uplink_rays.large_scale_gain.log10()
-
-    def _h(self, rays: Rays, band: Band, time_s: torch.Tensor) -> torch.Tensor:
-        h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - self.reference_hz)
-        return h.to(torch.complex64)
 
 
 def bands(channel: Channel) -> tuple[Band, Band]:
@@ -101,17 +112,19 @@ def bands(channel: Channel) -> tuple[Band, Band]:
     def tones(number: int) -> torch.Tensor:
         return (torch.arange(number, dtype=torch.float64) - (number - 1) / 2) * spacing_hz
 
+    squint = bool(channel.beam_squint)
     match channel.duplex:
         case "tdd":
-            band = Band(carrier_hz, carrier_hz + tones(count))
+            band = Band(carrier_hz, carrier_hz + tones(count), squint)
             return band, band
         case "fdd_adjacent":
             # both halves of one response: one carrier, hence one wavelength, as in the published data sets
             both = carrier_hz + tones(2 * count)
-            return Band(carrier_hz, both[:count]), Band(carrier_hz, both[count:])
+            return Band(carrier_hz, both[:count], squint), Band(carrier_hz, both[count:], squint)
         case _:
             downlink_hz = carrier_hz + channel.duplex_gap_mhz * 1e6
-            return Band(carrier_hz, carrier_hz + tones(count)), Band(downlink_hz, downlink_hz + tones(count))
+            return (Band(carrier_hz, carrier_hz + tones(count), squint),
+                    Band(downlink_hz, downlink_hz + tones(count), squint))
 
 
 def time_grid(channel: Channel) -> tuple[torch.Tensor, torch.Tensor]:
@@ -155,8 +168,7 @@ def drops_of_rays(channel: Channel, rays: Rays, seed: int) -> Drops:
     links = rays.amplitude.shape[:2]
 
     def csi(rays: Rays, band: Band, time_s: torch.Tensor) -> Csi:
-        h = frequency_response(rays, band.carrier_hz, time_s, band.frequency_hz - uplink.carrier_hz)
-        h = h.to(torch.complex64)
+        h = band.response(rays, time_s, uplink.carrier_hz)
         return Csi(
             h=h, time_s=time_s.to(h.device), frequency_hz=band.frequency_hz.to(h.device), panel=panel,
             noise_variance=torch.zeros(links, device=h.device),

@@ -70,6 +70,24 @@ def frequency_response(rays: Rays, carrier_hz: float, time_s: torch.Tensor, offs
     return _numbered(h, rays).unflatten(0, links)
 
 
+def squinting_response(rays: Rays, frequency_hz: torch.Tensor, time_s: torch.Tensor, reference_hz: float
+                       ) -> torch.Tensor:
+    """The same where the array is wide for the band: each tone has a wavelength and a Doppler shift of its own.
+
+    TR 38.901 step 11 takes the carrier's wavelength at every tone; a plane wave that reaches an antenna late does so by
+    a time, so by a phase that grows with frequency (cf. clause 7.6.2.1, modelling of the propagation delay). One sum
+    over rays for each tone.
+
+    :param frequency_hz: ``[subcarrier]``, absolute.
+    :param reference_hz: the carrier that the phases refer to.
+    :returns: as `frequency_response`.
+    """
+    offset_hz = frequency_hz - reference_hz
+    tones = [frequency_response(rays, tone_hz, time_s, offset_hz[number:number + 1])[..., 0]
+             for number, tone_hz in enumerate(frequency_hz.tolist())]
+    return torch.stack(tones, -1)
+
+
 def _twin_of_last_path(path_delay_s: torch.Tensor) -> torch.Tensor | None:
     """For each link, a path of the same delay as the last one, the line of sight: one path less to turn into tones.
 

@@ -80,6 +80,7 @@ class _Build(NamedTuple):
     ue_array: UeArray
     path_loss: bool
     shadow_fading: bool
+    penetration_loss: str
 
     @classmethod
     def of(cls, channel: Channel) -> _Build:
@@ -99,25 +100,30 @@ def build_model(channel: Channel | _Build, device: str, precision: str = "single
     family, _, variant = channel.model.partition("_")
     extra: dict[str, str] = {}
     if family in ("uma", "umi"):
-        extra = {"o2i_model": "low"}
+        extra = {"o2i_model": "high" if channel.penetration_loss == "high" else "low"}
     elif family == "inh":
         extra = {"indoor_scenario": variant}
     elif family == "inf":
         extra = {"factory_scenario": variant.upper()}
-    return _MODELS[family](
+    model = _MODELS[family](
         carrier_frequency=carrier_hz,
         ut_array=ue_panel(channel.ue_array, carrier_hz, device, precision),
         bs_array=bs_panel(channel.bs_array, carrier_hz, device, precision),
         direction="downlink", enable_pathloss=channel.path_loss, enable_shadow_fading=channel.shadow_fading,
         device=device, precision=precision, **extra,
     )
+    if family in ("uma", "umi"):
+        # Sionna takes the fixed loss below 6 GHz whatever o2i_model says; the standard leaves the choice
+        model._lsp_sampler._use_legacy_o2i_model = channel.penetration_loss == "fixed"
+        model._scenario._legacy_o2i_indoor_distance = channel.penetration_loss == "fixed"
+    return model
 
 
 def draw_topology(channel: Channel, batch_size: int, device: str, precision: str = "single") -> dict[str, Any]:
     """Positions, speeds and orientations set on purpose; Sionna's defaults are static, indoor and tilted.
 
     Terminals stand in one 120 degree sector, upright, turned at random about the vertical, and move horizontally at
-    exactly the scenario's speed. The panel faces the sector's centre with the scenario's downtilt.
+    exactly the scenario's speed, indoors too. The panel faces the sector's centre with the scenario's downtilt.
     """
     array = channel.bs_array
     speed_m_s = channel.speed_kmh / 3.6
@@ -134,6 +140,8 @@ def draw_topology(channel: Channel, batch_size: int, device: str, precision: str
         batch_size, channel.num_users, min_ut_velocity=speed_m_s, max_ut_velocity=speed_m_s,
         precision=precision, device=device, **deployment,
     )
+    if channel.indoor_share and channel.model in ("uma", "umi"):
+        ut_loc[..., 2] = torch.where(indoor, _floor_heights_m(indoor.shape, device).to(ut_loc), ut_loc[..., 2])
     upright = torch.zeros_like(ut_orientation)
     upright[..., 0] = 2 * ut_orientation[..., 0]  # Sionna draws a half turn only
     tilted = bs_orientation.clone()
@@ -146,6 +154,17 @@ def draw_topology(channel: Channel, batch_size: int, device: str, precision: str
     if channel.model == "rma":
         topology["in_car"] = torch.zeros_like(indoor)
     return topology
+
+
+def _floor_heights_m(shape: torch.Size, device: str) -> torch.Tensor:
+    """Heights of terminals on a random floor of a house with 4 to 8 of them (TR 38.901 Table 7.2-1, from TR 36.873).
+
+    Drawn after all else, so that nothing else moves.
+    """
+    stream = config.torch_rng(device)
+    floors = torch.randint(4, 9, shape, generator=stream, device=device)
+    floor = 1 + (torch.rand(shape, generator=stream, device=device) * floors).long().minimum(floors - 1)
+    return 3.0 * (floor - 1) + 1.5
 
 
 def bs_panel(array: BsArray, carrier_hz: float, device: str, precision: str) -> PanelArray:

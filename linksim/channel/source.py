@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from linksim.channel.beam_squint import squint_note
 from linksim.channel.drops import Drops, draw_drops
 from linksim.scenario.channel import Channel
 
@@ -33,15 +34,16 @@ def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: in
 
 def source_notes(channel: Channel) -> set[str]:
     """What a run should say of where its drops come from, beyond its header."""
+    notes = {note} if (note := squint_note(channel)) else set()
     if channel.source == "ray_traced":
         from linksim.channel.ray_traced.drops import table_note
 
-        return {table_note(channel)}
+        return notes | {table_note(channel)}
     if channel.source != "files" or channel.files.generator is not None:
-        return set()
+        return notes
     from linksim.channel.files.opened import open_channel_files
 
-    return set(open_channel_files(channel.files).header.notes)
+    return notes | set(open_channel_files(channel.files).header.notes)
 
 
 def training_chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from linksim import registry
-from linksim.scenario.channel import NOT_DRAWN
+from linksim.scenario.channel import NOT_DRAWN, chosen_fields
 from linksim.scenario.points import axis_stage, point_scenario, sweep_points
 from linksim.scenario.schema import (
     BOUNDS,
@@ -173,7 +173,7 @@ def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
 
 
 def _identity(scenario: Scenario, left_out: Any) -> str:
-    channel: dict[str, Any] = scenario.channel.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    channel = chosen_fields(scenario.channel, left_out)
     return json.dumps({"channel": channel, "chunk_size": scenario.run.chunk_size}, sort_keys=True)
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
-from linksim.link.names import channel_name
+from linksim.link.names import channel_details, channel_name
 from linksim.metrics.catalogue import metric
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import block_of
@@ -47,7 +47,7 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     if "channel.speed_kmh" not in swept:
         users += f" at {channel.speed_kmh:g} km/h"
     grid.add_row("channel", (
-        f"{escape(_channels_from(channel))}, "
+        f"{escape(', '.join([_channels_from(channel), *channel_details(channel)]))}, "
         f"{channel.carrier_frequency_ghz:g} GHz, {duplex}, "
         f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {users}, "
         f"BS {array.rows}x{array.columns} {array.polarization}, "

@@ -16,6 +16,17 @@ def model_name(model: str) -> str:
     return f"{name}-{variant.upper()}" if variant else name
 
 
+def channel_details(channel: Channel) -> list[str]:
+    """What else a header should say of the propagation: what is lost into buildings, beam squint."""
+    details = []
+    if channel.source == "model" and channel.indoor_share:
+        loss = f" ({channel.penetration_loss} O2I loss)" if channel.path_loss else ""
+        details.append(f"{100 * channel.indoor_share:g} % indoors{loss}")
+    if channel.beam_squint:
+        details.append("beam squint")
+    return details
+
+
 def channel_name(channel: Channel) -> str:
     """How the propagation of a channel section is written: a model, or a ray-traced scene."""
     if channel.source != "ray_traced":

@@ -75,7 +75,10 @@ def ray_factors(rays: Rays, user: int, band: Band, time_s: torch.Tensor, referen
 
     :returns: antennas ``[drop, ue_ant, bs_ant, column]``, times ``[drop, time, column]``, subcarriers
         ``[drop, subcarrier, column]``, double precision.
+    :raises ValueError: a band with beam squint.
     """
+    if band.beam_squint:
+        raise ValueError("with beam squint, antennas and subcarriers are no factors of their own")
     one = rays.map_links(lambda tensor: tensor[:, user])
     ue, bs = (part.to(torch.complex128) for part in one.steering(band.carrier_hz))
     amplitude = one.amplitude.double()

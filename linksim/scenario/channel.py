@@ -131,7 +131,14 @@ class Channel(Section):
     speed_kmh: Annotated[float, Field(ge=0, le=500)] = Field(
         30.0, description="Speed of every user, km/h, in a random horizontal direction."
     )
-    indoor_share: Fraction = Field(0.0, description="Share of users indoors, 0 to 1.")
+    indoor_share: Fraction = Field(
+        0.0, description="Share of users indoors, 0 to 1; in UMa and UMi on the floors of houses with 4 to 8 of them."
+    )
+    o2i_penetration_loss: Literal["auto", "low", "high", "fixed"] = Field(
+        "auto", description="How much is lost into a building (TR 38.901 7.4.3), where path_loss is applied: the model "
+        "of low or of high loss, or 20 dB for every wall (Table 7.4.3-3: UMa and UMi below 6 GHz); auto is fixed where "
+        "that is allowed, else low."
+    )
     path_loss: bool = Field(False, description="Apply path loss.")
     shadow_fading: bool = Field(False, description="Apply shadow fading.")
     normalization: Literal["user", "drop", "none"] = Field(
@@ -139,6 +146,10 @@ class Channel(Section):
         "drop together, or gains as drawn. Never uses fading, past or future."
     )
     delay_spread_ns: PositiveFloat = Field(300.0, description="RMS delay spread of the CDL profiles, ns.")
+    beam_squint: bool | None = Field(
+        None, description="Array phases and Doppler shifts at each tone's own frequency instead of the carrier's. "
+        "Empty is false, and the run says so where it costs more than 0.1 dB of array gain."
+    )
     precision: Literal["single", "double"] = Field(
         "single", description="Floating point numbers that rays are drawn and summed in (other drops for each); "
         "the chain's CSI is single."
@@ -158,7 +169,25 @@ class Channel(Section):
             raise ValueError(f"every user of {self.model} is indoors: leave indoor_share out")
         if self.model == "inf_hh" and self.los == "nlos":
             raise ValueError("inf_hh has line of sight always")
+        if self.beam_squint and self.source == "files" and self.files.generator is not None:
+            raise ValueError("beam_squint is for channels that linksim computes from rays, and a generator's impulse "
+                             "responses are what they are: leave it out")
+        self._check_penetration()
         return self
+
+    def _check_penetration(self) -> None:
+        if self.o2i_penetration_loss == "auto":
+            return
+        if self.model not in ("uma", "umi", "rma"):
+            raise ValueError(f"{self.model} has no way from outdoors into a building: leave o2i_penetration_loss out")
+        if not self.path_loss:
+            raise ValueError("o2i_penetration_loss is a part of the path loss: write path_loss: true, or leave it out")
+        if self.model == "rma" and self.o2i_penetration_loss != "low":
+            raise ValueError(f"o2i_penetration_loss: {self.o2i_penetration_loss} is not for rma, which has the low "
+                             "loss alone (TR 38.901 7.4.3.1)")
+        if self.o2i_penetration_loss == "fixed" and self.carrier_frequency_ghz >= 6:
+            raise ValueError("o2i_penetration_loss: fixed is for carriers below 6 GHz (TR 38.901 Table 7.4.3-3): write "
+                             f"low or high (carrier_frequency_ghz {self.carrier_frequency_ghz:g})")
 
     def _check_source(self) -> None:
         given = bool(self.files.path) + (self.files.generator is not None)
@@ -176,7 +205,7 @@ class Channel(Section):
             raise ValueError("source is files: write files.path or files.generator" + ", not both" * (given == 2))
 
     def _check_ray_traced(self) -> None:
-        for name in ("model", "indoor_share", "path_loss", "shadow_fading"):
+        for name in ("model", "indoor_share", "o2i_penetration_loss", "path_loss", "shadow_fading"):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"source is ray_traced, which has no {name}: leave it out (given "
                                  f"{getattr(self, name)!r})")
@@ -191,6 +220,13 @@ class Channel(Section):
                              f"on (given {self.carrier_frequency_ghz:g})")
 
     @property
+    def penetration_loss(self) -> str:
+        """Which model ``o2i_penetration_loss: auto`` stands for: low, high or fixed."""
+        if self.o2i_penetration_loss != "auto":
+            return self.o2i_penetration_loss
+        return "fixed" if self.model in ("uma", "umi") and self.carrier_frequency_ghz < 6 else "low"
+
+    @property
     def num_times(self) -> int:
         """Samples of history and future together."""
         return self.num_history + self.num_future
@@ -202,15 +238,31 @@ def horizon_s(channel: Channel) -> list[float]:
     return [channel.processing_delay_ms * 1e-3 + step_s * (step + 1) for step in range(channel.num_future)]
 
 
+INDOOR_HEIGHT = "floors"
+"""How high indoor users stand, in identities: they stood at 1.5 m in the first results."""
+
 NOT_DRAWN = {"source", "files"}
 """Fields of `Channel` that say where drops come from, not what they are: random streams do not depend on them."""
 
 
 def later_fields(channel: Channel) -> set[str]:
     """Fields that came after results were released: at their defaults they name no random stream and no result."""
-    defaults = {"precision": "single", "samples_per_period": 1, "processing_delay_ms": 0.0}
+    defaults = {"precision": "single", "samples_per_period": 1, "processing_delay_ms": 0.0,
+                "o2i_penetration_loss": "auto"}
     later = {name for name, default in defaults.items() if getattr(channel, name) == default}
+    later |= set() if channel.beam_squint else {"beam_squint"}
     return later if channel.source == "ray_traced" else later | {"ray_traced"}
+
+
+def chosen_fields(channel: Channel, left_out: Any) -> dict[str, Any]:
+    """Fields that differ from the defaults, as JSON can hold them: what random streams of test drops are named by.
+
+    :param left_out: fields that do not count, as pydantic's ``exclude`` takes them.
+    """
+    chosen: dict[str, Any] = channel.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    if not channel.beam_squint:  # left out or false: the same drops
+        chosen.pop("beam_squint", None)
+    return chosen
 
 
 def drawn_fields(channel: Channel) -> dict[str, Any]:
@@ -219,6 +271,8 @@ def drawn_fields(channel: Channel) -> dict[str, Any]:
     A scene of the user counts by its digest, not by where it lies.
     """
     drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | later_fields(channel))
+    if channel.source == "model" and channel.indoor_share:
+        drawn["indoor_height"] = INDOOR_HEIGHT
     if "ray_traced" in drawn and channel.ray_traced.scene_sha256:
         del drawn["ray_traced"]["scene"]
     return drawn

@@ -60,6 +60,9 @@ def check_genies(scenario: Scenario) -> None:
     if genies and scenario.channel.source == "ray_traced" and scenario.channel.ray_traced.track_spacing_m is not None:
         raise ScenarioError(f"bounds: {genies[0]} needs rays that stay, and paths are traced anew along the way: leave "
                             "it out, or channel.ray_traced.track_spacing_m")
+    if genies and scenario.channel.beam_squint:
+        raise ScenarioError(f"bounds: {genies[0]} takes the carrier's wavelength at all tones: leave it out, or "
+                            "channel.beam_squint")
     reporting = any(method.feedback for method in scenario.methods)
     duplex = scenario.channel.duplex
     if "genie_lmmse_reports" in scenario.bounds and not reporting:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from linksim.scenario.channel import NOT_DRAWN, later_fields
+from linksim.scenario.channel import INDOOR_HEIGHT, NOT_DRAWN, later_fields
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
     Feedback,
@@ -44,6 +44,8 @@ def scenario_hash(scenario: Scenario) -> str:
         "channel": left_out,
         "link": later_link_fields(scenario.link),
     })
+    if channel.source == "model" and (channel.indoor_share or "channel.indoor_share" in scenario.sweep):
+        data["channel"]["indoor_height"] = INDOOR_HEIGHT
     for section, default in (("feedback", Feedback()), ("semantic", Semantic())):
         if getattr(scenario, section) == default:
             del data[section]

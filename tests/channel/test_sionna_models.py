@@ -1,7 +1,10 @@
 """What a channel section means: what is set on purpose is set, and normalisation has no fading in it."""
 
+import math
+
 import pytest
 import torch
+from pydantic import ValidationError
 
 from linksim.channel import sionna_models
 from linksim.channel.response import frequency_response
@@ -96,3 +99,59 @@ def test_a_model_is_built_for_each_precision():
         with sionna_seed(1):
             assert draw_rays(Channel(), 1, "cpu", precision).amplitude.dtype == dtype
     assert build_model(Channel(), "cpu", "double").precision == "double"
+
+
+@pytest.mark.parametrize("model", ["uma", "umi"])
+def test_indoor_users_stand_on_the_floors_of_the_standard(model):
+    """TR 38.901 Table 7.2-1: 3 (n - 1) + 1.5 m, n uniform over 1 to N floors, N uniform over 4 to 8: mean 9 m."""
+    with sionna_seed(3):
+        topology = draw_topology(Channel(model=model, num_users=8, indoor_share=0.5), 2000, "cpu")
+    height, indoor = topology["ut_loc"][..., 2], topology["in_state"]
+    assert (height[~indoor] == 1.5).all()
+    floor = (height[indoor] - 1.5) / 3 + 1
+    shares = torch.stack([(floor == number).double().mean() for number in range(1, 9)])
+    expected = torch.tensor([sum(1 / floors for floors in range(4, 9) if number <= floors) / 5
+                             for number in range(1, 9)]).double()
+    assert float(shares.sum()) == pytest.approx(1)
+    torch.testing.assert_close(shares, expected, atol=0.015, rtol=0)
+    assert float(height[indoor].mean()) == pytest.approx(9.0, abs=0.2)
+
+
+def test_outdoor_users_are_drawn_as_if_nobody_stood_on_a_floor():
+    with sionna_seed(3):
+        mixed = draw_topology(Channel(num_users=8, indoor_share=1e-9), 50, "cpu")
+    with sionna_seed(3):
+        outdoors = draw_topology(Channel(num_users=8), 50, "cpu")
+    assert all(torch.equal(mixed[name], outdoors[name]) for name in outdoors if name != "los")
+
+
+@pytest.mark.parametrize(("loss", "carrier_ghz", "wall_db", "spread_db"), [
+    ("auto", 3.5, 20.0, 0.0), ("fixed", 3.5, 20.0, 0.0), ("low", 3.5, None, 4.4), ("high", 3.5, None, 6.5),
+    ("auto", 28, None, 4.4), ("low", 28, None, 4.4), ("high", 28, None, 6.5),
+])
+def test_penetration_loss_is_that_of_the_model_asked_for(loss, carrier_ghz, wall_db, spread_db):
+    """TR 38.901 Tables 7.4.3-1 to 7.4.3-3: wall, 0.5 dB a metre inside, a normal term of each user."""
+    channel = Channel(model="umi", carrier_frequency_ghz=carrier_ghz, indoor_share=1, path_loss=True, num_users=8,
+                      o2i_penetration_loss=loss)
+    glass, insulated, concrete = 2 + 0.2 * carrier_ghz, 25.4 + 0.11 * carrier_ghz, 5 + 4 * carrier_ghz
+    shares = ((0.7, insulated), (0.3, concrete)) if spread_db == 6.5 else ((0.3, glass), (0.7, concrete))
+    if wall_db is None:
+        wall_db = 5 - 10 * math.log10(sum(share * 10 ** (-one / 10) for share, one in shares))
+    model = build_model(channel, "cpu", "double")
+    with sionna_seed(1):
+        model.set_topology(**draw_topology(channel, 250, "cpu", "double"))
+        scenario = model._scenario
+        rest_db = model._lsp_sampler.sample_pathloss() - scenario.basic_pathloss - 0.5 * scenario.distance_2d_in
+    assert float(rest_db.mean()) == pytest.approx(wall_db, abs=0.6)
+    assert float(rest_db.std()) == pytest.approx(spread_db, abs=0.35)
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"model": "rma", "o2i_penetration_loss": "high", "path_loss": True}, "low loss alone"),
+    ({"model": "inh_open", "o2i_penetration_loss": "low", "path_loss": True}, "no way from outdoors"),
+    ({"carrier_frequency_ghz": 6, "o2i_penetration_loss": "fixed", "path_loss": True}, "carriers below 6 GHz"),
+    ({"o2i_penetration_loss": "high"}, "write path_loss: true"),
+])
+def test_a_penetration_loss_that_would_not_count_is_refused(fields, words):
+    with pytest.raises(ValidationError, match=words):
+        Channel(**fields)

@@ -213,6 +213,8 @@ def _check_fields(channel: Channel, header: Header) -> None:
         given = value_of(channel, key)
         if not _same(given, fact):
             raise ScenarioError(f"channel.{key}: {given} here, but {header.title} has {fact}: leave it out")
+    if channel.beam_squint and "beam_squint" not in header.facts:
+        raise ScenarioError(f"channel.beam_squint: the channels of {header.title} are what they are: leave it out")
     if channel.bs_array.num_antennas != header.num_bs_antennas:
         raise ScenarioError(
             f"channel.bs_array: {channel.bs_array.rows} x {channel.bs_array.columns}, {channel.bs_array.polarization} "

@@ -23,7 +23,6 @@ from linksim.channel.ray_traced.rays import mean_gain, to_rays
 from linksim.channel.ray_traced.split import positions_of
 from linksim.channel.ray_traced.table import PathTable, table_name
 from linksim.channel.rays import Rays
-from linksim.channel.response import frequency_response
 from linksim.csi import Csi
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel
@@ -148,8 +147,7 @@ def _walked(csi: Csi, at_point: list[Rays], channel: Channel) -> Csi:
     for point in nearest.unique().tolist():
         here = nearest == point
         since = time_s[here] - (point * spacing / speed if speed else 0.0)
-        h[..., here, :] = frequency_response(at_point[point], uplink.carrier_hz, since.to(csi.h.device),
-                                             csi.frequency_hz - uplink.carrier_hz).to(h.dtype)
+        h[..., here, :] = uplink.response(at_point[point], since.to(csi.h.device), uplink.carrier_hz)
     return csi.with_h(h)
 
 

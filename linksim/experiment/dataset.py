@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +17,17 @@ from linksim.channel.drops import Drops
 from linksim.channel.files.drops import DropsWithoutRays
 from linksim.channel.files.linksim_layout import FileHeader, Key, flat
 from linksim.channel.files.llm4cp_writing import Llm4cpWriter
-from linksim.channel.files.opened import file_digest, manifest_path
+from linksim.channel.files.opened import file_digest
 from linksim.channel.files.writing import LinksimWriter, make_writer
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
-from linksim.errors import LinksimError, StoreError
+from linksim.experiment.dataset_place import Place
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.ready import make_channels_ready
+from linksim.heartbeat import awaited, doing
 from linksim.scenario.channel import NOT_DRAWN, Channel
 from linksim.scenario.schema import Scenario
 from linksim.training.data import CHUNK, condition_of, training_conditions, training_seed
 from linksim.versions import versions
-
-SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
 
 _MEANINGS = {
     "history/h": ("", "true uplink channel at the history's times [drop, user, ue_ant, bs_ant, time, subcarrier]"),
@@ -71,40 +68,18 @@ def write_dataset(scenario: Scenario, out: Path, export: Export, device: str, co
     :raises LinksimError: a suffix that is none, a file that is there, drops that fit no file.
     :raises StoreError: the disk is full or cannot be written.
     """
-    _check_target(out, export, overwrite)
-    make_channels_ready(scenario, console)
-    torch.set_num_threads(scenario.run.threads_per_worker)
-    channels, stream = _test_drops(scenario, export.num_drops, device) if export.split == "test" \
-        else _training_drops(scenario, export.num_drops, device)
-    axes = _axes(scenario, channels)
-    points = [{axis: _value(channel, axis) for axis in axes} for channel in channels]
-    temporary = out.with_name(f"{out.stem}.tmp{out.suffix}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        keys = _write(scenario, temporary, export, channels[0], points, stream, console)
-        _replace(temporary, out)
-        manifest = _manifest(scenario, out, export, points, keys)
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        waiting = out.with_name(f"{out.name}.manifest.tmp")
-        waiting.write_text(text, encoding="utf-8")
-        os.replace(waiting, manifest_path(out))
-    except OSError as error:
-        raise StoreError(f"{out}: cannot write: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        _remove(temporary)
-    return [out, manifest_path(out)]
-
-
-def _check_target(out: Path, export: Export, overwrite: bool) -> None:
-    if export.layout == "linksim" and out.suffix not in SUFFIXES:
-        raise LinksimError(f"--out {out}: its name must end in one of {', '.join(SUFFIXES)}")
-    if export.layout == "llm4cp" and out.suffix in SUFFIXES:
-        raise LinksimError(f"--out {out}: the llm4cp layout is a folder of .mat files: name a folder")
-    if out.is_dir() and (export.layout == "linksim" or (overwrite and not manifest_path(out).exists())):
-        stranger = " that this command did not write" * (export.layout == "llm4cp")
-        raise LinksimError(f"--out {out}: is a folder{stranger}")
-    if not overwrite and (out.exists() or manifest_path(out).exists()):
-        raise LinksimError(f"--out {out}: exists; --overwrite replaces it")
+    place = Place(out, export.layout, overwrite)
+    with place.held(partial(console.print, highlight=False, markup=False, soft_wrap=True)):
+        make_channels_ready(scenario, console)
+        torch.set_num_threads(scenario.run.threads_per_worker)
+        channels, stream = _test_drops(scenario, export.num_drops, device) if export.split == "test" \
+            else _training_drops(scenario, export.num_drops, device)
+        axes = _axes(scenario, channels)
+        points = [{axis: _value(channel, axis) for axis in axes} for channel in channels]
+        keys = _write(scenario, place.temporary, export, channels[0], points, stream, console)
+        manifest = _manifest(scenario, place, export, points, keys)
+        place.install(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    return [place.out, place.manifest]
 
 
 Chunk = tuple[int, Drops, int]
@@ -158,11 +133,16 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
         writer = LinksimWriter(make_writer(temporary, temporary.suffix, export.num_drops * len(points)), about, axes,
                                export.with_rays)
     progress = _Progress(console, export.num_drops * len(points))
-    for point, drops, count in stream:
-        drops = _cut(drops, count)
-        writer.append(point, drops, _uplink_future(drops, export))
-        progress.advance(count)
-    return writer.close()
+    try:
+        for point, drops, count in awaited("drawing drops", stream):
+            drops = _cut(drops, count)
+            writer.append(point, drops, _uplink_future(drops, export))
+            progress.advance(count)
+        with doing("writing the file"):
+            return writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 def _traced(channel: Channel) -> dict[str, Any] | None:
@@ -229,13 +209,14 @@ def _chunk_size(scenario: Scenario, export: Export) -> int:
     return scenario.run.chunk_size if export.split == "test" else CHUNK
 
 
-def _manifest(scenario: Scenario, out: Path, export: Export, points: list[dict[str, Any]], keys: dict[str, Key]
+def _manifest(scenario: Scenario, place: Place, export: Export, points: list[dict[str, Any]], keys: dict[str, Key]
               ) -> dict[str, Any]:
-    stat = out.stat()
-    about = {"name": out.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    files = {file.name: file_digest(file) for file in sorted(out.iterdir())} if out.is_dir() else None
+    written, name = place.temporary, place.out.name
+    stat = written.stat()
+    about = {"name": name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    files = {file.name: file_digest(file) for file in sorted(written.iterdir())} if written.is_dir() else None
     return {
-        "file": {"name": out.name, "files": files} if files else {**about, "sha256": file_digest(out)},
+        "file": {"name": name, "files": files} if files else {**about, "sha256": file_digest(written)},
         "split": export.split, "layout": export.layout, "seed": _seed(scenario, export),
         "chunk_size": _chunk_size(scenario, export), "num_drops_per_point": export.num_drops, "points": points,
         "keys": {name: _described(name, key) for name, key in keys.items()},
@@ -253,22 +234,6 @@ def _described(name: str, key: Key) -> dict[str, Any]:
     else:
         unit, meaning = _MEANINGS.get(name) or _MEANINGS[name.rpartition("/")[2]]
     return {"shape": key.shape, "dtype": key.dtype, "unit": unit, "meaning": meaning}
-
-
-def _replace(temporary: Path, out: Path) -> None:
-    """Put the finished file in its place; the manifest of what was there goes first, so that none is ever wrong."""
-    manifest_path(out).unlink(missing_ok=True)
-    if out.is_dir():
-        shutil.rmtree(out)
-    os.replace(temporary, out)
-
-
-def _remove(temporary: Path) -> None:
-    if temporary.is_dir():
-        shutil.rmtree(temporary, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 class _Progress:

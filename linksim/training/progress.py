@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
+from linksim.heartbeat import duration
 from linksim.training.callbacks import Budget, Selection
 from linksim.training.module import BlockModule, to_db
 
@@ -65,8 +66,3 @@ class TrainingProgress(Callback):
         return "   ".join([*parts, f"at most {duration(left)} left"])
 
 
-def duration(seconds: float) -> str:
-    """A time for people, two digits."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -25,6 +25,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
+from linksim.heartbeat import duration
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
 from linksim.training.callbacks import Budget, Resumption, Selection
@@ -35,7 +36,7 @@ from linksim.training.estimate import Estimate, measure
 from linksim.training.folder import written_whole
 from linksim.training.minibatches import Minibatch, Minibatches, ValidationBatch
 from linksim.training.module import BlockModule, to_db
-from linksim.training.progress import TrainingProgress, duration
+from linksim.training.progress import TrainingProgress
 from linksim.training.stages import Stages, stage_lengths
 from linksim.training.trainee import Trainee
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import resource
+import threading
 
 import h5py
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.io import loadmat
 
 from linksim.channel.files import writing
-from linksim.experiment import dataset
+from linksim.experiment import dataset, dataset_place
+from linksim.scenario.load import load_scenario
 from linksim.training.data import training_conditions
 
 
@@ -91,6 +96,120 @@ def test_an_interruption_leaves_no_file(written, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
 
+FULL = ["--set", "channel.num_subcarriers=256"]
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.npz", "out.mat", "out"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(name, written, tmp_path):
+    layout = ["--layout", "llm4cp"] * (name == "out")
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, most))
+    try:
+        outcome = written(*FULL, *layout, name=name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert outcome.code == 2
+    assert outcome.line == f"error: {tmp_path / name}: cannot write: file too large"
+    assert h5py.h5f.get_obj_count(types=h5py.h5f.OBJ_FILE) == 0  # HDF5 takes the process down at its end where it cannot write what is open
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 2), (("--overwrite",), 0)])
+def test_two_at_once_the_second_waits_and_the_first_is_whole(arguments, code, scenario_file, command, tmp_path,
+                                                             monkeypatch):
+    path, out = scenario_file(), tmp_path / "out.h5"
+    begun, waiting = threading.Event(), threading.Event()
+    write, held, outcomes = dataset._write, dataset_place.held, {}
+
+    def slowly(*given):
+        begun.set()
+        waiting.wait(20)
+        return write(*given)
+
+    def told(lock, what, say, **choices):
+        def heard(text):
+            say(text)
+            waiting.set()
+        return held(lock, what, heard, **choices)
+
+    def first():
+        try:
+            outcomes["first"] = dataset.write_dataset(load_scenario(path), out, dataset.Export(2), "cpu", Console())
+        except Exception as error:
+            outcomes["first"] = error
+
+    monkeypatch.setattr(dataset, "_write", slowly)
+    monkeypatch.setattr(dataset_place, "held", told)
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(20)
+    outcome = command("dataset", path, "--num-drops", 2, "--out", out, *arguments)
+    thread.join()
+    assert outcomes["first"] == [out, tmp_path / "out.h5.manifest.json"]
+    assert outcome.code == code
+    assert f"waiting for another process that writes {out}" in outcome.out.replace("\n", " ")
+    if code:
+        assert outcome.line == (f"error: --out {out}: exists: another process has written it meanwhile; --overwrite "
+                                "replaces it")
+    manifest = json.loads((tmp_path / "out.h5.manifest.json").read_text())
+    assert manifest["file"]["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["out.h5", "out.h5.manifest.json", "small.yaml"]
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is cleared."""
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out"])
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("step", range(4))
+def test_a_kill_blocks_no_later_command_and_loses_no_finished_set(step, there, name, written, tmp_path, monkeypatch):
+    layout = ["--layout", "llm4cp"] * (name == "out")
+    if there:
+        assert written(*layout, name=name).code == 0
+    replace, count = os.replace, []
+
+    def killed(*given):
+        count.append(given)
+        if len(count) > step:
+            raise Killed
+        return replace(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset_place.os, "replace", killed)
+        patch.setattr(dataset_place.Place, "_clear", lambda self: None)
+        try:
+            written(*layout, "--overwrite", name=name, changes={"seed": 2})
+        except Killed:
+            assert (tmp_path / name).exists() >= (there and name == "out.h5")
+    outcome = written(*layout, name=name, changes={"seed": 2})
+    assert outcome.code == 0 or "exists; --overwrite replaces it" in outcome.line
+    # a set that is there was there before, or was whole when the kill came
+    manifest = json.loads((tmp_path / f"{name}.manifest.json").read_text())
+    assert manifest["seed"] == 1 or not there or step
+    files = manifest["file"]["files"] if name == "out" else {"": manifest["file"]["sha256"]}
+    for file, digest in files.items():
+        assert hashlib.sha256((tmp_path / name / file).read_bytes()).hexdigest() == digest
+    assert written(*layout, "--overwrite", name=name).code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.manifest.json", "small.yaml"}
+
+
+def test_only_what_the_command_wrote_is_replaced(written, tmp_path):
+    layout = ["--layout", "llm4cp"]
+    assert written(*layout, name="set").code == 0
+    (tmp_path / "set" / "notes.txt").write_text("mine")
+    (tmp_path / "set.tmp").mkdir()
+    (tmp_path / "out.tmp.h5").write_text("mine too")
+    outcome = written(*layout, "--overwrite", name="set")
+    assert outcome.code == 2
+    assert "holds notes.txt, which this command did not write: move it" in outcome.line
+    (tmp_path / "set" / "notes.txt").unlink()
+    assert written(*layout, "--overwrite", name="set").code == 0
+    assert written(name="out.h5").code == 0
+    assert (tmp_path / "set.tmp").is_dir()
+    assert (tmp_path / "out.tmp.h5").read_text() == "mine too"
+
+
 def test_a_disk_that_cannot_be_written_is_one_line(written, tmp_path):
     (tmp_path / "taken").write_text("a file, not a folder")
     outcome = written(name="taken/out.h5")
@@ -137,7 +256,6 @@ def test_rays_of_different_kinds_fit_one_file_or_say_so(sweep, written, tmp_path
 
 
 def test_training_drops_are_those_of_training_in_its_order(written, tmp_path):
-    from linksim.scenario.load import load_scenario
     from linksim.training.data import training_batches
 
     changes = {"sweep": {"channel.speed_kmh": [3, 60], "link.snr_db": [0, 10]}, "channel.num_users": 2,

@@ -64,3 +64,7 @@ class Llm4cpWriter:
             savemat(str(self._folder / f"{name}_{self._split}.mat"), {f"{name}_{self._split}": whole})
             keys[f"{name}_{self._split}"] = Key(shape=list(whole.shape), dtype=whole.dtype.str, per_drop=False)
         return keys
+
+    def abandon(self) -> None:
+        """Let go of what was collected."""
+        self._parts.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,41 @@ class Writer(Protocol):
     def close(self) -> None:
         """Finish the file."""
 
+    def abandon(self) -> None:
+        """Let go of a file that will not be finished."""
+
+
+class _SturdyFile(io.FileIO):
+    """A file whose faults are kept, not raised, and looked at later: HDF5 takes the process down when it cannot write
+    what it still holds as it closes.
+
+    :ivar fault: the first one.
+    """
+
+    fault: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while len(left) and self.fault is None:
+                left = left[super().write(left):]
+        except OSError as error:
+            self.fault = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.fault = self.fault or error
+            return self.tell() if size is None else size
+
+    def check(self) -> None:
+        """:raises OSError: something could not be written."""
+        if self.fault is not None:
+            raise self.fault
+
 
 class Hdf5Writer:
     """Resizable arrays; one piece in memory at a time."""
@@ -32,20 +68,30 @@ class Hdf5Writer:
     def __init__(self, path: Path) -> None:
         import h5py
 
-        self._file = h5py.File(path, "w")
+        self._disk = _SturdyFile(path, "w+")
+        self._file = h5py.File(self._disk, "w")
 
     def append(self, name: str, part: np.ndarray) -> None:
         if part.dtype.kind == "U":
             part = np.char.encode(part)
         if name not in self._file:
             self._file.create_dataset(name, data=part, maxshape=(None, *part.shape[1:]), chunks=_chunks(part))
-            return
-        data = self._file[name]
-        data.resize(len(data) + len(part), axis=0)
-        data[-len(part):] = part
+        else:
+            data = self._file[name]
+            data.resize(len(data) + len(part), axis=0)
+            data[-len(part):] = part
+        self._disk.check()
 
     def close(self) -> None:
+        self.abandon()
+        self._disk.check()
+
+    def abandon(self) -> None:
         self._file.close()
+        try:
+            self._disk.close()
+        except OSError as error:
+            self._disk.fault = self._disk.fault or error
 
 
 class MemoryWriter:
@@ -75,6 +121,9 @@ class MemoryWriter:
                 savemat(file, arrays, oned_as="column")
             else:
                 np.savez(file, **arrays)
+
+    def abandon(self) -> None:
+        self._parts.clear()
 
 
 def make_writer(path: Path, suffix: str, num_drops: int) -> Writer:
@@ -144,6 +193,10 @@ class LinksimWriter:
         self._writer.append(HEADER, np.array([self._about.model_dump_json()]))
         self._writer.close()
         return self._about.keys
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be finished."""
+        self._writer.abandon()
 
     def _add(self, name: str, part: np.ndarray, first: bool) -> None:
         key = self._about.keys.get(name)

@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except Exception as error:
-        if line := import_failure(error):
+        from linksim.optional import not_set_up
+
+        if line := import_failure(error) or not_set_up(error):
             print(f"error: {line}", file=sys.stderr)
             return EXIT_BAD_INPUT
         from linksim.experiment.failure import failure_line

@@ -42,8 +42,10 @@ def import_failure(error: BaseException) -> str | None:
         return None
     named = os.environ.get(VARIABLE)
     found = f"{VARIABLE} names {named}, which cannot be loaded" if named else f"no LLVM {LEAST} or newer was found"
-    return (f"sionna-rt is installed and cannot be imported: {found}: install what tracing needs: "
-            f"pip install 'linksim[rt]' (uv sync --extra rt) and leave {VARIABLE} unset, or name a library there")
+    from linksim.optional import to_install
+
+    return (f"sionna-rt is installed and cannot be imported: {found}: {to_install('karellen-llvm-core')}; "
+            f"leave {VARIABLE} unset then, or name a library there")
 
 
 def _candidates() -> list[str]:

@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,24 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Hide a distribution, as if it were not installed."""
+
+    def hide(distribution: str) -> None:
+        real = metadata.version
+
+        def version(name: str) -> str:
+            if name == distribution:
+                raise metadata.PackageNotFoundError(name)
+            return real(name)
+
+        monkeypatch.setattr(metadata, "version", version)
+        monkeypatch.setitem(sys.modules, distribution.replace("-", "_"), None)
+
+    return hide
 
 
 def _hand_made(name: str) -> Any:

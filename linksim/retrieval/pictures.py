@@ -17,7 +17,7 @@ import torch
 
 from linksim.cache import cached_tensors
 from linksim.errors import ScenarioError
-from linksim.retrieval.packages import package_folder, versions
+from linksim.optional import import_optional, installed_versions, package_folder
 
 SIZE = 224
 """Height and width of a picture, pixels."""
@@ -53,7 +53,7 @@ def encoder_versions() -> dict[str, str]:
 
     :raises LinksimError: one is not installed.
     """
-    return versions(*PACKAGES)
+    return installed_versions(*PACKAGES)
 
 
 def svg_picture(svg: str) -> np.ndarray:
@@ -61,11 +61,10 @@ def svg_picture(svg: str) -> np.ndarray:
 
     :raises LinksimError: the package that draws is not installed.
     """
-    package_folder("resvg-py")
-    import resvg_py
     from PIL import Image
 
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=SIZE, height=SIZE, background="#ffffff", skip_system_fonts=True)
+    png = import_optional("resvg_py", "resvg-py").svg_to_bytes(
+        svg_string=svg, width=SIZE, height=SIZE, background="#ffffff", skip_system_fonts=True)
     return np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"))
 
 
@@ -95,11 +94,7 @@ def _features(numbers: range, draw: Callable[[int], np.ndarray]) -> torch.Tensor
 
 
 def _encoder() -> Any:
-    for name in PACKAGES:
-        package_folder(name)
-    from efficientnet_lite_pytorch import EfficientNet
-
-    encoder = EfficientNet.from_name("efficientnet-lite0")
+    encoder = import_optional("efficientnet_lite_pytorch", PACKAGES[0]).EfficientNet.from_name("efficientnet-lite0")
     weights = package_folder(PACKAGES[1]) / _WEIGHTS
     # the package has no other format; weights_only reads tensors and runs nothing
     encoder.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))

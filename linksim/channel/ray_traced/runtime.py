@@ -10,14 +10,12 @@ import ctypes
 import os
 from typing import Any
 
-from linksim.errors import ScenarioError
+from linksim.errors import LinksimError, ScenarioError
 from linksim.llvm import LEAST, VARIABLE, named_too_late
-from linksim.versions import installed
+from linksim.optional import import_optional, installed_version, to_install
 
 RELEASE = "2.2"
 """Of sionna-rt. Tables are named by it, so that they are found where it is not installed."""
-
-_FIX = "install what tracing needs: pip install 'linksim[rt]' (uv sync --extra rt)"
 
 
 def import_sionna_rt() -> Any:
@@ -25,23 +23,14 @@ def import_sionna_rt() -> Any:
 
     :raises ScenarioError: sionna-rt or LLVM is missing or of another version.
     """
-    version = installed_version()
-    if version is None:
-        raise ScenarioError(f"channel.source: ray_traced has to trace this scene first, and sionna-rt is not "
-                            f"installed: {_FIX}")
-    if version.split(".")[:2] != RELEASE.split("."):
-        raise ScenarioError(f"channel.source: ray_traced needs sionna-rt {RELEASE}, but {version} is installed: {_FIX}")
-    _choose_backend()
     try:
-        from sionna import rt
-    except ImportError as error:
-        raise ScenarioError(f"channel.source: sionna-rt cannot be imported ({error}): {_FIX}") from None
-    return rt
-
-
-def installed_version() -> str | None:
-    """Of sionna-rt; None where it is not installed."""
-    return installed("sionna-rt")
+        installed_version("sionna-rt")  # before LLVM is looked for
+        _choose_backend()
+        return import_optional("sionna.rt", "sionna-rt")
+    except ScenarioError:
+        raise
+    except LinksimError as error:
+        raise ScenarioError(f"channel.source: ray_traced has to trace this scene first: {error}") from None
 
 
 def _choose_backend() -> None:
@@ -60,15 +49,11 @@ def _choose_backend() -> None:
             found = f"{VARIABLE} names {library}, " + (f"version {version}" if version else "which is none or older") \
                 if library else "none was found"
             raise ScenarioError(f"channel.source: ray_traced traces through LLVM {LEAST} or newer, but {found}: "
-                                f"{_FIX}, or name a library in {VARIABLE}")
+                                f"{to_install('karellen-llvm-core')}, or name a library in {VARIABLE}")
         variant = "cuda_ad_mono_polarized"
-    try:
-        import mitsuba
-
-        if mitsuba.variant() is None:  # sionna-rt has not chosen yet
-            mitsuba.set_variant(variant)
-    except ImportError as error:
-        raise ScenarioError(f"channel.source: sionna-rt cannot be used ({error}): {_FIX}") from None
+    mitsuba = import_optional("mitsuba", "sionna-rt")
+    if mitsuba.variant() is None:  # sionna-rt has not chosen yet
+        mitsuba.set_variant(variant)
 
 
 def llvm_version(path: str) -> int:

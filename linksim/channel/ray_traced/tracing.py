@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from linksim.channel.ray_traced.runtime import import_sionna_rt, installed_version
+from linksim.channel.ray_traced.runtime import import_sionna_rt
 from linksim.channel.ray_traced.scene import candidate_positions, load_scene
 from linksim.channel.ray_traced.table import PathTable
 from linksim.errors import ScenarioError
+from linksim.optional import installed_version
 from linksim.scenario.ray_traced import PROCEDURAL, STORED_PATHS, RayTraced
 
 BATCH = 64
@@ -43,7 +44,7 @@ def trace(options: RayTraced, carrier_hz: float, say: Callable[[str], None]) -> 
             continue
         left_s = (time.monotonic() - began) / done * (len(positions) - done)
         say(f"tracing {options.title}: {done} of {len(positions)} positions, about {left_s:.0f} s left")
-    table = PathTable.joined(parts, {"sionna_rt": installed_version(), "carrier_hz": carrier_hz,
+    table = PathTable.joined(parts, {"sionna_rt": installed_version("sionna-rt"), "carrier_hz": carrier_hz,
                                      "options": options.model_dump(mode="json"), "candidates": len(positions)})
     if not len(table) and options.scene != PROCEDURAL:
         raise ScenarioError(f"channel.ray_traced: none of {len(positions)} positions in {options.title} is reached by "

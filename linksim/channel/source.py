@@ -35,6 +35,8 @@ def chunk_of_drops(channel: Channel, batch_size: int, seed: int, chunk_index: in
 def source_notes(channel: Channel) -> set[str]:
     """What a run should say of where its drops come from, beyond its header."""
     notes = {note} if (note := squint_note(channel)) else set()
+    if channel.source == "files" and not channel.files.speed_known:
+        notes.add("speed unknown: neither the channel file nor channel.speed_kmh says how fast terminals are")
     if channel.source == "ray_traced":
         from linksim.channel.ray_traced.drops import table_note
 

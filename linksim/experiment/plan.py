@@ -156,7 +156,7 @@ def channel_identity(scenario: Scenario) -> str:
     Two scenarios with the same channel and seed see the same drops, whatever their names and methods. Channel files
     and scenes count by their digests, not by where they lie.
     """
-    left_out: dict[str, Any] = {"files": {"path", "training_path"}}
+    left_out: dict[str, Any] = {"files": {"path", "training_path", "speed_known"}}
     if scenario.channel.ray_traced.scene_sha256:
         left_out["ray_traced"] = {"scene"}
     return _identity(scenario, left_out)

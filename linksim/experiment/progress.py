@@ -45,7 +45,7 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
         f" at {scenario.acquisition.csi_snr_db:g} dB"
     users = f"{channel.num_users} user{'s' * (channel.num_users > 1)}" if "channel.num_users" not in swept else "users"
     if "channel.speed_kmh" not in swept:
-        users += f" at {channel.speed_kmh:g} km/h"
+        users += f" at {channel.speed_kmh:g} km/h" if channel.files.speed_known else " at unknown speed"
     grid.add_row("channel", (
         f"{escape(', '.join([_channels_from(channel), *channel_details(channel)]))}, "
         f"{channel.carrier_frequency_ghz:g} GHz, {duplex}, "

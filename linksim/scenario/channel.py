@@ -71,6 +71,9 @@ class ChannelFiles(Section):
     spatial_domain: Literal["angle", "antenna"] = Field(
         "angle", description="cost2100: whether the 32 spatial values are beams (transformed back) or antennas."
     )
+    speed_known: bool = Field(
+        True, description="Filled in on loading: whether the file or the scenario says how fast terminals are."
+    )
     sha256: str = Field(
         "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the file, filled in on loading; given, it must agree."
     )

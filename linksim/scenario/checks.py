@@ -24,6 +24,7 @@ from linksim.scenario.schema import (
     training_of,
 )
 from linksim.scenario.semantic_checks import check_retrieval_metrics, check_semantic
+from linksim.scenario.speed_checks import check_speed
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
 from linksim.scenario.universal_checks import check_task_metrics, check_universal, check_universal_blocks
@@ -40,6 +41,7 @@ def check(scenario: Scenario) -> None:
                             "the drops with channel.source=model")
     if channel.source == "files":
         _check_files(scenario)
+        check_speed(scenario)
     streams = channel.num_users * link.num_streams_per_user
     if link.num_streams_per_user > channel.ue_array.num_antennas:
         raise ScenarioError(

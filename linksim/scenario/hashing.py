@@ -32,7 +32,8 @@ def scenario_hash(scenario: Scenario) -> str:
     if channel.source == "model":
         left_out |= dict.fromkeys(NOT_DRAWN, True)
     elif channel.source == "files":
-        left_out["files"] = {"path", "training_path"}  # their digests count, not where they lie
+        # digests count, not where files lie; what needs a speed that nobody knows is refused
+        left_out["files"] = {"path", "training_path", "speed_known"}
     else:
         left_out["files"] = True
         if channel.ray_traced.scene_sha256:

@@ -123,6 +123,7 @@ class RidgePredictor(ClosedFormPredictor):
         classes = ((snr_db + 10) / _SNR_CLASS_DB).clamp(0, self.num_classes - 1).long().mT.flatten()
         # Chebyshev polynomials over the Dopplers of the training set
         share = history.max_doppler_hz * history.sampling_period_s / max(self._max_cycles, 1e-12)
+        share = share.nan_to_num(nan=1.0)  # an unknown speed is one like all others
         angle = torch.acos((2 * share - 1).clamp(-1, 1))
         basis = torch.stack([torch.cos(order * angle) for order in range(self.speed_order + 1)], -1)
         per_row = basis.repeat_interleave(len(rows) // basis[..., 0].numel(), 1).flatten(0, 1)

@@ -34,10 +34,12 @@ def completed(section: dict[str, Any], swept: set[str]) -> dict[str, Any]:
         header = open_channel_files(files).header if files.path else None
     except ScenarioError as error:
         raise ScenarioError(f"files.path: {error}") from None
-    section = {**section, "files": _with_digests(files).model_dump(exclude_defaults=True)}
+    written = swept | {key for key, _ in _written(section)}
+    said = "speed_kmh" in written or header is not None and header.says_speed
+    files = _with_digests(files).model_copy(update={"speed_known": said})
+    section = {**section, "files": files.model_dump(exclude_defaults=True)}
     if header is None:
         return section
-    written = swept | {key for key, _ in _written(section)}
     _check_said(header, written)
     found = {**header.assumed, **header.facts, **_grid(header), **header.points[0]}
     if header.num_bs_antennas == 1:

@@ -206,11 +206,13 @@ def _ordered(h: torch.Tensor, channel: Channel, header: Header, batch_size: int)
 
 def _dopplers(samples: Samples, channel: Channel, history: torch.Tensor, uplink: Band, downlink: Band
               ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Largest Doppler shift in both bands, ``[batch, user]``: as stored, else by the scenario's speed."""
-    if samples.max_doppler_hz is not None:
+    """Largest Doppler shift in both bands, ``[batch, user]``: as stored, else by the scenario's speed; NaN where nobody
+    says it."""
+    if samples.max_doppler_hz is not None and not np.isnan(samples.max_doppler_hz).any():
         up, down = (_to_torch(array, str(history.device)) for array in samples.max_doppler_hz)
         return up, down
-    speed_m_s = torch.full(history.shape[:2], channel.speed_kmh / 3.6, device=history.device)
+    speed_m_s = torch.full(history.shape[:2], channel.speed_kmh / 3.6 if channel.files.speed_known else torch.nan,
+                           device=history.device)
     if samples.speed_kmh is not None:
         speed_m_s = _to_torch(samples.speed_kmh / 3.6, str(history.device)).to(speed_m_s).reshape(speed_m_s.shape)
     return speed_m_s * (uplink.carrier_hz / SPEED_OF_LIGHT), speed_m_s * (downlink.carrier_hz / SPEED_OF_LIGHT)

@@ -55,6 +55,11 @@ class Header:
         """Whether gains are as a scenario wanted them when the file was written, not as measured or drawn."""
         return "normalization" in self.facts or "normalization" in self.points[0]
 
+    @property
+    def says_speed(self) -> bool:
+        """Whether the file tells how fast terminals are; one that holds one time sample has them stand still."""
+        return self.num_times == 1 or any("speed_kmh" in known for known in (self.facts, self.assumed, self.points[0]))
+
     def items_of(self, point: int) -> np.ndarray:
         """Numbers of the items of a point, in the file's order."""
         if self.point_of_item is None:

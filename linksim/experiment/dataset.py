@@ -128,8 +128,9 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
                                    export.num_drops)
     else:
         drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | {"ray_traced"})
+        unsaid = [] if channel.files.speed_known else ["speed_kmh"]
         about = FileHeader(split=export.split, seed=_seed(scenario, export), chunk_size=_chunk_size(scenario, export),
-                           channel=_without(drawn, [*axes, *["speed_kmh"] * (not channel.files.speed_known)]), points=points, keys={}, ray_traced=_traced(channel))
+                           channel=_without(drawn, axes + unsaid), points=points, keys={}, ray_traced=_traced(channel))
         writer = LinksimWriter(make_writer(temporary, temporary.suffix, export.num_drops * len(points)), about, axes,
                                export.with_rays)
     progress = _Progress(console, export.num_drops * len(points))

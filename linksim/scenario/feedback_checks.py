@@ -61,8 +61,8 @@ def check_genies(scenario: Scenario) -> None:
         raise ScenarioError(f"bounds: {genies[0]} needs rays that stay, and paths are traced anew along the way: leave "
                             "it out, or channel.ray_traced.track_spacing_m")
     if genies and scenario.channel.beam_squint:
-        raise ScenarioError(f"bounds: {genies[0]} takes the carrier's wavelength at all tones: leave it out, or "
-                            "channel.beam_squint")
+        raise ScenarioError(f"bounds: {genies[0]} takes the carrier's wavelength at all tones, which "
+                            "channel.beam_squint does not: write bounds: [sum_capacity], or []")
     reporting = any(method.feedback for method in scenario.methods)
     duplex = scenario.channel.duplex
     if "genie_lmmse_reports" in scenario.bounds and not reporting:

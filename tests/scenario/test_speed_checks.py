@@ -33,7 +33,7 @@ def recorded(tmp_path):
 @pytest.mark.parametrize("method", ["wiener", "sparse_bayesian", "unfolded_sparse_bayesian",
                                     {"name": "off", "predictor": {"type": "wiener", "doppler": "mismatched"}}])
 def test_a_known_doppler_shift_needs_a_speed(method, recorded):
-    with pytest.raises(ScenarioError, match="methods.1.predictor: .* write channel.speed_kmh, or doppler: estimated"):
+    with pytest.raises(ScenarioError, match=r"methods\.1\.predictor: .* write channel\.speed_kmh, or doppler"):
         scenario_from_dict(recorded(methods=["hold", method]))
 
 
@@ -47,7 +47,7 @@ def test_what_estimates_it_or_is_told_it_goes_on(recorded):
 
 def test_a_receiver_that_filters_by_the_doppler_shift_needs_one(recorded):
     coded = {"mode": "coded", "coding": {"receiver": "lmmse", "mcs": 4}}
-    with pytest.raises(ScenarioError, match="link.coding.receiver: lmmse takes the Doppler shift"):
+    with pytest.raises(ScenarioError, match=r"link.coding.receiver: lmmse takes the Doppler shift"):
         scenario_from_dict(recorded(link=coded))
 
 

@@ -35,7 +35,7 @@ def completed(section: dict[str, Any], swept: set[str]) -> dict[str, Any]:
     except ScenarioError as error:
         raise ScenarioError(f"files.path: {error}") from None
     written = swept | {key for key, _ in _written(section)}
-    said = "speed_kmh" in written or header is not None and header.says_speed
+    said = "speed_kmh" in written or (header is not None and header.says_speed)
     files = _with_digests(files).model_copy(update={"speed_known": said})
     section = {**section, "files": files.model_dump(exclude_defaults=True)}
     if header is None:
@@ -215,8 +215,8 @@ def _check_fields(channel: Channel, header: Header) -> None:
         given = value_of(channel, key)
         if not _same(given, fact):
             raise ScenarioError(f"channel.{key}: {given} here, but {header.title} has {fact}: leave it out")
-    if channel.beam_squint and "beam_squint" not in header.facts:
-        raise ScenarioError(f"channel.beam_squint: the channels of {header.title} are what they are: leave it out")
+    if channel.beam_squint and not header.facts.get("beam_squint"):
+        raise ScenarioError(f"channel.beam_squint: the channels of {header.title} have none: leave it out")
     if channel.bs_array.num_antennas != header.num_bs_antennas:
         raise ScenarioError(
             f"channel.bs_array: {channel.bs_array.rows} x {channel.bs_array.columns}, {channel.bs_array.polarization} "

@@ -92,7 +92,8 @@ class LinksimReader:
             raise fault(arrays.path, f"history/h {history} and future/h {future} do not fit together")
         self._check_points()
         facts = {key: value for key, value in flat(self._about.channel) if key not in ("num_history", "num_future")}
-        facts["beam_squint"] = bool(facts.get("beam_squint"))  # files older than the field have none
+        if not facts.get("beam_squint"):  # left out or false: the same channels
+            facts.pop("beam_squint", None)
         # what was stored as drawn may still be normalised
         assumed = {"normalization": facts.pop("normalization")} if facts.get("normalization") == "none" else {}
         point = self._per_drop("point", 0, history[0])

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from linksim.channel.files import opened
@@ -208,3 +209,14 @@ def test_the_manifest_of_a_run_names_the_file(exported, scenario_file, command, 
     saved = json.loads((tmp_path / "out" / "manifest.json").read_text())["scenario"]
     assert saved["channel"]["files"]["path"] == str(tmp_path / "drops.h5")
     assert yaml.safe_load(path.read_text())["channel"]["source"] == "files"
+
+
+def test_beam_squint_is_the_files(exported, reading, refused):
+    narrow, wide = (exported(name, {"channel.beam_squint": squint, "bounds": []})
+                    for name, squint in (("a.h5", False), ("b.h5", True)))
+    assert reading(narrow).channel.beam_squint is None
+    assert reading(wide).channel.beam_squint
+    assert "channel.beam_squint: the channels of" in refused(narrow, {"beam_squint": True})
+    assert "channel.beam_squint: False here" in refused(wide, {"beam_squint": False})
+    drops = chunk_of_drops(reading(wide).channel, 2, 0, 0)
+    torch.testing.assert_close(drops.response(drops.history.time_s).h, drops.history.h)

@@ -9,14 +9,14 @@ import os
 import shutil
 import signal
 import sys
-import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from linksim import __version__
 from linksim.errors import LinksimError, ScenarioError
 from linksim.llvm import import_failure
+from linksim.printing import make_console, one_line, prepare_streams, say, write, write_traceback
 
 EXIT_DONE, EXIT_BLOCK_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -27,16 +27,17 @@ def main(arguments: list[str] | None = None) -> int:
     :returns: the exit code: 0 done, 1 a block raised an exception (shown with its traceback), 2 bad input,
         130 interrupted.
     """
+    prepare_streams()
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
     except LinksimError as error:
         if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, LinksimError):
-            traceback.print_exception(error.__cause__)  # a plugin's own exception
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            write_traceback(error.__cause__)  # a plugin's own exception
+        _write_error(str(error))
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        write("interrupted", to_stderr=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `linksim blocks | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -45,15 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
         from linksim.optional import not_set_up
 
         if line := import_failure(error) or not_set_up(error):
-            print(f"error: {line}", file=sys.stderr)
+            _write_error(line)
             return EXIT_BAD_INPUT
         from linksim.experiment.failure import failure_line
 
         line = failure_line(error)
         if line is None:
             raise
-        traceback.print_exception(error)
-        print(f"error: {line}", file=sys.stderr)
+        write_traceback(error)
+        _write_error(line)
         return EXIT_BLOCK_FAILED
 
 
@@ -62,11 +63,15 @@ def run_command(arguments: list[str] | None = None) -> int:
     return main(["run", *(sys.argv[1:] if arguments is None else arguments)])
 
 
+def _write_error(message: str) -> None:
+    write(f"error: {one_line(message)}", to_stderr=True)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
+        self.exit(EXIT_BAD_INPUT, f"error: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -220,17 +225,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.workers > 1 or options.ray:
         # idle threads sleep instead of spinning, before torch is loaded: workers would starve each other
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _announce(options)
     scenario = _load(options)
     _device(options, scenario)
-    from rich.console import Console
-
     from linksim.experiment.run import Interrupted, run
     from linksim.report.load import load_run
     from linksim.report.terminal import final_table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=110)  # a log file has no width of its own
+    console = make_console()
     try:
         with _terminated_as_interrupted():
             results = run(
@@ -239,14 +241,24 @@ def _run(options: argparse.Namespace) -> int:
             )
     except Interrupted as interruption:
         folder = interruption.results.folder
-        console.print(f"interrupted: finished units are kept in {folder}; run the same command to go on",
-                      soft_wrap=True, highlight=False)
+        say(console, f"interrupted: finished units are kept in {folder}; run the same command to go on")
         return EXIT_INTERRUPTED
     final_table(load_run(results.folder), console)
     for note in results.manifest["notes"]:
-        console.print(f"note: {note}", style="yellow", highlight=False)
-    console.print("written:", *_written(results.folder), sep="\n  ", highlight=False, soft_wrap=True)
+        say(console, f"note: {note}", style="yellow")
+    _write_files(_written(results.folder))
     return EXIT_DONE
+
+
+def _announce(options: argparse.Namespace) -> None:
+    """The first sign of life: loading torch and reading channel files takes seconds."""
+    if _speaks():
+        write(f"linksim {__version__}: {options.scenario}")
+
+
+def _speaks() -> bool:
+    """Whether this process does: one of several that share a training."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
 
 
 @contextlib.contextmanager
@@ -266,12 +278,16 @@ def _written(folder: Path) -> list[str]:
     return [*(str(name) for name in names if name.exists()), f"{folder / 'drops'} ({count} units)"]
 
 
+def _write_files(names: Iterable[object]) -> None:
+    write("written:", *(f"  {name}" for name in names))
+
+
 def _validate(options: argparse.Namespace) -> int:
     scenario = _load(options)
     from linksim.experiment.plan import make_plan
 
     plan = make_plan(scenario)
-    print(f"{options.scenario}: valid: {len(plan.method_names)} curves, {len(plan.points)} sweep points, "
+    write(f"{options.scenario}: valid: {len(plan.method_names)} curves, {len(plan.points)} sweep points, "
           f"{len(plan.channel_points)} channel points")
     return EXIT_DONE
 
@@ -288,14 +304,13 @@ def _blocks(options: argparse.Namespace) -> int:
         if not picked:
             near = nearest(options.name, [spec.name for spec in specs])
             raise LinksimError(f"unknown block {options.name!r}: did you mean {near!r}?")
-        print("\n\n".join(_explained(spec) for spec in picked))
+        write(*"\n\n".join(_explained(spec) for spec in picked).split("\n"))
         return EXIT_DONE
     kind, name = (max(len(getattr(spec, part)) for spec in specs) for part in ("kind", "name"))
     # piped to a file or another program, lines are whole
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    for spec in specs:
-        line = f"{spec.kind:{kind}}  {spec.name:{name}}  {spec.summary}"
-        print(f"{line[:width - 1]}…" if 0 < width < len(line) else line)
+    lines = [f"{spec.kind:{kind}}  {spec.name:{name}}  {spec.summary}" for spec in specs]
+    write(*(f"{line[:width - 1]}…" if 0 < width < len(line) else line for line in lines))
     return EXIT_DONE
 
 
@@ -331,52 +346,51 @@ def _type_in_words(about: dict[str, Any]) -> str:
 def _schema(_: argparse.Namespace) -> int:
     from linksim.scenario.json_schema import scenario_json_schema
 
-    print(json.dumps(scenario_json_schema(), indent=1))
+    write(*json.dumps(scenario_json_schema(), indent=1).split("\n"))
     return EXIT_DONE
 
 
 def _train(options: argparse.Namespace) -> int:
     # a thread draws drops while another trains: idle ones sleep instead of spinning, before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _announce(options)
     scenario = _load(options)
     device = _device(options, scenario)
-    from rich.console import Console
-
     from linksim.experiment.failure import named_blocks
     from linksim.experiment.ready import make_channels_ready
     from linksim.training.everything import check_everything, prepare_everything
 
     try:
         with _terminated_as_interrupted(), named_blocks(scenario, "in training"):
-            make_channels_ready(scenario, Console())
+            console = make_console()
+            make_channels_ready(scenario, console)
             check_everything(scenario, device, options.method)
-            lines = prepare_everything(scenario, device, Console(), options.method)
+            lines = prepare_everything(scenario, device, console, options.method)
     except KeyboardInterrupt:
-        print("interrupted: run the same command to go on", file=sys.stderr)
+        write("interrupted: run the same command to go on", to_stderr=True)
         return EXIT_INTERRUPTED
-    if int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0:  # one of several processes speaks
-        print(*(lines or ["nothing to train"]), sep="\n")
+    if _speaks():
+        write(*(lines or ["nothing to train"]))
     return EXIT_DONE
 
 
 def _dataset(options: argparse.Namespace) -> int:
+    _announce(options)
     scenario = _load(options)
     device = _device(options, scenario)
-    from rich.console import Console
-
     from linksim.experiment.dataset import Export, write_dataset
 
     export = Export(options.num_drops, options.split, options.layout, not options.no_rays)
     with _terminated_as_interrupted():
-        written = write_dataset(scenario, options.out, export, device, Console(), options.overwrite)
-    print("written:", *written, sep="\n  ")
+        written = write_dataset(scenario, options.out, export, device, make_console(), options.overwrite)
+    _write_files(written)
     return EXIT_DONE
 
 
 def _ask(options: argparse.Namespace) -> int:
     from linksim.experiment.ask import ask
 
-    print(*ask(options.checkpoint, options.instruction, options.channels, options.drops), sep="\n")
+    write(*ask(options.checkpoint, options.instruction, options.channels, options.drops))
     return EXIT_DONE
 
 
@@ -397,24 +411,21 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from linksim.calibration.run import DEFAULT_DROPS, QUICK_DROPS, calibrate
 
     drops = QUICK_DROPS if options.quick else options.drops or DEFAULT_DROPS
-    study = calibrate(options.out, drops, options.seed, Console())
-    print(options.out / "README.md")
+    study = calibrate(options.out, drops, options.seed, make_console())
+    write(str(options.out / "README.md"))
     if study.passed:
         return EXIT_DONE
-    print("error: not all comparisons agree: see the report", file=sys.stderr)
+    _write_error("not all comparisons agree: see the report")
     return EXIT_BLOCK_FAILED
 
 
 def _report(options: argparse.Namespace) -> int:
     from linksim.report.build import build_report
 
-    for path in build_report(options.runs, options.output):
-        print(path)
+    write(*map(str, build_report(options.runs, options.output)))
     return EXIT_DONE
 
 

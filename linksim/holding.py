@@ -12,6 +12,7 @@ from pathlib import Path
 import filelock
 
 from linksim.heartbeat import doing, duration
+from linksim.printing import write
 
 _SILENT_S = 1.0
 """Shorter waits are not worth a line."""
@@ -21,7 +22,7 @@ _POLL_S = 0.2
 
 def to_stderr(text: str) -> None:
     """Where a line about waiting goes if nobody says otherwise."""
-    print(text, file=sys.stderr, flush=True)
+    write(text, to_stderr=True)
 
 
 @contextlib.contextmanager

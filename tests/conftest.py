@@ -88,7 +88,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
     def run(*arguments: object) -> Outcome:
         without_figures = types.ModuleType("linksim.report.build")
-        without_figures.build_report = lambda folders, output=None: []
+        without_figures.build_report = lambda folders, output=None, say=None: []
         monkeypatch.setitem(sys.modules, without_figures.__name__, without_figures)
         capsys.readouterr()
         try:

@@ -21,6 +21,7 @@ from linksim.calibration.study import (
     run_earlier_version,
     run_setup,
 )
+from linksim.printing import say
 
 DEFAULT_DROPS, QUICK_DROPS = 16, 2
 LINKS_PER_DROP = 500
@@ -70,4 +71,4 @@ def run_study(drops: int, seed: int, console: Console) -> Study:
 
 def _progress(console: Console, began: float, place: str, text: str) -> None:
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    console.print(f"{minutes:>3}:{seconds:02}  {place:>13}  {text}", soft_wrap=True, highlight=False, markup=False)
+    say(console, f"{minutes:>3}:{seconds:02}  {place:>13}  {text}")

@@ -24,6 +24,7 @@ from linksim.experiment.dataset_place import Place
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.ready import make_channels_ready
 from linksim.heartbeat import awaited, doing
+from linksim.printing import say
 from linksim.scenario.channel import NOT_DRAWN, Channel
 from linksim.scenario.schema import Scenario
 from linksim.training.data import CHUNK, condition_of, training_conditions, training_seed
@@ -69,7 +70,7 @@ def write_dataset(scenario: Scenario, out: Path, export: Export, device: str, co
     :raises StoreError: the disk is full or cannot be written.
     """
     place = Place(out, export.layout, overwrite)
-    with place.held(partial(console.print, highlight=False, markup=False, soft_wrap=True)):
+    with place.held(partial(say, console)):
         make_channels_ready(scenario, console)
         torch.set_num_threads(scenario.run.threads_per_worker)
         channels, stream = _test_drops(scenario, export.num_drops, device) if export.split == "test" \
@@ -251,5 +252,5 @@ class _Progress:
             rate = self._done / max(time.monotonic() - self._began, 1e-9)
             left = (self._total - self._done) / rate
             end = "\r" if self._console.is_terminal and self._done < self._total else "\n"
-            self._console.print(f"{self._done}/{self._total} drops   {rate:.1f} drops/s   about {left:.0f} s left ",
-                                end=end, highlight=False)
+            say(self._console, f"{self._done}/{self._total} drops   {rate:.1f} drops/s   about {left:.0f} s left ",
+                end=end)

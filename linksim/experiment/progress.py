@@ -7,15 +7,14 @@ from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
-from rich.text import Text
 
 from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
 from linksim.link.names import channel_details, channel_name
 from linksim.metrics.catalogue import metric
+from linksim.printing import cell, say
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import block_of
 
@@ -38,7 +37,11 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
-    grid.add_row("scenario", f"{scenario.name}  [dim]{escape(scenario.description)}[/dim]")
+
+    def row(title: str, text: str, aside: str = "") -> None:
+        grid.add_row(title, cell(text, console) + cell(f"  {aside}" if aside else "", console, "dim"))
+
+    row("scenario", scenario.name, " ".join(scenario.description.split()))
     swept = {axis.key for axis in plan.axes}
     duplex = "duplex swept" if "channel.duplex" in swept else channel.duplex.replace("_", " ").upper()
     noise = "" if scenario.acquisition.type == "perfect" or "acquisition.csi_snr_db" in swept else \
@@ -46,32 +49,32 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     users = f"{channel.num_users} user{'s' * (channel.num_users > 1)}" if "channel.num_users" not in swept else "users"
     if "channel.speed_kmh" not in swept:
         users += f" at {channel.speed_kmh:g} km/h" if channel.files.speed_known else " at unknown speed"
-    grid.add_row("channel", (
-        f"{escape(', '.join([_channels_from(channel), *channel_details(channel)]))}, "
+    row("channel", (
+        f"{', '.join([_channels_from(channel), *channel_details(channel)])}, "
         f"{channel.carrier_frequency_ghz:g} GHz, {duplex}, "
         f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {users}, "
         f"BS {array.rows}x{array.columns} {array.polarization}, "
         f"UE {channel.ue_array.num_antennas} antenna{'s' * (channel.ue_array.num_antennas > 1)}"))
-    grid.add_row("history", f"{channel.num_history} samples every {channel.csi_period_ms:g} ms, then "
-                            f"{channel.num_future} to predict; acquisition {scenario.acquisition.type}{noise}")
-    grid.add_row("SNR", CONVENTIONS["SNR"])
+    row("history", f"{channel.num_history} samples every {channel.csi_period_ms:g} ms, then "
+                   f"{channel.num_future} to predict; acquisition {scenario.acquisition.type}{noise}")
+    row("SNR", CONVENTIONS["SNR"])
     if scenario.link.mode != "rate":
         coding = scenario.link.coding
         mcs = f"MCS {coding.mcs}" if coding.mcs is not None else f"MCS adapted to {100 * coding.bler_target:g} % lost"
-        grid.add_row("blocks", f"NR transport blocks, {scenario.link.mode}, table {coding.mcs_table}, {mcs}, "
-                               f"{coding.scs_khz} kHz; throughput is net of CSI-RS and reports"
-                               f"{'' if coding.charge_overhead else ' (not charged)'}")
+        row("blocks", f"NR transport blocks, {scenario.link.mode}, table {coding.mcs_table}, {mcs}, "
+                      f"{coding.scs_khz} kHz; throughput is net of CSI-RS and reports"
+                      f"{'' if coding.charge_overhead else ' (not charged)'}")
     for axis in plan.axes:
-        grid.add_row("sweep", f"{axis.label}: {', '.join(format_value(v) for v in axis.values)}  "
-                              f"[dim]({axis.key}, repeats from {axis.stage})[/dim]")
-    grid.add_row("methods", escape(", ".join(plan.method_names)))
+        row("sweep", f"{axis.label}: {', '.join(format_value(v) for v in axis.values)}",
+            f"({axis.key}, repeats from {axis.stage})")
+    row("methods", ", ".join(plan.method_names))
     for line in blocks:
-        grid.add_row("trained", escape(line))
-    grid.add_row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
+        row("trained", line)
+    row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
     mixed = f", learned predictors in {scenario.run.precision}" if scenario.run.precision != 32 else ""
-    grid.add_row("runs on", f"{device}, {executor}{mixed}")
-    grid.add_row("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
-    grid.add_row("output", escape(folder))
+    row("runs on", f"{device}, {executor}{mixed}")
+    row("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
+    row("output", folder)
     console.print(grid)
     console.print()
 
@@ -97,7 +100,7 @@ class LiveProgress:
         self._confidence = f"{100 * run.confidence:g} % interval"
         self._progress = Progress(
             TextColumn("simulating"), BarColumn(24), MofNCompleteColumn(), TextColumn("units"),
-            TextColumn("{task.fields[pace]}"), console=console,
+            TextColumn("{task.fields[pace]}", markup=False), console=console,
         )
         self._task = self._progress.add_task("", total=None, pace="")
         self._table: Group | None = None
@@ -147,16 +150,18 @@ class LiveProgress:
             elapsed = _clock(time.monotonic() - self._began)
             done = f"{self._progress.tasks[0].completed:.0f}/{self._progress.tasks[0].total:.0f} units"
             text = ", ".join(filter(None, [f"{label}: {drops} drops", width]))
-            self._console.print(Text(f"{elapsed:>8}  {done:>13}  {text}"), soft_wrap=True)
+            say(self._console, f"{elapsed:>8}  {done:>13}  {text}")
             return
+        console = self._console
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column("method", no_wrap=True, max_width=40)
+        table.add_column("method", overflow="fold", max_width=40)
         unit = f" ({self._metric.unit})" if self._metric.unit else ""
         for heading in (self._metric.label + unit, self._confidence):
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(cell(heading, console), justify="right", no_wrap=True)
         for method, interval in intervals.items():
-            table.add_row(Text(method), f"{interval.value:.2f}", f"±{interval.half_width:.2f}")
-        self._table = Group(Text(f"{label}: {drops} drops; {self._aim}", style="bold"), table, "")
+            texts = (method, f"{interval.value:.2f}", f"±{interval.half_width:.2f}")
+            table.add_row(*(cell(text, console) for text in texts))
+        self._table = Group(cell(f"{label}: {drops} drops; {self._aim}", console, "bold"), table, "")
         self._show()
 
     def _view(self) -> Group:

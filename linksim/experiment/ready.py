@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.console import Console
 
+from linksim.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
@@ -26,13 +29,10 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
     from linksim.channel.ray_traced.tracks import chosen_tracks
 
     for channel, split in dict.fromkeys(wanted):
-        def say(text: str) -> None:
-            console.print(text, highlight=False, markup=False)
-
         if channel.ray_traced.track_spacing_m is not None:
-            chosen_tracks(channel, split, say)
+            chosen_tracks(channel, split, partial(say, console))
             continue
-        path_table(channel, say)
+        path_table(channel, partial(say, console))
         chosen_positions(channel, split)
         if any(method.universal for method in scenario.methods):
             maps_of(channel.ray_traced)

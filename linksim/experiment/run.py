@@ -25,6 +25,7 @@ from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, RunningTotal, interval_of, percentiles, summarize_unit
 from linksim.experiment.store import Store
 from linksim.metrics.catalogue import metric
+from linksim.printing import visible
 from linksim.scenario.channel import horizon_s
 from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario
@@ -268,7 +269,7 @@ class _Session:
             "description": self.scenario.description,
             "status": status,
             "hash": scenario_hash(self.scenario),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": visible(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
             "versions": versions(),
             "seed": self.scenario.seed,
             "chunk_size": self.scenario.run.chunk_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,7 +27,7 @@ class Table:
     """Cells as text.
 
     :param columns: the headings after the first, which is ``Method``.
-    :param rows: a series' label and its cells.
+    :param rows: a series' label and its cells, the best value on top.
     """
 
     title: str
@@ -81,11 +82,12 @@ def _pivot(comparison: Comparison, metric_name: str, rows: pandas.DataFrame, axi
     body = []
     for one in comparison.series:
         line = line_of(rows, one.label, axis.column if axis else None)
-        cells = [_cell(line if axis is None else line[line[axis.column] == value], metric_name)
-                 for value in values]
+        found = [line if axis is None else line[line[axis.column] == value] for value in values]
+        cells = [_cell(here, metric_name) for here in found]
         if any(cell != MISSING for cell in cells):
-            body.append((one.label, cells))
-    return Table(title, columns, body, metric_name)
+            # as at the right edge of the figure
+            body.append((one.label, cells, [_goodness(here, metric_name) for here in reversed(found)]))
+    return Table(title, columns, _best_first(body), metric_name)
 
 
 def point_table(comparison: Comparison, metric_names: Sequence[str]) -> Table:
@@ -95,17 +97,35 @@ def point_table(comparison: Comparison, metric_names: Sequence[str]) -> Table:
     # The point must suit the metrics of all axes: a metric that ignores an axis has any of its rows there.
     most_dependent = max(metric_names, key=lambda name: len(relevant_axes(comparison, name)))
     point = representative(rows[rows["metric"] == most_dependent], axes)
+    found = {}
+    for name in metric_names:
+        own = {axis.column for axis in relevant_axes(comparison, name)}
+        found[name] = at(values_of(comparison, name), {key: point[key] for key in point if key in own})
+    # by the metric that most have: errors and rates need not agree on the order
+    telling = sorted(metric_names, key=lambda name: -found[name]["series"].nunique())
     body = []
     for one in comparison.series:
-        cells = []
-        for name in metric_names:
-            own = {axis.column for axis in relevant_axes(comparison, name)}
-            here = at(values_of(comparison, name), {key: point[key] for key in point if key in own})
-            cells.append(_cell(line_of(here, one.label, None), name))
+        lines = {name: line_of(found[name], one.label, None) for name in metric_names}
+        cells = [_cell(lines[name], name) for name in metric_names]
         if any(cell != MISSING for cell in cells):
-            body.append((one.label, cells))
+            body.append((one.label, cells, [_goodness(lines[name], name) for name in telling]))
     headings = [with_unit(describe(name).label, describe(name).unit) for name in metric_names]
-    return Table(point_text(axes, point), headings, body)
+    return Table(point_text(axes, point), headings, _best_first(body))
+
+
+def _best_first(body: list[tuple[str, list[str], list[float]]]) -> list[tuple[str, list[str]]]:
+    """Rows by their first known goodness; those that know an earlier one stand above those that do not."""
+    def place(row: tuple[str, list[str], list[float]]) -> tuple[int, float]:
+        known = [(number, -value) for number, value in enumerate(row[2]) if not math.isnan(value)]
+        return known[0] if known else (len(row[2]), 0.0)
+
+    return [(label, cells) for label, cells, _ in sorted(body, key=place)]
+
+
+def _goodness(rows: pandas.DataFrame, metric_name: str) -> float:
+    """The value, or its negative where less is better; NaN for none."""
+    value = float(rows["value"].iloc[0]) if len(rows) else math.nan
+    return value if describe(metric_name).higher_is_better else -value
 
 
 def _cell(rows: pandas.DataFrame, metric_name: str) -> str:

@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from linksim.printing import cell, make_console, printable, say
 from linksim.report.comparison import Comparison, compare
 from linksim.report.differences import Difference
 from linksim.report.files import write_atomically
 from linksim.report.load import Run
 from linksim.report.tables import Table, metric_tables, point_table
 from linksim.report.views import values_of
+from linksim.report.wording import MISSING
 
 MAX_WIDTH = 100
 MAX_METHOD = 30
@@ -32,16 +34,21 @@ PADDING = 2
 def final_table(run: Run, console: Console) -> None:
     """Print a compact summary, at most 100 columns wide.
 
-    Several metrics: one column each, at a representative sweep point that the title names. One metric: its
-    values over the first axis it depends on.
+    Several metrics: one column each, at a representative sweep point that the title names; those that do not fit beside
+    one another stand in further tables below. One metric: its values over the first axis it depends on, evenly picked
+    if they do not fit.
     """
     comparison = compare([run])
     names = [name for name in _main_metrics(comparison) if len(values_of(comparison, name))]
     if not names:
-        console.print("No results yet.")
+        say(console, "No results yet.")
         return
     table = metric_tables(comparison, names[0])[0] if len(names) == 1 else point_table(comparison, names)
-    console.print(_rich(table, min(console.width, MAX_WIDTH)))
+    table = Table(printable(table.title, console), [printable(text, console) for text in table.columns],
+                  [(printable(label, console), [printable(text, console) for text in cells])
+                   for label, cells in table.rows], table.metric)
+    for part in _rich(table, min(console.width, MAX_WIDTH)):
+        console.print(part)
 
 
 def _main_metrics(comparison: Comparison) -> list[str]:
@@ -49,23 +56,29 @@ def _main_metrics(comparison: Comparison) -> list[str]:
     return main + [name for name in comparison.shown if name not in main]
 
 
-def _rich(table: Table, width: int) -> RichTable:
-    method_width = min(MAX_METHOD, max(cell_len(label) for label, _ in table.rows))
-    kept = _fitting(table, width - method_width - PADDING)
-    # Text objects: a method's name may hold brackets, which rich would read as markup.
-    title = table.title
-    if len(kept) < len(table.columns):
-        title = f"{title} ({len(kept)} of {len(table.columns)} columns; all are in metrics.csv)".strip()
-    rich_table = RichTable(
-        title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-        padding=(0, PADDING - 1, 0, 0), show_edge=False, title_style="bold",
-    )
-    rich_table.add_column("Method", no_wrap=True, overflow="ellipsis", max_width=method_width)
-    for index in kept:
-        rich_table.add_column(_heading(table, index), justify="right", no_wrap=True)
-    for label, cells in table.rows:
-        rich_table.add_row(Text(label), *(Text(cells[index]) for index in kept))
-    return rich_table
+def _rich(table: Table, width: int) -> list[RichTable]:
+    """The table, in parts that fit; long names fold."""
+    widths = [_width(table, index) for index in range(len(table.columns))]
+    longest = max(cell_len(label) for label, _ in table.rows)
+    method_width = max(MIN_COLUMN, min(MAX_METHOD, longest, width - PADDING - max(widths)))
+    parts = _fitting(table, widths, width - method_width - PADDING)
+    made, missing = [], {MISSING, "-"}
+    for number, kept in enumerate(parts):
+        title = f"{table.title} (continued)".strip() if number else table.title
+        if table.metric and len(kept) < len(table.columns):
+            title = f"{title} ({len(kept)} of {len(table.columns)} columns; all are in metrics.csv)".strip()
+        rich_table = RichTable(
+            title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+            padding=(0, PADDING - 1, 0, 0), show_edge=False, title_style="bold",
+        )
+        rich_table.add_column("Method", overflow="fold", max_width=method_width)
+        for index in kept:
+            rich_table.add_column(_heading(table, index), justify="right", no_wrap=True)
+        for label, cells in table.rows:
+            if len(parts) == 1 or any(cells[index] not in missing for index in kept):
+                rich_table.add_row(Text(label), *(Text(cells[index]) for index in kept))
+        made.append(rich_table)
+    return made
 
 
 def _heading(table: Table, index: int) -> Text:
@@ -79,21 +92,20 @@ def _width(table: Table, index: int) -> int:
     return max(map(cell_len, lines)) + PADDING
 
 
-def _fitting(table: Table, width: int) -> list[int]:
-    """The columns that fit: the first ones for metrics, evenly picked for the values of an axis."""
-    widths = [_width(table, index) for index in range(len(table.columns))]
+def _fitting(table: Table, widths: Sequence[int], width: int) -> list[list[int]]:
+    """Columns that fit beside one another: metrics in groups, the values of an axis evenly picked."""
     if not table.metric:
-        kept, used = [], 0
+        groups: list[list[int]] = [[]]
         for index, one in enumerate(widths):
-            if used + one <= width or not kept:
-                kept.append(index)
-                used += one
-        return kept
+            if groups[-1] and sum(widths[other] for other in groups[-1]) + one > width:
+                groups.append([])
+            groups[-1].append(index)
+        return groups
     for count in range(len(widths), 1, -1):
         picked = [round(place * (len(widths) - 1) / (count - 1)) for place in range(count)]
         if sum(widths[index] for index in picked) <= width:
-            return picked
-    return [0]
+            return [picked]
+    return [[len(widths) - 1]]
 
 
 def print_differences(found: Sequence[Difference], output: Path | None, console: Console | None = None) -> None:
@@ -101,9 +113,9 @@ def print_differences(found: Sequence[Difference], output: Path | None, console:
 
     :raises StoreError: the file cannot be written.
     """
-    console = console or Console()
+    console = console or make_console()
     if not found:
-        console.print("Nothing in common: no point of the sweeps has both methods' values in the same drops.")
+        say(console, "Nothing in common: no point of the sweeps has both methods' values in the same drops.")
         return
     records = [difference_record(line) for line in found]
     if output is not None:
@@ -112,22 +124,23 @@ def print_differences(found: Sequence[Difference], output: Path | None, console:
         chosen = [line for line in found if line.what == what]
         methods = list(dict.fromkeys(line.methods for line in chosen))
         title = what if len(methods) > 1 else f"{what}: {_versus(methods[0])}"
-        table = RichTable(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        table = RichTable(title=cell(title, console), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
                           show_edge=False, title_style="bold")
         axes = list(dict.fromkeys(column for line in chosen for column in line.point))
         if len(methods) > 1:
             table.add_column("Methods", overflow="fold")
         for heading in (*axes, "first", "second", "difference", "95 % interval", "drops"):
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(cell(heading, console), justify="right", no_wrap=True)
         for line in chosen:
-            names = [Text(_versus(line.methods))] if len(methods) > 1 else []
+            names = [_versus(line.methods)] if len(methods) > 1 else []
             numbers = [f"{line.first:.3g}", f"{line.second:.3g}", f"{line.value:+.3g}",
                        f"{line.low:+.3g} to {line.high:+.3g}" if line.low == line.low else "–", str(line.num_drops)]
-            table.add_row(*names, *(_point_value(line.point.get(column, "")) for column in axes), *numbers)
+            values = [_point_value(line.point.get(column, "")) for column in axes]
+            table.add_row(*(cell(text, console) for text in (*names, *values, *numbers)))
         console.print(table)
         console.print()
     if output is not None:
-        console.print(f"written: {output}", highlight=False)
+        say(console, f"written: {output}")
 
 
 def difference_record(line: Difference) -> dict[str, Any]:

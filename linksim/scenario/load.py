@@ -18,7 +18,7 @@ from linksim.scenario.ray_traced import RayTraced, is_path
 from linksim.scenario.schema import Scenario, checkpoint_of, has_trained_codec, trained_methods, training_of
 from linksim.scenario.short_forms import spelled_out
 from linksim.scenario.source import Place, Source, parse, read_text
-from linksim.scenario.validation import validated
+from linksim.scenario.validation import check_texts, validated
 
 
 def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
@@ -33,6 +33,7 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
     """
     path = Path(path)
     data, source = parse(read_text(path), path)
+    check_texts(data, source)  # before anything is taken for a path
     data.setdefault("name", re.sub(r"[^\w.-]+", "_", path.stem))
     listed = data.get("plugins", [])
     if isinstance(listed, list) and all(isinstance(item, str) for item in listed):  # else the schema objects
@@ -58,6 +59,7 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
             raise ScenarioError(f"--set {key}: {error.args[0]}") from None
         except ScenarioError as error:
             raise ScenarioError(f"--set {key}: {error}") from None
+    check_texts(data, source)
     data = _completed(spelled_out(data), source)
     scenario = validated(data, source)
     for index, plugin in enumerate(scenario.plugins):

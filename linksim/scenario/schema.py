@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
+from linksim.printing import hidden_character
 from linksim.scenario.channel import Channel
 from linksim.scenario.coding import Coding
 from linksim.scenario.section import Section
@@ -102,10 +103,17 @@ def later_link_fields(link: Link) -> set[str]:
     return {"mode", "coding"} if link.mode == "rate" else set()
 
 
+def _nothing_hidden(text: str) -> str:
+    """A name that looks as it is written, in every table, figure and file name."""
+    if found := hidden_character(text):
+        raise ValueError(f"must not hold {found}: a name is one line of visible characters")
+    return text
+
+
 class Method(Section):
     """One curve: which CSI the base station has, which predictor, which precoder."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_nothing_hidden)]
     predictor: str | dict[str, Any] = Field(
         "hold", description="A predictor's name, or {type: name, option: …}; a trained one may name its checkpoint's "
         "folder, {type: name, checkpoint: folder}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from linksim.faults import booleans_as_numbers, describe, suggestion
 from linksim.scenario.schema import Scenario, Section
 from linksim.scenario.source import Place, Source
 
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
 
 
@@ -36,6 +38,29 @@ def validated(data: dict[str, Any], source: Source) -> Scenario:
     for place in booleans_as_numbers(data, scenario):
         raise ScenarioError(f"{source.cite(place)}: a number needed (given true or false)")
     return scenario
+
+
+def _texts(data: Any, at: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every text of a dictionary, keys included, with its place."""
+    if isinstance(data, str):
+        yield at, data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(key, (*at, key))
+            yield from _texts(value, (*at, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _texts(value, (*at, index))
+
+
+def check_texts(data: Any, source: Source) -> None:
+    """Whether every text and key can be part of a path and written as UTF-8.
+
+    :raises ScenarioError: a null character, or half of a character.
+    """
+    for place, text in _texts(data):
+        if found := _UNWRITABLE.search(text):
+            raise ScenarioError(f"{source.cite(place)}: {ascii(found[0])[1:-1]} cannot be written to any file")
 
 
 def _message(fault: dict[str, Any]) -> str:

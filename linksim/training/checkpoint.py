@@ -22,6 +22,7 @@ from linksim.blocks.prediction.trained import (
     TrainedPredictor,
 )
 from linksim.errors import LinksimError, ScenarioError
+from linksim.printing import say
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS, Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
@@ -259,8 +260,8 @@ def _solve(scenario: Scenario, method: Method, folder: Path, device: str, consol
     """Fit a block in closed form."""
     training = training_of(scenario, method)
     drops = sum(chunk.num_drops for chunk in training_chunks(scenario, training))
-    console.print(f"training {method.name} on {drops} drops: no matching checkpoint in "
-                  f"{scenario.training.folder}; about {_estimate_s(scenario, training):.0f} s", highlight=False)
+    say(console, f"training {method.name} on {drops} drops: no matching checkpoint in {scenario.training.folder}; "
+        f"about {_estimate_s(scenario, training):.0f} s")
     block = untrained(scenario, method)
     if not isinstance(block, ClosedFormPredictor):
         raise LinksimError(f"predictor {block.block_name!r} does not say how it is trained")

@@ -17,6 +17,7 @@ from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, Trai
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
+from linksim.printing import say
 from linksim.scenario.channel import drawn_fields
 from linksim.scenario.schema import Method, Scenario, codec_of, has_trained_codec
 from linksim.scenario.training import Training
@@ -174,8 +175,8 @@ def _solve(scenario: Scenario, method: Method, folder: Path, device: str, consol
     """Fit a codec in closed form."""
     drops = CodecDrops(scenario, codec_training(scenario, method), device, remembers=codec_remembers(scenario, method))
     count = sum(chunk.num_drops for chunk in drops.chunks)
-    console.print(f"fitting codec of {method.name} on {count} drops: no matching checkpoint in "
-                  f"{scenario.training.folder}", highlight=False)
+    say(console, f"fitting codec of {method.name} on {count} drops: no matching checkpoint in "
+        f"{scenario.training.folder}")
     codec = _shaped(scenario, method)
     if not isinstance(codec, ClosedFormCodec):
         raise LinksimError(f"feedback {codec.block_name!r} does not say how it is fitted")

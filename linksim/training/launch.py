@@ -65,7 +65,8 @@ def _train_there(trainee: Trainee, folder: Path, device: str, console: Console) 
         port = probe.getsockname()[1]
     ranks: list[subprocess.Popen] = []
     with contextlib.ExitStack() as files:
-        said = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(trainee.training.devices)]
+        said = [files.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+                for _ in range(trainee.training.devices)]
         try:
             for rank, errors in enumerate(said):
                 environment = {**os.environ, "LOCAL_RANK": str(rank), "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1",

@@ -7,10 +7,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from linksim.heartbeat import duration
+from linksim.printing import visible
 from linksim.training.callbacks import Budget, Selection
 from linksim.training.module import BlockModule, to_db
 
@@ -27,10 +27,11 @@ class TrainingProgress(Callback):
         self._selection = selection
         self._budget = budget
         self._line = Progress(
-            TextColumn(f"training {escape(name)}"), BarColumn(16), TextColumn("{task.fields[state]}"),
+            TextColumn("training {task.description}", markup=False), BarColumn(16),
+            TextColumn("{task.fields[state]}", markup=False),
             console=console, transient=True, refresh_per_second=4,
         ) if console.is_terminal and not console.quiet else None
-        self._task = self._line.add_task("", total=None, state="") if self._line else None
+        self._task = self._line.add_task(visible(name), total=None, state="") if self._line else None
         self._began = 0.0
         self._first_step = 0
 

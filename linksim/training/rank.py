@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from linksim.errors import LinksimError
+from linksim.printing import make_console, one_line, prepare_streams, write
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.schema import Method, Scenario
 
@@ -16,22 +17,21 @@ def main() -> int:
 
     :returns: exit code; the reason of a failure is the last line on standard error.
     """
+    prepare_streams()
     rank = int(sys.argv[1])
     request = json.load(sys.stdin)
     try:
         load_plugins(request["scenario"]["plugins"])
-        from rich.console import Console
-
         from linksim.training.launch import train_here
         from linksim.training.trainees import trainee_of
 
-        console = Console(quiet=request["quiet"] or rank > 0, force_terminal=request["terminal"],
-                          width=request["width"])
+        console = make_console(quiet=request["quiet"] or rank > 0, force_terminal=request["terminal"],
+                               width=request["width"])
         trainee = trainee_of(Scenario.model_validate(request["scenario"]), Method.model_validate(request["method"]),
                              request["part"])
         train_here(trainee, Path(request["folder"]), request["device"], console, rank)
     except LinksimError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        write(f"error: {one_line(str(error))}", to_stderr=True)
         return 2
     return 0
 

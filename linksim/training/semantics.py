@@ -15,6 +15,7 @@ from linksim.blocks.semantic.base import SemanticShape
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
 from linksim.errors import LinksimError, ScenarioError
 from linksim.metrics.retrieval import RANKS
+from linksim.printing import say
 from linksim.retrieval.data import RetrievalSet, retrieval_set
 from linksim.retrieval.generation.stored import generate_captions, generated_digest, is_generated
 from linksim.scenario.channel import Channel, drawn_fields
@@ -159,8 +160,8 @@ def prepare_semantics(scenario: Scenario, device: str, console: Console, only: s
     for there, method in _picked(scenario, only):
         trainee = SemanticTrainee(there, method)
         if _must_generate(trainee):
-            console.print(f"generating captions of {trainee.data.name}: none are stored", highlight=False)
-            generate_captions(trainee.data, "smollm2", lambda text: console.print(text, highlight=False))
+            say(console, f"generating captions of {trainee.data.name}: none are stored")
+            generate_captions(trainee.data, "smollm2", lambda text: say(console, text))
         if (folder := found_checkpoint(there, trainee.about)) is not None:
             lines.append(f"{trainee.name}: loaded from {shown(folder)}")
             continue

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
 from linksim.heartbeat import duration
+from linksim.printing import say
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
 from linksim.training.callbacks import Budget, Resumption, Selection
@@ -166,11 +167,11 @@ def _num_epochs(task: Task, block: Any, minibatches: Minibatches, console: Conso
     with contextlib.suppress(OSError, ValueError, KeyError):
         num_epochs = int(json.loads(path.read_text(encoding="utf-8"))["num_epochs"])
         if rank == 0:
-            console.print(f"training {task.name} goes on from {path.parent}", highlight=False, soft_wrap=True)
+            say(console, f"training {task.name} goes on from {path.parent}")
         return num_epochs
     estimate = measure(block, minibatches)
     num_epochs = estimate.epochs_within(task.training)
-    console.print(_announcement(task, minibatches, estimate, num_epochs), highlight=False, soft_wrap=True)
+    say(console, _announcement(task, minibatches, estimate, num_epochs))
     with written_whole(path) as waiting:
         waiting.write_text(json.dumps({"num_epochs": num_epochs}), encoding="utf-8")
     return num_epochs

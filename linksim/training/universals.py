@@ -17,6 +17,7 @@ from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
+from linksim.printing import say
 from linksim.scenario.channel import Channel, drawn_fields
 from linksim.scenario.schema import Method, Scenario, only_teaches, universal_of
 from linksim.scenario.training import Training
@@ -209,9 +210,9 @@ def _fit(trainees: list[UniversalTrainee], device: str, console: Console) -> lis
             blocks.append(trainee.untrained())
             if not isinstance(blocks[-1], FittedBlock):
                 raise LinksimError(f"universal {blocks[-1].block_name!r} does not say how it is trained")
-    console.print(f"fitting {', '.join(trainee.name for trainee in trainees)} to "
-                  f"{sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching checkpoint in "
-                  f"{drops.scenario.training.folder}", highlight=False, soft_wrap=True)
+    say(console, f"fitting {', '.join(trainee.name for trainee in trainees)} to "
+        f"{sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching checkpoint in "
+        f"{drops.scenario.training.folder}")
     for chunk, true in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
         with torch.inference_mode():
             batch = drops.observed(chunk, true)

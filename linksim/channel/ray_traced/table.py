@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn.functional import pad
 from linksim.cache import cache_folder, cached_tensors
 from linksim.channel.ray_traced.area import VERSION
 from linksim.channel.ray_traced.runtime import RELEASE
+from linksim.printing import write
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL, TRACED
 
@@ -174,4 +174,4 @@ def table_name(channel: Channel) -> str:
 
 
 def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    write(text, to_stderr=True)

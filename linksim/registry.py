@@ -34,6 +34,10 @@ _FOLDERS = ("blocks", "retrieval")
 """Where built-in ones are."""
 
 
+Requirement = Callable[[dict[str, Any], Any, Any], None]
+"""Of a block's options, a scenario and a method, see `register`."""
+
+
 @dataclass(frozen=True)
 class BlockSpec:
     """What is known of a block without importing it.
@@ -43,6 +47,7 @@ class BlockSpec:
     :param options: the constructor's keyword arguments as a pydantic model.
     :param min_history: history samples it needs; each option named in ``history_per_option`` adds its value
         times the factor given there.
+    :param requires: what else it needs of a scenario, see `register`; ``module:function`` of a built-in block.
     """
 
     kind: str
@@ -53,6 +58,7 @@ class BlockSpec:
     min_history: int = 1
     history_per_option: dict[str, int] = field(default_factory=dict)
     trains: bool = False
+    requires: str | Requirement | None = None
 
     @property
     def summary(self) -> str:
@@ -66,11 +72,27 @@ class BlockSpec:
         )
 
 
+    def check_requirement(self, options: dict[str, Any], scenario: Any, method: Any = None) -> None:
+        """Whether a scenario gives the block what it needs.
+
+        :param options: validated ones.
+        :param scenario: at one sweep point.
+        :param method: the one that names the block; None for ``link.precoder``.
+        :raises ScenarioError: it does not; says what is needed and the fix.
+        """
+        requires = self.requires
+        if isinstance(requires, str):
+            module, _, function = requires.partition(":")
+            requires = getattr(import_module(module), function)
+        if requires is not None:
+            requires(options, scenario, method)
+
+
 _plugins: dict[tuple[str, str], tuple[BlockSpec, type]] = {}
 
 
 def register(kind: str, name: str, *, min_history: int = 1, history_per_option: dict[str, int] | None = None,
-             trains: bool = False) -> Callable[[type], type]:
+             trains: bool = False, requires: Requirement | None = None) -> Callable[[type], type]:
     """Class decorator that makes a block available to scenario files under ``name``.
 
     A ``cir_source`` may also be a function: its arguments are the options, its result is the source.
@@ -80,6 +102,10 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
     :param min_history: fewest history samples the block works with.
     :param history_per_option: extra samples per unit of a constructor option, e.g. ``{"order": 2}``.
     :param trains: the block is fitted on training drops before a run.
+    :param requires: a function of the block's options, the scenario and the method that raises a
+        `linksim.errors.ScenarioError` where the block cannot work there (too few antennas or tones, sizes that do not
+        divide, …). It is called when a scenario is validated, at every sweep point, before anything is built. That of
+        a built-in block is imported from a module without torch, `linksim.scenario.requirements`.
     :raises ValueError: unknown kind, a name that is taken, or a class that is no torch module.
     """
     if kind not in KINDS:
@@ -96,7 +122,7 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
             raise ValueError(f"there is already a {kind} {name!r} ({taken or 'built in'}): choose another name")
         _plugins[kind, name] = (
             BlockSpec(kind, name, inspect.cleandoc(cls.__doc__ or ""), source, _options_of_class(cls), min_history,
-                      dict(history_per_option or {}), trains), cls)
+                      dict(history_per_option or {}), trains, requires), cls)
         return cls
 
     return decorate
@@ -115,12 +141,19 @@ def _built_in() -> dict[tuple[str, str], BlockSpec]:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
                     constructed = _constructed(node, module, modules)
                     kind, name = (ast.literal_eval(argument) for argument in decorator.args)
-                    extra = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
+                    extra = {k.arg: _imported(k.value.id, body) if k.arg == "requires" else ast.literal_eval(k.value)
+                             for k in decorator.keywords}
                     found[kind, name] = BlockSpec(
                         kind, name, _doc(node, constructed), f"{module}:{node.name}",
                         _options_of_source(constructed), **extra,
                     )
     return found
+
+
+def _imported(name: str, body: list[ast.stmt]) -> str:
+    """``module:name`` of what a module's source imports under a name."""
+    return next(f"{node.module}:{name}" for node in body
+                if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names))
 
 
 def catalogue(kind: str | None = None) -> list[BlockSpec]:

@@ -8,9 +8,9 @@ from typing import Any
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
-from linksim.scenario.channel import Channel
 from linksim.scenario.coding_checks import check_coding, check_future
 from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
+from linksim.scenario.requirements import check_requirement
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
     GENIE_CSI,
@@ -60,11 +60,11 @@ def check(scenario: Scenario) -> None:
                 f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
                 f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
             )
-    _check_block("link.precoder", "precoder", link.precoder, channel)
+    _check_block("link.precoder", "precoder", link.precoder, scenario)
     check_universal_blocks(scenario)
     for index, method in enumerate(scenario.methods):
         if method.precoder is not None:
-            _check_block(f"methods.{index}.precoder", "precoder", method.precoder, channel)
+            _check_block(f"methods.{index}.precoder", "precoder", method.precoder, scenario, method)
         if method.feedback is not None:
             check_feedback(scenario, index, method)
         check_semantic(scenario, index, method)
@@ -75,7 +75,7 @@ def check(scenario: Scenario) -> None:
             if method.predictor not in ("none", Method.model_fields["predictor"].default):
                 raise ScenarioError(f"methods.{index}: {method.name!r} knows the channel and takes no predictor")
         else:
-            _check_block(f"methods.{index}.predictor", "predictor", method.predictor, channel)
+            _check_block(f"methods.{index}.predictor", "predictor", method.predictor, scenario, method)
     check_training_sections(scenario)
     if channel.source == "files":
         _check_training_file(scenario)
@@ -132,7 +132,7 @@ def _check_files(scenario: Scenario) -> None:
             raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
                                 f"({held // size} whole chunks of {size}): --set {fix}")
     else:
-        _check_block("channel.files.generator", "cir_source", channel.files.generator, channel)
+        _check_block("channel.files.generator", "cir_source", channel.files.generator, scenario)
         title, has_rays = f"cir_source {block_of(channel.files.generator)[0]!r}", False
         if channel.duplex not in ("tdd", "fdd_adjacent"):
             raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
@@ -162,7 +162,8 @@ def _check_training_file(scenario: Scenario) -> None:
                             "no training drops: write it, or leave the method out")
 
 
-def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: Channel) -> None:
+def _check_block(key: str, kind: str, reference: str | dict[str, Any], scenario: Scenario,
+                 method: Method | None = None) -> None:
     try:
         name, options = block_of(reference)
         spec = registry.find(kind, name)
@@ -176,9 +177,10 @@ def _check_block(key: str, kind: str, reference: str | dict[str, Any], channel: 
         raise ScenarioError(f"{key}: checkpoint names a folder (given {checkpoint!r})")
     if checkpoint is not None and not (Path(checkpoint) / CHECKPOINT_WEIGHTS).is_file():
         raise ScenarioError(f"{key}: no checkpoint in {checkpoint}: there is no {CHECKPOINT_WEIGHTS}")
-    needed = spec.required_history(values)
-    if needed > channel.num_history:
+    needed, given = spec.required_history(values), scenario.channel.num_history
+    if needed > given:
         raise ScenarioError(
             f"{key}: {name} needs a history of at least {needed} samples with these options, but "
-            f"channel.num_history is {channel.num_history}"
+            f"channel.num_history is {given}"
         )
+    check_requirement(key, spec, values, scenario, method)

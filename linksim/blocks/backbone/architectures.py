@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from transformers import GPT2Config, GPT2Model, LlamaConfig, LlamaModel, PretrainedConfig, PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
+_TYPES = {"gpt2": GPT2Config, "llama": LlamaConfig}
+
 SIZES: dict[str, PretrainedConfig] = {
-    "smollm2": LlamaConfig(
-        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
-        num_key_value_heads=3, max_position_embeddings=8192, rms_norm_eps=1e-5, initializer_range=1 / 24,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e5}),
-    "gpt2": GPT2Config(),  # 768 wide, 12 layers, 12 heads, 50257 words
-    "gpt2-medium": GPT2Config(n_embd=1024, n_layer=24, n_head=16),
-    "gpt2-large": GPT2Config(n_embd=1280, n_layer=36, n_head=20),
+    name: _TYPES[sizes["model_type"]](**{key: value for key, value in sizes.items() if key != "model_type"})
+    for name, sizes in json.loads(Path(__file__).with_name("sizes.json").read_text(encoding="utf-8")).items()
 }
 """Models whose sizes are known without a file. Their names mean these models, never a folder of that name."""
 

@@ -9,9 +9,10 @@ import torch
 from linksim.blocks.precoding.base import Precoder
 from linksim.blocks.precoding.linear import regularized_inverse, water_filling
 from linksim.registry import register
+from linksim.scenario.requirements.precoding import null_space
 
 
-@register("precoder", "svd")
+@register("precoder", "svd", requires=null_space)
 class SvdPrecoder(Precoder):
     """Right singular vectors with water-filling over all streams; users kept apart by block diagonalisation.
 

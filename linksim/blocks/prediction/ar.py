@@ -19,10 +19,11 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.transform import from_angle_delay, per_user, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveInt
 
 
-@register("predictor", "ar", min_history=1, history_per_option={"order": 2})
+@register("predictor", "ar", min_history=1, history_per_option={"order": 2}, requires=band_in_reach)
 class AutoregressivePredictor(Predictor):
     """Autoregressive model per angle-delay bin, fitted to the history and iterated.
 

@@ -47,6 +47,7 @@ from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequenc
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.errors import ScenarioError
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import cdg_sizes
 from linksim.types import NonNegativeFloat, PositiveInt
 
 
@@ -172,7 +173,7 @@ class CdgNetwork(torch.nn.Module):
         return self.after_each(x)[0]
 
 
-@register("predictor", "cdg", trains=True)
+@register("predictor", "cdg", trains=True, requires=cdg_sizes)
 class CdgPredictor(SequencePredictor):
     """CDG of SC-LMKB: a frozen language model goes on with patches of CSI that are aligned with its words.
 

@@ -36,6 +36,7 @@ from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequenc
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.errors import ScenarioError
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import csi_alm_sizes
 from linksim.types import NonNegativeFloat, PositiveInt
 
 
@@ -135,7 +136,7 @@ class CsiAlmNetwork(torch.nn.Module):
         return self.with_alignment(x)[0]
 
 
-@register("predictor", "csi_alm", trains=True)
+@register("predictor", "csi_alm", trains=True, requires=csi_alm_sizes)
 class CsiAlmPredictor(SequencePredictor):
     """CSI-ALM: a language model with LoRA reads channels aligned with its word embeddings, one antenna at a time.
 

@@ -22,6 +22,7 @@ from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.transformer import sinusoidal_positions
 from linksim.errors import ScenarioError
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import csi_alm_light_sizes
 from linksim.types import NonNegativeFloat, PositiveInt
 
 Attended = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -79,7 +80,7 @@ class CsiAlmLightNetwork(torch.nn.Module):
         return self.with_attention(x)[0]
 
 
-@register("predictor", "csi_alm_light", trains=True)
+@register("predictor", "csi_alm_light", trains=True, requires=csi_alm_light_sizes)
 class CsiAlmLightPredictor(SequencePredictor):
     """CSI-ALM-Light: three small transformer layers with soft prompts, 0.35 M parameters, alone or taught by CSI-ALM.
 

@@ -36,6 +36,7 @@ from linksim.blocks.prediction.sequences import SequencePredictor, from_sequence
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import csi_llm_sizes
 from linksim.types import NonNegativeFloat, PositiveInt
 
 
@@ -80,7 +81,7 @@ class CsiLlmNetwork(torch.nn.Module):
         return self.roll_out(x, self.num_future)
 
 
-@register("predictor", "csi_llm", min_history=2, trains=True)
+@register("predictor", "csi_llm", min_history=2, trains=True, requires=csi_llm_sizes)
 class CsiLlmPredictor(SequencePredictor):
     """Csi-LLM: a language model predicts sample after sample, of any history and horizon, one antenna at a time.
 

@@ -10,9 +10,10 @@ from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 
 
-@register("predictor", "hold")
+@register("predictor", "hold", requires=band_in_reach)
 class HoldPredictor(Predictor):
     """Last observed CSI, unchanged: what a system without prediction uses.
 

@@ -17,6 +17,7 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.transform import from_angle_delay, per_user, signal_power, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveInt
 
 # Process noise assumed at least, relative to a bin's power: the fit explains some of its own noise.
@@ -60,7 +61,7 @@ def kalman_filter(y: torch.Tensor, coefficients: torch.Tensor, process_noise: to
     return torch.stack(state[::-1], -2)
 
 
-@register("predictor", "kalman", min_history=1, history_per_option={"order": 1})
+@register("predictor", "kalman", min_history=1, history_per_option={"order": 1}, requires=band_in_reach)
 class KalmanPredictor(Predictor):
     """Kalman filter with an autoregressive state per angle-delay bin, predicted ahead.
 

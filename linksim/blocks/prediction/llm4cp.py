@@ -34,6 +34,7 @@ from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
 from linksim.blocks.prediction.transformer import SampleEmbedding
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import llm4cp_sizes
 from linksim.types import Fraction, PositiveInt
 
 
@@ -117,7 +118,7 @@ class Llm4cpNetwork(torch.nn.Module):
         return self.output_times(self.output_features(hidden).mT).mT
 
 
-@register("predictor", "llm4cp", trains=True)
+@register("predictor", "llm4cp", trains=True, requires=llm4cp_sizes)
 class Llm4cpPredictor(SequencePredictor):
     """LLM4CP: a language model with trained norms and positions between small networks, one antenna at a time.
 

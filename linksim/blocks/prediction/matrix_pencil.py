@@ -13,6 +13,7 @@ from linksim.blocks.prediction.pad import dominant_bins
 from linksim.blocks.prediction.transform import from_angle_delay, signal_power, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveFraction
 
 # Eigenvalues below this share of the largest are rounding of the complex64 input, not signals.
@@ -95,7 +96,7 @@ def extrapolate_exponentials(sequences: torch.Tensor, subspace: torch.Tensor,
     return (future @ amplitudes)[..., 0]
 
 
-@register("predictor", "matrix_pencil", min_history=4)
+@register("predictor", "matrix_pencil", min_history=4, requires=band_in_reach)
 class MatrixPencilPredictor(Predictor):
     """Matrix pencil (ESPRIT over time) on the dominant angle-delay bins, the others are zero.
 

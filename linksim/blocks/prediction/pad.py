@@ -12,6 +12,7 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.transform import from_angle_delay, signal_power, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveFraction, PositiveInt
 
 
@@ -46,7 +47,7 @@ def prony_coefficients(sequences: torch.Tensor, order: int, noise_energy: torch.
     return (eigenvectors @ (inverse[..., None] * projected))[..., 0]
 
 
-@register("predictor", "pad", min_history=0, history_per_option={"order": 2})
+@register("predictor", "pad", min_history=0, history_per_option={"order": 2}, requires=band_in_reach)
 class PadPredictor(Predictor):
     """PAD: Prony's method on the dominant angle-delay bins, the others are zero.
 

@@ -11,6 +11,7 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.transform import from_angle_delay, per_user, signal_power, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveInt
 
 
@@ -26,7 +27,7 @@ def polynomial_weights(sample_time: torch.Tensor, target_time: torch.Tensor, ord
     return targets @ torch.linalg.pinv(samples)
 
 
-@register("predictor", "polynomial", min_history=1, history_per_option={"order": 1})
+@register("predictor", "polynomial", min_history=1, history_per_option={"order": 1}, requires=band_in_reach)
 class PolynomialPredictor(Predictor):
     """Line or parabola per angle-delay bin through the newest samples, least squares.
 

@@ -11,6 +11,7 @@ from linksim.blocks.prediction.trained import ClosedFormPredictor, ProblemShape,
 from linksim.blocks.prediction.transform import from_angle_delay, signal_power, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import NonNegativeInt, PositiveInt
 
 _LOADINGS = tuple(10.0**exponent for exponent in range(-9, 0))
@@ -20,7 +21,7 @@ _SNR_CLASS_DB = 5.0
 """Width of an SNR class in the angle-delay domain, dB."""
 
 
-@register("predictor", "ridge", trains=True, min_history=2)
+@register("predictor", "ridge", trains=True, min_history=2, requires=band_in_reach)
 class RidgePredictor(ClosedFormPredictor):
     """Ridge regression fitted on training drops, per antenna or per angle-delay bin with the speed given.
 

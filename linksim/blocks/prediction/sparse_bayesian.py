@@ -10,10 +10,11 @@ from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.plane_waves import GridSize, PlaneWaves, predict_by_waves
 from linksim.csi import Csi, Panel
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import two_tones
 from linksim.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
-@register("predictor", "sparse_bayesian", min_history=2)
+@register("predictor", "sparse_bayesian", min_history=2, requires=two_tones)
 class SparseBayesianPredictor(Predictor):
     r"""Sparse Bayesian learning of every beam's delay-Doppler spectrum: the strongest classical method here.
 

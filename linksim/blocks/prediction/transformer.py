@@ -27,6 +27,7 @@ from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
 from linksim.errors import ScenarioError
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import transformer_sizes
 from linksim.types import Fraction, PositiveInt
 
 
@@ -109,7 +110,7 @@ class TransformerNetwork(torch.nn.Module):
         return self.output(y[:, -self.num_future:])
 
 
-@register("predictor", "transformer", trains=True)
+@register("predictor", "transformer", trains=True, requires=transformer_sizes)
 class TransformerPredictor(SequencePredictor):
     """Encoder-decoder transformer per antenna, all steps at once; 6.77 M parameters.
 

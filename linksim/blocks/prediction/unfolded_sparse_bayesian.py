@@ -29,6 +29,7 @@ from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.csi import Csi, Panel
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import two_tones
 from linksim.types import PositiveInt
 
 _BEAM_SHARING = 0.5
@@ -86,7 +87,7 @@ class PowerUpdate(torch.nn.Module):
         return torch.stack([feature.expand_as(power) for feature in found], -1)
 
 
-@register("predictor", "unfolded_sparse_bayesian", trains=True, min_history=2)
+@register("predictor", "unfolded_sparse_bayesian", trains=True, min_history=2, requires=two_tones)
 class UnfoldedSparseBayesianPredictor(LearnedPredictor):
     """Sparse Bayesian learning of angle, delay and Doppler in a few learned steps: this project's own predictor.
 

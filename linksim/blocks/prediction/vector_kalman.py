@@ -11,6 +11,7 @@ from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveFloat, PositiveInt
 
 
@@ -89,7 +90,7 @@ def matrix_kalman_predict(y: torch.Tensor, matrices: torch.Tensor, process: torc
     return torch.stack([reached[step] for step in steps], 2)
 
 
-@register("predictor", "vector_kalman", min_history=1, history_per_option={"order": 1})
+@register("predictor", "vector_kalman", min_history=1, history_per_option={"order": 1}, requires=band_in_reach)
 class VectorKalmanPredictor(Predictor):
     """Kalman filter with a matrix autoregressive state over the antennas, shared by all subcarriers.
 

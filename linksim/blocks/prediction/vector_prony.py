@@ -16,6 +16,7 @@ from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveInt
 
 
@@ -31,7 +32,7 @@ def shared_predictor(covariance: torch.Tensor, order: int) -> torch.Tensor:
     return solve_hermitian(products[..., 1:, 1:], products[..., 1:, 0], loading=0.0)
 
 
-@register("predictor", "vector_prony", min_history=0, history_per_option={"order": 2})
+@register("predictor", "vector_prony", min_history=0, history_per_option={"order": 2}, requires=band_in_reach)
 class VectorPronyPredictor(Predictor):
     """Vector Prony: one linear predictor shared by all antennas and subcarriers.
 

@@ -13,6 +13,7 @@ from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_cor
 from linksim.blocks.prediction.transform import from_angle_delay, signal_power, to_angle_delay
 from linksim.csi import Csi
 from linksim.registry import register
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveFloat
 
 # Noise assumed at least, relative to a bin's power: the correlation model is no truer than that, and the
@@ -54,7 +55,7 @@ def wiener_predict(y: torch.Tensor, power: torch.Tensor, noise_variance: torch.T
     return apply_over_time(cross_correlation @ eigenvectors, filtered)
 
 
-@register("predictor", "wiener", min_history=2)
+@register("predictor", "wiener", min_history=2, requires=band_in_reach)
 class WienerPredictor(Predictor):
     """Wiener (LMMSE) filter over time per angle-delay bin: the bar for learned predictors.
 

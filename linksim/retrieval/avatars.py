@@ -20,6 +20,7 @@ from linksim.retrieval.avatar_styles import STYLES, Style
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.pictures import SIZE, encoder_versions, picture_features, svg_picture
 from linksim.retrieval.words import listed, pick
+from linksim.scenario.requirements.retrieval import identities
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
@@ -50,7 +51,7 @@ class Person:
     wears: tuple[tuple[str, ...], ...] = field(default=())
 
 
-@register("retrieval_data", "avatars")
+@register("retrieval_data", "avatars", requires=identities)
 class Avatars(RetrievalData):
     """800 drawn persons, three pictures and four captions of each: the stand-in for person retrieval.
 

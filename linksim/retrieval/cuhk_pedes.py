@@ -5,9 +5,10 @@ from __future__ import annotations
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet
 from linksim.retrieval.people import load_people
+from linksim.scenario.requirements.retrieval import folder
 
 
-@register("retrieval_data", "cuhk_pedes")
+@register("retrieval_data", "cuhk_pedes", requires=folder)
 class CuhkPedes(RetrievalData):
     """CUHK-PEDES from the user's folder, in the official split: reid_raw.json, and pictures below imgs.
 

@@ -13,6 +13,7 @@ from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.pictures import encoder_versions, picture_features, svg_picture
 from linksim.retrieval.words import listed, pick
+from linksim.scenario.requirements.retrieval import keywords
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
@@ -35,7 +36,7 @@ class Concept:
     picture: Path
 
 
-@register("retrieval_data", "emoji")
+@register("retrieval_data", "emoji", requires=keywords)
 class Emoji(RetrievalData):
     """About 1,400 emoji, each an identity of one picture, with three captions.
 

@@ -8,10 +8,11 @@ from typing import Any
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet
 from linksim.retrieval.people import load_people
+from linksim.scenario.requirements.retrieval import folder
 from linksim.types import PositiveFraction
 
 
-@register("retrieval_data", "icfg_pedes")
+@register("retrieval_data", "icfg_pedes", requires=folder)
 class IcfgPedes(RetrievalData):
     """ICFG-PEDES from the user's folder, in the official split: ICFG-PEDES.json, and pictures below imgs.
 

@@ -17,6 +17,7 @@ from linksim.errors import ScenarioError
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, split_of
 from linksim.retrieval.files import digest_of, open_folder, require_files
+from linksim.scenario.requirements.retrieval import folder
 from linksim.types import PositiveInt
 
 FRAME_RATE_HZ = 12.5
@@ -24,7 +25,7 @@ _LISTS = ("train.txt", "val.txt", "test.txt")
 _EXPECTED = "train.txt, val.txt, test.txt, texts/*.txt and new_joint_vecs/*.npy or new_joints/*.npy"
 
 
-@register("retrieval_data", "kit_motion")
+@register("retrieval_data", "kit_motion", requires=folder)
 class KitMotion(RetrievalData):
     """KIT Motion-Language from the user's folder in HumanML3D's layout, in the official split.
 

@@ -13,6 +13,7 @@ from linksim.retrieval.actions import ACTIONS, Doing
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.skeleton import FRAME_RATE_HZ, Body, Tracks, joined, motion_features
 from linksim.retrieval.words import pick
+from linksim.scenario.requirements.retrieval import identities
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
@@ -28,7 +29,7 @@ _SUBJECTS = ("a person", "someone", "the person", "a figure", "a man", "a woman"
 _ORDER = (", then ", " and then ", ", after that ", " and afterwards ")
 
 
-@register("retrieval_data", "motions")
+@register("retrieval_data", "motions", requires=identities)
 class Motions(RetrievalData):
     """2,000 described motions of a figure of 15 joints, 4 to 6 s at 20 frames a second, with three captions.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet
 from linksim.retrieval.people import load_people
+from linksim.scenario.requirements.retrieval import folder
 
 
-@register("retrieval_data", "rstpreid")
+@register("retrieval_data", "rstpreid", requires=folder)
 class RstpReid(RetrievalData):
     """RSTPReid from the user's folder, in the official split: data_captions.json, and pictures below imgs.
 

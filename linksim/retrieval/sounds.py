@@ -13,6 +13,7 @@ from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.log_mel import SAMPLE_RATE_HZ, log_mel
 from linksim.retrieval.sound_events import KINDS, LENGTH_S, LOUDNESS, Event, background, event_samples
 from linksim.retrieval.words import pick
+from linksim.scenario.requirements.retrieval import identities
 from linksim.seeding import stream_seed
 from linksim.types import NonNegativeInt, PositiveInt
 
@@ -44,7 +45,7 @@ class Clip:
     background: str
 
 
-@register("retrieval_data", "sounds")
+@register("retrieval_data", "sounds", requires=identities)
 class Sounds(RetrievalData):
     """2,000 described sounds of 4 s: one or two events over a background, with three captions.
 

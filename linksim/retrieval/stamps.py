@@ -11,6 +11,7 @@ from linksim.errors import ScenarioError
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.files import audio_file_features, digest_of, open_folder
+from linksim.scenario.requirements.retrieval import folder
 from linksim.types import NonNegativeInt
 
 NUM_FRAMES = 150
@@ -18,7 +19,7 @@ NUM_FRAMES = 150
 _EXPECTED = "Tux Paint's stamps (Debian package tuxpaint-stamps-default): NAME.txt beside NAME_desc_LANGUAGE.ogg"
 
 
-@register("retrieval_data", "stamps")
+@register("retrieval_data", "stamps", requires=folder)
 class Stamps(RetrievalData):
     """Some 900 spoken descriptions of Tux Paint's stamps, asked for by their text: real speech, one caption each.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.scenario.requirements import check_requirement
 from linksim.scenario.schema import Method, Scenario, block_of, codec_of, knows_channel, training_of
 
 
@@ -46,6 +47,7 @@ def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
     if scenario.feedback.bit_error_rate and registry.block_class("feedback", name).remembers:
         raise ScenarioError(f"feedback.bit_error_rate: reports of {name} build on the ones before, and a wrong bit "
                             "would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
+    check_requirement(place, registry.find("feedback", name), options, scenario, method)
     from linksim.blocks.feedback.grid_check import check_grid
 
     try:

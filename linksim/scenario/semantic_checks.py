@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.scenario.requirements import check_requirement
 from linksim.scenario.schema import Method, Scenario, block_of, semantic_of
 from linksim.scenario.training_checks import checked_training
 
@@ -18,7 +19,7 @@ def check_semantic(scenario: Scenario, index: int, method: Method) -> None:
             raise ScenarioError(f"{place}_training: {method.name!r} has no semantic codec that is trained")
         return
     try:
-        semantic_of(method)
+        name, options = semantic_of(method)
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
     if channel.num_users != 1:
@@ -35,11 +36,13 @@ def check_semantic(scenario: Scenario, index: int, method: Method) -> None:
         raise ScenarioError(f"methods.{index}.feedback: {block_of(method.feedback)[0]} reports directions alone, "
                             "without the gains that streams are ordered and coded by: use a codec that reports the "
                             "channel")
+    check_requirement(place, registry.find("semantic", name), options, scenario, method)
     try:
         spec = registry.find("retrieval_data", block_of(sent.data)[0])
-        registry.validate_options(spec, block_of(sent.data)[1])
+        values = registry.validate_options(spec, block_of(sent.data)[1])
     except ScenarioError as error:
         raise ScenarioError(f"semantic.data: {error}") from None
+    check_requirement("semantic.data", spec, values, scenario)
     training = checked_training(scenario, method.semantic_training, f"{place}_training")
     if training.teacher or training.start_from:
         raise ScenarioError(f"{place}_training: semantic codecs have no teachers and start from nothing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.scenario.requirements import check_requirement
 from linksim.scenario.schema import Method, Scenario, block_of, universal_of
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_teacher, checked_training
@@ -50,6 +51,8 @@ def check_universal(scenario: Scenario, index: int, method: Method) -> None:
                     and other is not method and registry.find("universal", block_of(other.universal)[0]).trains}
         check_teacher(training.teacher, method, teachers, f"{place}_training.teacher",
                       lambda other: merged(scenario.training, other.universal_training).teacher)
+    name, options = universal_of(method)
+    check_requirement(place, registry.find("universal", name), options, scenario, method)
 
 
 def check_task_metrics(scenario: Scenario) -> None:

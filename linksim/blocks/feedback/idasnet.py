@@ -9,10 +9,11 @@ import torch
 from linksim.blocks.feedback.masked import MaskedCodec
 from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
 from linksim.registry import register
+from linksim.scenario.requirements.feedback import several_numbers
 from linksim.types import PositiveInt
 
 
-@register("feedback", "idasnet", trains=True)
+@register("feedback", "idasnet", trains=True, requires=several_numbers)
 class IdasNetCodec(MaskedCodec):
     """Self-information encoder and a decoder of two residual networks: LLMCsiNet without its language model.
 

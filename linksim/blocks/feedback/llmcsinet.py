@@ -12,10 +12,11 @@ from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
 from linksim.blocks.feedback.networks.llmcsinet import MaskedTokenPredictor
 from linksim.errors import ScenarioError
 from linksim.registry import register
+from linksim.scenario.requirements.feedback import llmcsinet_sizes
 from linksim.types import PositiveInt
 
 
-@register("feedback", "llmcsinet", trains=True)
+@register("feedback", "llmcsinet", trains=True, requires=llmcsinet_sizes)
 class LLMCsiNetCodec(MaskedCodec):
     """f_EN at the terminal, f_PD and the language model f_TP at the base station, trained in two stages.
 

@@ -13,7 +13,8 @@ from linksim.blocks.semantic.sc_lmkb import ScLmkb
 from linksim.blocks.semantic.separate import SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
 from linksim.registry import register
-from linksim.types import Fraction, PositiveFloat, PositiveInt
+from linksim.scenario.requirements.semantic import blocks_of_bits
+from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
 
 _JOINT = -1
 _LEAST_SINR = 1e-4
@@ -31,7 +32,7 @@ class _Mixed:
     plans: tuple[Any, ...]
 
 
-@register("semantic", "adaptive", trains=True)
+@register("semantic", "adaptive", trains=True, requires=blocks_of_bits)
 class AdaptiveSemantic(ScLmkb):
     """SC-LMKB's networks, and text or a quantised embedding in an NR LDPC block where that is expected to find more.
 
@@ -64,11 +65,11 @@ class AdaptiveSemantic(ScLmkb):
     transport_options = frozenset({"target_error_rate", "margin_db", "reliability"})
     version = 1
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 2,
-                 symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0,
-                 threshold: float = 0.7, tries: PositiveInt = 3,
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: FiniteFloat = -20.0,
+                 snr_high_db: FiniteFloat = 20.0, threshold: FiniteFloat = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
-                 hallucinated: Fraction = 0.0, target_error_rate: float = 0.1, margin_db: float = 0.0,
+                 hallucinated: Fraction = 0.0, target_error_rate: FiniteFloat = 0.1, margin_db: FiniteFloat = 0.0,
                  reliability: Fraction = 0.95) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db, threshold,
                          tries, fusion, fusion_temperature, hallucinated)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from linksim.blocks.semantic.jscc import JsccCodec
 from linksim.registry import register
+from linksim.scenario.requirements.semantic import networks
+from linksim.types import FiniteFloat, PositiveInt
 
 
-@register("semantic", "deepsc_mimo", trains=True)
+@register("semantic", "deepsc_mimo", trains=True, requires=networks)
 class DeepScMimo(JsccCodec):
     """Joint source-channel coding of captions by transformers, trained end to end over SVD-precoded MIMO.
 
@@ -29,6 +31,7 @@ class DeepScMimo(JsccCodec):
     :param snr_high_db: see `snr_low_db`.
     """
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 2,
-                 symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0) -> None:
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: FiniteFloat = -20.0,
+                 snr_high_db: FiniteFloat = 20.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)

@@ -12,11 +12,13 @@ from linksim.blocks.semantic.networks.text import SemanticEncoder
 from linksim.link.semantic import StreamLink
 from linksim.registry import register
 from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
+from linksim.scenario.requirements.semantic import networks
+from linksim.types import PositiveInt
 
 _NUM_SLOTS = 2
 
 
-@register("semantic", "no_channel", trains=True)
+@register("semantic", "no_channel", trains=True, requires=networks)
 class NoChannel(LearnedSemanticCodec):
     """Retrieval without a channel between caption and gallery: what no link can be better than.
 
@@ -30,7 +32,8 @@ class NoChannel(LearnedSemanticCodec):
 
     channel_free = True
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 4) -> None:
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 4) -> None:
         super().__init__(width, embedding, num_heads, num_layers, 1, 0.0, 0.0)
 
     def make(self) -> None:

@@ -7,10 +7,11 @@ from typing import Literal
 from linksim.blocks.semantic.generated import LearnsFromGenerated
 from linksim.blocks.semantic.no_channel import NoChannel
 from linksim.registry import register
-from linksim.types import Fraction, PositiveFloat, PositiveInt
+from linksim.scenario.requirements.semantic import networks
+from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
 
 
-@register("semantic", "no_channel_generated", trains=True)
+@register("semantic", "no_channel_generated", trains=True, requires=networks)
 class NoChannelGenerated(LearnsFromGenerated, NoChannel):
     """As ``no_channel``, trained with generated captions as ``sc_lmkb`` is.
 
@@ -25,8 +26,9 @@ class NoChannelGenerated(LearnsFromGenerated, NoChannel):
     :param hallucinated: see ``sc_lmkb``.
     """
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 4,
-                 threshold: float = 0.7, tries: PositiveInt = 3, fusion: Literal["cross", "mean", "none"] = "cross",
-                 fusion_temperature: PositiveFloat = 0.2, hallucinated: Fraction = 0.0) -> None:
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 4, threshold: FiniteFloat = 0.7, tries: PositiveInt = 3,
+                 fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
+                 hallucinated: Fraction = 0.0) -> None:
         NoChannel.__init__(self, width, embedding, num_heads, num_layers)
         self.learn_from(threshold, tries, fusion, fusion_temperature, hallucinated)

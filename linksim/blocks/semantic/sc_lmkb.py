@@ -7,10 +7,11 @@ from typing import Literal
 from linksim.blocks.semantic.generated import LearnsFromGenerated
 from linksim.blocks.semantic.jscc import JsccCodec
 from linksim.registry import register
-from linksim.types import Fraction, PositiveFloat, PositiveInt
+from linksim.scenario.requirements.semantic import networks
+from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
 
 
-@register("semantic", "sc_lmkb", trains=True)
+@register("semantic", "sc_lmkb", trains=True, requires=networks)
 class ScLmkb(LearnsFromGenerated, JsccCodec):
     """Joint source-channel coding with a language model as source knowledge base: SDG, filter and cross-domain fusion.
 
@@ -49,9 +50,9 @@ class ScLmkb(LearnsFromGenerated, JsccCodec):
         does with faults that are known.
     """
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 2,
-                 symbols_per_slot: int = 8, snr_low_db: float = -20.0, snr_high_db: float = 20.0,
-                 threshold: float = 0.7, tries: PositiveInt = 3,
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: FiniteFloat = -20.0,
+                 snr_high_db: FiniteFloat = 20.0, threshold: FiniteFloat = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
                  hallucinated: Fraction = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)

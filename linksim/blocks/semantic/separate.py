@@ -17,7 +17,8 @@ from linksim.blocks.semantic.no_channel import NoChannel
 from linksim.blocks.semantic.received import ReceivedCaptions
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalSet
-from linksim.types import PositiveInt
+from linksim.scenario.requirements.semantic import blocks_of_bits, reed_solomon
+from linksim.types import FiniteFloat, PositiveInt
 
 _EMBEDDED_AT_ONCE = 256
 
@@ -52,7 +53,7 @@ class SeparateCodec(NoChannel):
         return torch.cat([self.embed(self.queries("train", part)) for part in numbers.split(_EMBEDDED_AT_ONCE)])
 
 
-@register("semantic", "separate_text", trains=True)
+@register("semantic", "separate_text", trains=True, requires=blocks_of_bits)
 class SeparateText(SeparateCodec):
     """Entropy-coded text in one NR LDPC block per caption, with modulations by stream: the fair digital scheme.
 
@@ -70,8 +71,9 @@ class SeparateText(SeparateCodec):
 
     transport_options = frozenset({"target_error_rate", "margin_db"})
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 4,
-                 target_error_rate: float = 0.1, margin_db: float = 0.0) -> None:
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 4, target_error_rate: FiniteFloat = 0.1,
+                 margin_db: FiniteFloat = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.link = CodedLink(LinkAdaptation(target_error_rate, margin_db))
 
@@ -91,7 +93,7 @@ class SeparateText(SeparateCodec):
                                 for bits, passed in zip(delivered.payloads, delivered.passed.tolist())])
 
 
-@register("semantic", "separate_embedding", trains=True)
+@register("semantic", "separate_embedding", trains=True, requires=blocks_of_bits)
 class SeparateEmbedding(SeparateCodec):
     """A quantised embedding in one NR LDPC block per caption, with modulations by stream.
 
@@ -110,9 +112,10 @@ class SeparateEmbedding(SeparateCodec):
 
     transport_options = frozenset({"allocation", "value_bits", "target_error_rate", "margin_db"})
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 4,
-                 allocation: Literal["water_filling", "equal"] = "water_filling", value_bits: PositiveInt = 6,
-                 target_error_rate: float = 0.1, margin_db: float = 0.0) -> None:
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 4, allocation: Literal["water_filling", "equal"] = "water_filling",
+                 value_bits: PositiveInt = 6, target_error_rate: FiniteFloat = 0.1,
+                 margin_db: FiniteFloat = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.allocation, self.value_bits = allocation, value_bits
         self.link = CodedLink(LinkAdaptation(target_error_rate, margin_db))
@@ -137,7 +140,7 @@ class SeparateEmbedding(SeparateCodec):
         return torch.where(delivered.passed.to(self.device)[:, None], decoded, self.prior)
 
 
-@register("semantic", "sscc", trains=True)
+@register("semantic", "sscc", trains=True, requires=reed_solomon)
 class Sscc(SeparateCodec):
     """Huffman-coded text, Reed-Solomon code, one QAM: the conventional scheme of SC-LMKB's figures.
 
@@ -155,8 +158,9 @@ class Sscc(SeparateCodec):
 
     transport_options = frozenset({"order", "rate", "symbol_bits"})
 
-    def __init__(self, width: int = 128, embedding: int = 256, num_heads: int = 8, num_layers: int = 4,
-                 order: PositiveInt = 4, rate: float = 0.5, symbol_bits: Literal[4, 8] = 4) -> None:
+    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
+                 num_layers: PositiveInt = 4, order: PositiveInt = 4, rate: FiniteFloat = 0.5,
+                 symbol_bits: Literal[4, 8] = 4) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.order, self.rate, self.symbol_bits = order, rate, symbol_bits
 

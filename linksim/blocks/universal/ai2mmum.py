@@ -34,6 +34,7 @@ from linksim.blocks.universal.pointing import shares_towards
 from linksim.blocks.universal.tasks import TASKS
 from linksim.errors import ScenarioError
 from linksim.registry import register
+from linksim.scenario.requirements.universal import aligned_encoders
 from linksim.types import PositiveFloat, PositiveInt
 
 _SAME = "user information"
@@ -43,7 +44,7 @@ _WIDTH_ALONE = 576
 """Of the trunk where there is no language model: SmolLM2's."""
 
 
-@register("universal", "ai2mmum", trains=True)
+@register("universal", "ai2mmum", trains=True, requires=aligned_encoders)
 class Ai2Mmum(LearnedUniversalBlock):
     """Radio token, learnable prefix and keywords through a language model with LoRA; its last token to the task's head.
 
@@ -221,7 +222,7 @@ class Ai2Mmum(LearnedUniversalBlock):
         return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)
 
 
-@register("universal", "ai2mmum_bypass", trains=True)
+@register("universal", "ai2mmum_bypass", trains=True, requires=aligned_encoders)
 class Ai2MmumBypass(Ai2Mmum):
     """AI2MMUM whose heads also see the radio token as it was before the language model (ours).
 

@@ -9,6 +9,7 @@ from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_
 from linksim.blocks.universal.base import ChannelView, Truth, UniversalShape, View
 from linksim.blocks.universal.tasks import POSITION_SCALE_M
 from linksim.registry import register
+from linksim.scenario.requirements.universal import aligned_encoders_and_delays
 
 _WIDTH = 32
 _DOUBT = 4.0
@@ -17,7 +18,7 @@ _NEAR_M = 10.0
 _MOMENTUM = 0.05
 
 
-@register("universal", "ai2mmum_first_path", trains=True)
+@register("universal", "ai2mmum_first_path", trains=True, requires=aligned_encoders_and_delays)
 class Ai2MmumFirstPath(Ai2MmumBypass):
     """`ai2mmum_bypass` with the geometry of the first path for position and line of sight (ours).
 

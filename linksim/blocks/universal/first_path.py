@@ -10,6 +10,7 @@ from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
 from linksim.blocks.universal.fingerprints import Wknn
 from linksim.registry import register
+from linksim.scenario.requirements.universal import absolute_delays
 from linksim.types import PositiveInt
 
 _SHARPNESS = 1.0
@@ -25,7 +26,7 @@ class _Arrived(NamedTuple):
     bs_height_m: torch.Tensor
 
 
-@register("universal", "first_path", trains=True)
+@register("universal", "first_path", trains=True, requires=absolute_delays)
 class FirstPath(FittedBlock):
     """The terminal stands where the first path comes from, as far away as its delay says; no map, no fingerprints.
 
@@ -112,7 +113,7 @@ class FirstPath(FittedBlock):
         return torch.where(self._hidden(seen)[:, None], _with_one(place) @ self.correction, place)
 
 
-@register("universal", "first_path_wknn", trains=True)
+@register("universal", "first_path_wknn", trains=True, requires=absolute_delays)
 class FirstPathWknn(FirstPath):
     """`first_path` where there is line of sight; without it, where `wknn` says.
 

@@ -10,11 +10,9 @@ import torch
 from linksim.blocks.feedback.codewords import CodewordQuantizer
 from linksim.blocks.semantic.digital.bit_strings import to_strings, to_tensor
 from linksim.errors import ScenarioError
+from linksim.scenario.requirements.semantic import MAX_VALUE_BITS
 
 Allocation = Literal["water_filling", "equal"]
-
-MAX_BITS = 8
-"""Finest quantiser of a component."""
 
 _NEGLIGIBLE = 1e-7
 """Components with less of the variance than this are never sent."""
@@ -46,12 +44,12 @@ class EmbeddingCode:
         :param allocation: "equal" gives ``bits`` to each of the first components; "water_filling" gives each bit to
             the component whose error it reduces most.
         :param bits: of each component sent, with "equal".
-        :raises ScenarioError: fewer than two embeddings, or bits beyond 1 to `MAX_BITS`.
+        :raises ScenarioError: fewer than two embeddings, or bits beyond 1 to `MAX_VALUE_BITS`.
         """
         if len(embeddings) < 2:
             raise ScenarioError(f"an embedding code needs at least 2 training embeddings (given {len(embeddings)})")
-        if not 1 <= bits <= MAX_BITS:
-            raise ScenarioError(f"bits of a component must be 1 to {MAX_BITS} (given {bits})")
+        if not 1 <= bits <= MAX_VALUE_BITS:
+            raise ScenarioError(f"bits of a component must be 1 to {MAX_VALUE_BITS} (given {bits})")
         unit = torch.nn.functional.normalize(embeddings.detach().double().cpu(), dim=-1)
         mean = unit.mean(0)
         _, deviation, directions = torch.linalg.svd(unit - mean, full_matrices=False)
@@ -125,7 +123,7 @@ class EmbeddingCode:
     def _places(self, size: int) -> list[tuple[int, torch.Tensor]]:
         """Bits of a component and the components that have so many, in the order of the payload."""
         given = torch.bincount(self.order[:size], minlength=self.basis.shape[1])
-        places = [(bits, (given == bits).nonzero().flatten()) for bits in range(MAX_BITS, 0, -1)]
+        places = [(bits, (given == bits).nonzero().flatten()) for bits in range(MAX_VALUE_BITS, 0, -1)]
         return [(bits, place) for bits, place in places if len(place)]
 
 
@@ -133,7 +131,7 @@ def _greatest_reduction(components: torch.Tensor, quantizer: CodewordQuantizer) 
     """Components in the order in which further bits reduce the mean square error most."""
     variance = components.var(0, correction=0)
     error = [torch.tensor(1.0, dtype=torch.float64)]
-    for bits in range(1, MAX_BITS + 1):
+    for bits in range(1, MAX_VALUE_BITS + 1):
         decoded = quantizer.dequantize(quantizer.quantize(components, bits), bits)
         error.append((components - decoded).square().mean(0).sum() / variance.sum())
     reduction = -torch.outer(torch.stack(error).diff(), variance)  # [bit, component]

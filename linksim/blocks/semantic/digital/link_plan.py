@@ -11,6 +11,7 @@ import torch
 from linksim.blocks.semantic.digital.information import best_modulation
 from linksim.blocks.semantic.digital.modulation import ORDERS
 from linksim.errors import ScenarioError
+from linksim.scenario.requirements.semantic import check_error_rate
 
 MAX_BLOCK = 3824
 """Largest block with its CRC: up to it NR has a CRC of 16 bits and base graph 2 at all lower rates (TS 38.212)."""
@@ -94,9 +95,7 @@ class LinkAdaptation:
 
     def __init__(self, target_error_rate: float = 0.1, margin_db: float = 0.0, max_order: int = 8,
                  silence: bool = True) -> None:
-        if not 0 < target_error_rate <= 0.5:
-            raise ScenarioError(f"the target block error rate must be above 0 and at most 0.5 "
-                                f"(given {target_error_rate})")
+        check_error_rate(target_error_rate)
         if max_order not in ORDERS:
             raise ScenarioError(f"bits of a symbol are one of {', '.join(map(str, ORDERS))} (given {max_order})")
         self.target_error_rate, self.margin_db = target_error_rate, margin_db

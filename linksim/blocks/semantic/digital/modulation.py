@@ -8,8 +8,9 @@ import torch
 from sionna.phy.mapping import Demapper, Mapper
 from sionna.phy.nr.utils import generate_prng_seq
 
-ORDERS = (1, 2, 4, 6, 8)
-"""Bits of a symbol: BPSK, QPSK, 16-, 64- and 256-QAM (TS 38.211, 5.1; BPSK is on the real axis here)."""
+from linksim.scenario.requirements.semantic import ORDERS
+
+__all__ = ["ORDERS", "demodulate", "modulate", "scrambling"]
 
 _SEED = 0x2B5C_93D1
 _LENGTH = 4096

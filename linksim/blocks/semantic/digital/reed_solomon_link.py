@@ -9,8 +9,8 @@ import torch
 from reedsolo import ReedSolomonError, RSCodec
 
 from linksim.blocks.semantic.digital.bit_strings import to_strings, to_tensor
-from linksim.blocks.semantic.digital.modulation import ORDERS, demodulate, modulate, scrambling
-from linksim.errors import ScenarioError
+from linksim.blocks.semantic.digital.modulation import demodulate, modulate, scrambling
+from linksim.scenario.requirements.semantic import code_word
 
 _PRIMITIVE = {4: 0x13, 8: 0x11D}
 """Polynomials of GF(16) and GF(256): x^4 + x + 1 and x^8 + x^4 + x^3 + x^2 + 1."""
@@ -23,7 +23,7 @@ class ReedSolomonLink:
     decoder cannot correct is handed on as it was received: errors reach the source decoder, as in the paper.
 
     :param channel_uses: complex symbols of a caption.
-    :param order: bits of a QAM symbol, one of `ORDERS`.
+    :param order: bits of a QAM symbol, one of `linksim.scenario.requirements.semantic.ORDERS`.
     :param rate: of the code, above 0 and below 1; parity is rounded to whole correctable errors, at least one.
     :param symbol_bits: of a code symbol: 8 for GF(256), 4 for GF(16).
     :raises ScenarioError: an option out of range, or too few channel uses for one code word.
@@ -35,23 +35,10 @@ class ReedSolomonLink:
     """
 
     def __init__(self, channel_uses: int, order: int = 4, rate: float = 0.5, symbol_bits: int = 8) -> None:
-        if order not in ORDERS:
-            raise ScenarioError(f"bits of a symbol are one of {', '.join(map(str, ORDERS))} (given {order})")
-        if not 0 < rate < 1:
-            raise ScenarioError(f"the rate of a Reed-Solomon code lies between 0 and 1 (given {rate})")
-        if symbol_bits not in (4, 8):
-            raise ScenarioError(f"Reed-Solomon symbols of 4 or 8 bits are known (given {symbol_bits})")
+        self._num_words, self._length, parity = code_word(channel_uses, order, rate, symbol_bits)
         self.channel_uses, self.order, self.symbol_bits = channel_uses, order, symbol_bits
-        num_symbols = channel_uses * order // symbol_bits
-        self._longest = 2**symbol_bits - 1
-        self._num_words = -(-num_symbols // self._longest)
-        self._length = num_symbols // max(1, self._num_words)  # of a code word; a few symbols may be left over
-        self._parity = max(2, 2 * round((1 - rate) * self._length / 2))
-        self._message = self._length - self._parity
-        if self._message < 1:
-            raise ScenarioError(f"{channel_uses} channel uses of {order} bits hold no Reed-Solomon code word of rate "
-                                f"{rate}: more channel uses, bits of a symbol or rate needed")
-        self._code = RSCodec(self._parity, self._longest, prim=_PRIMITIVE[symbol_bits], c_exp=symbol_bits)
+        self._message = self._length - parity
+        self._code = RSCodec(parity, 2**symbol_bits - 1, prim=_PRIMITIVE[symbol_bits], c_exp=symbol_bits)
         self.payload_bits = self._num_words * self._message * symbol_bits
 
     def transmit(self, payloads: Sequence[str]) -> torch.Tensor:

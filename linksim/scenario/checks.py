@@ -24,6 +24,7 @@ from linksim.scenario.schema import (
     training_of,
 )
 from linksim.scenario.semantic_checks import check_retrieval_metrics, check_semantic
+from linksim.scenario.source_checks import check_source
 from linksim.scenario.speed_checks import check_speed
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_codec_training, check_training_sections
@@ -36,6 +37,10 @@ def check(scenario: Scenario) -> None:
     :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
     """
     channel, link = scenario.channel, scenario.link
+    try:
+        check_source(channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"channel.{error}") from None
     if scenario.run.maps and channel.source == "files":
         raise ScenarioError("run.maps: channel files do not say where the base station stands: leave it out, or draw "
                             "the drops with channel.source=model")

@@ -15,6 +15,7 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.coding import Coding
 from linksim.scenario.section import Section
 from linksim.scenario.semantic import Semantic
+from linksim.scenario.source_checks import check_source
 from linksim.scenario.training import MethodTraining, Training, merged
 from linksim.types import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -392,7 +393,11 @@ def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
     if changes.get("source") == "model":
         data |= {"files": {}, "ray_traced": changes.get("ray_traced", {})}
     try:
-        return Channel.model_validate(data)
+        changed = Channel.model_validate(data)
+        check_source(changed)
+        return changed
+    except ScenarioError as error:
+        raise ScenarioError(f".{error}") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = "".join(f".{part}" for part in first["loc"])

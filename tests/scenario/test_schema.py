@@ -26,7 +26,7 @@ def test_every_shipped_scenario_fits_the_schema(validator):
 
 
 @pytest.mark.parametrize("changes", [
-    {"chanel": {}}, {"channel.num_user": 1}, {"channel.speed_kmh": 900}, {"channel.model": "umaa"},
+    {"chanel": {}}, {"channel.num_user": 1}, {"channel.speed_kmh": 1e6}, {"channel.model": "umaa"},
     {"methods": ["weiner"]}, {"methods": [{"name": "x", "predictor": {"type": "ar", "ordre": 1}}]},
     {"methods": [{"name": "x", "predictor": {"type": "ar", "order": 0}}]}, {"methods": None},
     {"sweep": {"link.snr_db": []}}, {"link.precoder": "rfz"}, {"metrics": ["nmse"]}, {"bounds": ["genie"]},

@@ -73,6 +73,17 @@ def test_samples_of_one_user_are_grouped(tmp_path, reading):
     assert reading(tmp_path / "x.npz", TOLD).channel.num_users == 1
 
 
+def test_ranges_of_models_do_not_bind_stored_channels(tmp_path, reading):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(4, 20, 1, 1, 20, PATHS, TIMES)) + 1j * rng.normal(size=(4, 20, 1, 1, 20, PATHS, TIMES))
+    np.savez(tmp_path / "x.npz", a=a.astype(np.complex64), tau=rng.uniform(0, 1e-6, (4, 20, 1, PATHS)))
+    told = {**TOLD, "carrier_frequency_ghz": 140, "speed_kmh": 1000,
+            "bs_array": {"rows": 5, "columns": 4, "polarization": "single"}}
+    scenario = reading(tmp_path / "x.npz", told)
+    assert scenario.channel.num_users == 20
+    assert chunk_of_drops(scenario.channel, 2, 0, 0).history.h.shape[:4] == (2, 20, 1, 20)
+
+
 def test_what_does_not_fit_is_one_line(tmp_path, refused):
     def line(a, tau, told=TOLD, **files):
         np.savez(tmp_path / "x.npz", **{name: part for name, part in (("a", a), ("tau", tau)) if part is not None})

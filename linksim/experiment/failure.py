@@ -7,10 +7,11 @@ import copy
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import linksim
 from linksim.errors import LinksimError
-from linksim.scenario.schema import Scenario
+from linksim.scenario.schema import Method, Scenario
 
 _MARK = "in linksim: "
 _PACKAGE = str(Path(linksim.__file__).parent)
@@ -81,11 +82,21 @@ def _place(error: Exception, scenario: Scenario, where: str) -> str:
     block = next((name for item, _ in reversed(frames)
                   if isinstance(name := getattr(type(item.f_locals.get("self")), "block_name", None), str)), None)
     if block:
-        users = [repr(method.name) for method in scenario.methods
-                 if block in (_name(method.predictor), _name(method.precoder or scenario.link.precoder))]
+        users = [repr(method.name) for method in scenario.methods if block in _names_of(method, scenario)]
         text += f" of {block!r}" + (f" (method {', '.join(users)})" if users else "")
     return f"{text}, {where}"
 
 
-def _name(reference: str | dict) -> str | None:
-    return reference if isinstance(reference, str) else reference.get("type")
+def _names_of(method: Method, scenario: Scenario) -> set[str]:
+    """Every block that a method is made of, those within the options of another included."""
+    parts = [method.precoder or scenario.link.precoder, method.feedback, method.semantic, method.universal]
+    # a universal block takes the place of the predictor
+    return set(_texts(parts if method.universal else [*parts, method.predictor]))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)

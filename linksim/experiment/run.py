@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 from rich.console import Console
 
@@ -22,8 +21,9 @@ from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
 from linksim.experiment.ready import make_channels_ready
 from linksim.experiment.results import Results
-from linksim.experiment.statistics import Interval, RunningTotal, interval_of, percentiles, summarize_unit
+from linksim.experiment.statistics import Interval, RunningTotal, interval_of, summarize_unit
 from linksim.experiment.store import Store
+from linksim.experiment.table import gaps, intervals, metrics_table
 from linksim.metrics.catalogue import metric
 from linksim.printing import visible
 from linksim.scenario.channel import horizon_s
@@ -98,6 +98,7 @@ class _Session:
         self.wanted = [0] * len(self.totals)
         self.counters: Counter[str] = Counter()
         self.notes: set[str] = set()
+        self.gaps: list[str] = []
         self.trained: list[str] = []
         self.marked = False
 
@@ -207,7 +208,7 @@ class _Session:
         sums = self.totals[channel_point].sums()
         methods = [method.name for method in self.scenario.methods]
         watched = sums[sums.index.get_level_values("method").isin(methods)]
-        return float(watched["block_errors"].dropna().min())
+        return float(watched.loc[watched["n block_errors"] > 0, "block_errors"].min())
 
     def _point_label(self, point: ChannelPoint) -> str:
         values = self.plan.points[point.points[0][0]]
@@ -215,53 +216,18 @@ class _Session:
         return ", ".join(named) or "all points"
 
     def _finish(self, status: str) -> Results:
-        self.store.write_text("metrics.csv", self._metrics().to_csv(index=False))
+        sums = [found for one in self.totals if (found := one.sums()) is not None]
+        units = self.store.units()
+        files = [units[point.label, k] for point, one in zip(self.plan.channel_points, self.totals) for k in one.chunks]
+        found = intervals(self.plan, sums, files)
+        self.gaps = gaps(self.plan, sums, found)
+        self.store.write_text("metrics.csv", metrics_table(self.plan, found).to_csv(index=False))
         self._write_manifest(status)
         if self.report and any(total.chunks for total in self.totals):
             from linksim.report.build import build_report
 
             build_report([self.store.folder])
         return Results(self.store.folder)
-
-    def _metrics(self) -> pd.DataFrame:
-        confidence = self.scenario.run.confidence
-        rows = []
-        percentile_names = [n for n in self.plan.shown_metrics() if metric(n).reduction == "percentile"]
-        found = self._percentiles(percentile_names, confidence)
-        counts: dict[tuple[Any, ...], int] = {}
-        for c in range(len(self.plan.channel_points)):
-            sums = self.totals[c].sums()
-            if sums is None:
-                continue
-            for key, row in sums.iterrows():
-                key = key if isinstance(key, tuple) else (key,)
-                counts[key] = int(row["count"])
-                for name in self.plan.shown_metrics():
-                    if name not in percentile_names:
-                        interval = interval_of(metric(name), row, confidence)
-                        if interval:
-                            rows.append((key, name, interval))
-        rows += [(key, name, interval) for name, by_key in found.items() for key, interval in by_key.items()]
-        order = {name: i for i, name in enumerate(self.plan.method_names)}
-        metric_order = {name: i for i, name in enumerate(self.plan.shown_metrics())}
-        places = [{value: i for i, value in enumerate(axis.values)} for axis in self.plan.axes]
-        rows.sort(key=lambda row: (metric_order[row[1]], order[row[0][0]],
-                                   [place[value] for place, value in zip(places, row[0][1:])]))
-        records = [
-            {"method": key[0], "metric": name, "value": i.value, "ci_low": i.low, "ci_high": i.high,
-             "num_drops": counts.get(key, 0), **dict(zip(self.axes, key[1:]))}
-            for key, name, i in rows
-        ]
-        columns = ["method", "metric", "value", "ci_low", "ci_high", "num_drops", *self.axes]
-        return pd.DataFrame(records, columns=columns)
-
-    def _percentiles(self, names: list[str], confidence: float) -> dict[str, dict[tuple[Any, ...], Interval]]:
-        if not names:
-            return {}
-        finished = self.store.units()
-        files = [finished[point.label, k] for c, point in enumerate(self.plan.channel_points)
-                 for k in self.totals[c].chunks]
-        return {name: percentiles(metric(name), files, self.axes, confidence) for name in names} if files else {}
 
     def _write_manifest(self, status: str) -> None:
         manifest = {
@@ -281,7 +247,7 @@ class _Session:
             "trained": self.trained,
             "metrics": self.plan.shown_metrics(),
             "horizon_s": horizon_s(self.scenario.channel),
-            "notes": [*sorted(self.notes), *self._resumed_elsewhere(),
+            "notes": [*sorted(self.notes), *self._resumed_elsewhere(), *self.gaps,
                       *(f"{name}: {count}" for name, count in sorted(self.counters.items()))],
             "counters": dict(sorted(self.counters.items())),
             "conventions": CONVENTIONS,

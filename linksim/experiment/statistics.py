@@ -10,22 +10,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from scipy import stats
 
-from linksim.metrics.catalogue import Metric
+from linksim.metrics.catalogue import METRICS, Metric
 
 _DB = 10 / math.log(10)
 _KEYS = ("drop", "user", "method")
+_RATIOS = [one.measure for one in METRICS.values() if isinstance(one.measure, tuple)]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its confidence interval; NaN where there is none."""
+    """A value with its confidence interval, NaN where there is none.
+
+    :param num_drops: that went into it.
+    """
 
     value: float
     low: float
     high: float
+    num_drops: int = 0
 
     @property
     def half_width(self) -> float:
@@ -35,55 +40,61 @@ class Interval:
 def summarize_unit(table: pa.Table, axes: list[str]) -> pd.DataFrame:
     """Sums over the drops of one unit, enough for every mean and its interval.
 
-    A drop counts once: its users are averaged first, since users of a drop are not independent draws.
+    A drop counts once: its users are averaged first, since users of a drop are not independent draws. A measure that
+    is NaN for one of them has no value in that drop, which counts neither in the sums nor in their number.
 
-    :param table: rows of a unit.
+    :param table: rows of a unit; a measure that a method does not have is null.
     :param axes: axis columns.
-    :returns: per method and sweep point (the index): ``count``, and for every measure ``m`` the sums
-        ``m``, ``m^2``, ``db m``, ``db m^2`` (of 10 log10), and ``m*n`` for the NMSE's numerator and denominator.
+    :returns: per method and sweep point (the index): ``count`` of drops, and for every measure ``m`` ``has m`` (drops
+        of a method that has it), ``n m`` (those with a value), the sums ``m``, ``m^2``, ``db m``, ``db m^2`` (of
+        10 log10), and ``m*n`` for the NMSE's numerator and denominator.
     """
-    frame = table.to_pandas()
-    frame["method"] = frame["method"].astype(str)
     keys = ["method", *axes]
-    measures = [name for name in frame.columns if name not in (*_KEYS, *axes)]
-    frame[measures] = frame[measures].astype(np.float64)
-    sizes, sums = _group_sums(frame, [*keys, "drop"], measures)
-    drops = sums.div(sizes, axis=0)
-    columns: dict[str, pd.Series] = {}
-    for name in measures:
-        value = drops[name]
-        columns[name] = value
-        columns[f"{name}^2"] = value**2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            decibel = 10 * np.log10(value)  # -inf of an error of zero stays, and makes the mean of dB absent
-        columns[f"db {name}"], columns[f"db {name}^2"] = decibel, decibel**2
-    if {"squared_error", "squared_norm"} <= set(measures):
-        columns["squared_error*squared_norm"] = drops["squared_error"] * drops["squared_norm"]
-    wide = pd.DataFrame(columns).reset_index()
-    count, sums = _group_sums(wide, keys, list(columns))
-    sums.insert(0, "count", count)
-    return sums
-
-
-def _group_sums(frame: pd.DataFrame, keys: list[str], names: list[str]) -> tuple[pd.Series, pd.DataFrame]:
-    """Rows and sums of each group, groups in order of appearance.
-
-    A NaN makes its group's sum NaN: skipping it, as pandas does, would bias the mean without a word.
-    """
-    groups = frame.groupby(keys, sort=False)
-    sizes = groups.size()
-    numbers = groups.ngroup().to_numpy()
-    with np.errstate(invalid="ignore"):
-        sums = {name: np.bincount(numbers, frame[name].to_numpy(), len(sizes)) for name in names}
-    return sizes, pd.DataFrame(sums, index=sizes.index)
+    frame = table.select([*keys, "drop"]).to_pandas()
+    frame["method"] = frame["method"].astype(str)
+    drop_of_row = frame.groupby([*keys, "drop"], sort=False).ngroup().to_numpy()
+    heads = frame.iloc[np.unique(drop_of_row, return_index=True)[1]]
+    groups = heads.groupby(keys, sort=False)
+    group_of_drop, count = groups.ngroup().to_numpy(), groups.size()
+    num_rows = np.bincount(drop_of_row)
+    drops: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for name in (name for name in table.column_names if name not in (*_KEYS, *axes)):
+            column = table[name]
+            drops[name] = np.bincount(drop_of_row, column.to_numpy().astype(np.float64)) / num_rows
+            columns[f"has {name}"] = (np.bincount(drop_of_row, column.is_null().to_numpy()) == 0).astype(np.float64)
+        for pair in _RATIOS:
+            if set(pair) <= set(drops):
+                missing = np.isnan(drops[pair[0]]) | np.isnan(drops[pair[1]])
+                for name in pair:
+                    drops[name][missing] = np.nan
+        for name, value in drops.items():
+            valid = ~np.isnan(value)
+            columns[f"n {name}"] = valid.astype(np.float64)
+            columns[name] = np.where(valid, value, 0.0)
+            columns[f"{name}^2"] = columns[name] ** 2
+            # -inf of an error of zero stays, and makes the mean of dB absent
+            columns[f"db {name}"] = np.where(valid, 10 * np.log10(value), 0.0)
+            columns[f"db {name}^2"] = columns[f"db {name}"] ** 2
+        if {"squared_error", "squared_norm"} <= set(drops):
+            columns["squared_error*squared_norm"] = columns["squared_error"] * columns["squared_norm"]
+        sums = {name: np.bincount(group_of_drop, values, len(count)) for name, values in columns.items()}
+    return pd.DataFrame({"count": count.to_numpy(), **sums}, index=count.index)
 
 
 def total(summaries: list[pd.DataFrame]) -> pd.DataFrame:
-    """Add summaries in the order given (which must not depend on who finished first)."""
+    """Add summaries in the order given (which must not depend on who finished first).
+
+    A group or measure that one of them lacks counts as nothing there; a NaN is never taken for nothing.
+    """
     first, *rest = summaries
     result = first.copy()
     for summary in rest:
-        result = result.add(summary, fill_value=0)
+        rows, columns = (ours if ours.equals(theirs) else ours.union(theirs, sort=False)
+                         for ours, theirs in ((result.index, summary.index), (result.columns, summary.columns)))
+        result = result.reindex(index=rows, columns=columns, fill_value=0.0) + \
+            summary.reindex(index=rows, columns=columns, fill_value=0.0)
     return result
 
 
@@ -120,13 +131,14 @@ class RunningTotal:
 
 
 def interval_of(metric: Metric, sums: pd.Series, confidence: float) -> Interval | None:
-    """A mean metric of one method at one point, from its sums; None where the method lacks the measure.
+    """A mean metric of one method at one point, from its sums.
 
-    Intervals are Student's; in dB by the delta method, so that they are symmetric in dB.
+    None where no drop has a value, or where their mean has none in dB. Intervals are Student's; in dB by the delta
+    method, so that they are symmetric in dB.
     """
-    count = float(sums["count"])
-    needed = metric.measure if isinstance(metric.measure, tuple) else (metric.measure,)
-    if any(name not in sums.index or pd.isna(sums[name]) for name in needed):
+    needed = measures_of(metric)
+    count = num_valued(metric, sums)
+    if not count:
         return None
     if metric.reduction == "mean_of_db" and not math.isfinite(sums[f"db {needed[0]}"]):
         return None
@@ -136,36 +148,60 @@ def interval_of(metric: Metric, sums: pd.Series, confidence: float) -> Interval 
         mean = sums[name] / count
         return mean, max(sums[f"{name}^2"] / count - mean**2, 0.0) * count / max(count - 1, 1)
 
+    def around(value: float, half: float) -> Interval:
+        return Interval(value, value - half, value + half, count)
+
     match metric.reduction:
         case "mean":
             mean, variance = moments(needed[0])
-            half = quantile * math.sqrt(variance / count)
-            return Interval(mean, mean - half, mean + half)
+            return around(mean, quantile * math.sqrt(variance / count))
         case "root_of_mean":
             mean, variance = moments(needed[0])
             root = math.sqrt(mean)
-            half = quantile * math.sqrt(variance / count) / max(2 * root, 1e-300)  # by the delta method
-            return Interval(root, root - half, root + half)
+            # by the delta method
+            return around(root, quantile * math.sqrt(variance / count) / max(2 * root, 1e-300))
         case "mean_of_db":
             mean, variance = moments(f"db {needed[0]}")
-            half = quantile * math.sqrt(variance / count)
-            return Interval(mean, mean - half, mean + half)
+            return around(mean, quantile * math.sqrt(variance / count))
         case "db_of_mean":
             mean, variance = moments(needed[0])
-            return _decibel(mean, quantile * math.sqrt(variance / count))
+            half = quantile * math.sqrt(variance / count)
         case "db_of_ratio_of_sums":
             top, top_variance = moments(needed[0])
             bottom, bottom_variance = moments(needed[1])
+            if bottom <= 0:
+                return None
             covariance = (sums["*".join(needed)] / count - top * bottom) * count / max(count - 1, 1)
-            ratio = top / bottom
-            variance = (top_variance - 2 * ratio * covariance + ratio**2 * bottom_variance) / bottom**2
-            return _decibel(ratio, quantile * math.sqrt(max(variance, 0.0) / count))
+            mean = top / bottom
+            variance = (top_variance - 2 * mean * covariance + mean**2 * bottom_variance) / bottom**2
+            half = quantile * math.sqrt(max(variance, 0.0) / count)
         case "binomial":
-            return _clopper_pearson(sums[needed[0]], sums[needed[1]], confidence)
-    raise ValueError(f"{metric.name} is a percentile: it needs the rows, not their sums")
+            return _clopper_pearson(sums[needed[0]], sums[needed[1]], confidence, count)
+        case _:
+            raise ValueError(f"{metric.name} is a percentile: it needs the rows, not their sums")
+    return around(10 * math.log10(mean), _DB * half / mean) if mean > 0 else None
 
 
-def _clopper_pearson(errors: float, trials: float, confidence: float) -> Interval | None:
+def measures_of(metric: Metric) -> tuple[str, ...]:
+    """The per-drop columns that a metric is made of."""
+    return metric.measure if isinstance(metric.measure, tuple) else (metric.measure,)
+
+
+def num_valued(metric: Metric, sums: pd.Series) -> int:
+    """Drops that have a value of a metric; 0 for a method that lacks its measure."""
+    return _fewest("n", metric, sums)
+
+
+def num_undefined(metric: Metric, sums: pd.Series) -> int:
+    """Drops in which a method that has a metric's measure has no value of it, such as those of a silent channel."""
+    return _fewest("has", metric, sums) - num_valued(metric, sums)
+
+
+def _fewest(what: str, metric: Metric, sums: pd.Series) -> int:
+    return int(min(sums.get(f"{what} {name}", 0) for name in measures_of(metric)))
+
+
+def _clopper_pearson(errors: float, trials: float, confidence: float, num_drops: int) -> Interval | None:
     """Exact interval of a chance.
 
     Source: Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
@@ -176,14 +212,7 @@ def _clopper_pearson(errors: float, trials: float, confidence: float) -> Interva
     errors, trials, tail = round(errors), round(trials), (1 - confidence) / 2
     low = stats.beta.ppf(tail, errors, trials - errors + 1) if errors else 0.0
     high = stats.beta.ppf(1 - tail, errors + 1, trials - errors) if errors < trials else 1.0
-    return Interval(errors / trials, float(low), float(high))
-
-
-def _decibel(mean: float, half: float) -> Interval | None:
-    if mean <= 0:
-        return None
-    value = 10 * math.log10(mean)
-    return Interval(value, value - _DB * half / mean, value + _DB * half / mean)
+    return Interval(errors / trials, float(low), float(high), num_drops)
 
 
 def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: float
@@ -196,12 +225,17 @@ def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: 
     :returns: interval by (method, axis values…).
     """
     keys = ["method", *axes]
-    rows = ds.dataset([str(path) for path in files], format="parquet").to_table(
-        columns=[*keys, "drop", metric.measure]).to_pandas()
-    rows["method"] = rows["method"].astype(str)
+    # file by file: a data set of all would have the columns of the first alone
+    parts = [pq.read_table(path, columns=[*keys, "drop", metric.measure]) for path in files
+             if metric.measure in pq.read_schema(path).names]
+    if not parts:
+        return {}
+    rows = pd.concat([part.to_pandas().astype({"method": str}) for part in parts], ignore_index=True)
     quantile = metric.percentile / 100
+    # as in the means, a drop counts with all its users or not at all
+    whole = rows[metric.measure].notna().groupby([rows[name] for name in (*keys, "drop")]).transform("all")
     found = {}
-    for key, group in rows.dropna().groupby(keys, sort=False):
+    for key, group in rows[whole].groupby(keys, sort=False):
         values = np.sort(group[metric.measure].to_numpy(np.float64))
         below = (group[metric.measure] <= np.quantile(values, quantile)).groupby(group["drop"]).mean()
         deviation = below.std() if len(below) > 1 else 0.5
@@ -213,5 +247,5 @@ def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: 
         if metric.unit == "dB":
             with np.errstate(divide="ignore"):
                 picked = 10 * np.log10(picked)
-        found[key] = Interval(*(float(value) for value in picked))
+        found[key] = Interval(*(float(value) for value in picked), num_drops=len(below))
     return found

@@ -82,7 +82,8 @@ class UnitRunner:
         users = point.points[0][1].channel.num_users
         drop, user = (grid.ravel() for grid in np.mgrid[first_drop:first_drop + chunk_size, 0:users])
         names = sorted({measure for _, _, measures in result.rows for measure in measures})
-        columns: dict[str, list[Any]] = {name: [] for name in ("drop", "user", "point", *names)}
+        columns: dict[str, list[Any]] = {name: [] for name in ("drop", "user", "point")}
+        measured: dict[str, list[pa.Array]] = {name: [] for name in names}
         methods: list[int] = []
         for index, method, measures in result.rows:
             columns["drop"].append(drop)
@@ -91,12 +92,13 @@ class UnitRunner:
             methods += [self.plan.method_names.index(method)] * len(drop)
             for name in names:
                 value = measures.get(name)
-                columns[name].append(np.full(drop.shape, np.nan) if value is None
-                                     else value.detach().cpu().double().numpy().ravel())
-        return UnitResult(channel_point, chunk, self._table(columns, methods, result.counters, result.notes))
+                # null is a measure that the method does not have, NaN one without a value in this drop
+                measured[name].append(pa.nulls(len(drop), pa.float32()) if value is None
+                                      else pa.array(value.detach().cpu().float().numpy().ravel()))
+        return UnitResult(channel_point, chunk, self._table(columns, methods, measured, result.counters, result.notes))
 
-    def _table(self, columns: dict[str, list[Any]], methods: list[int], counters: dict[str, int],
-               notes: set[str]) -> pa.Table:
+    def _table(self, columns: dict[str, list[Any]], methods: list[int], measured: dict[str, list[pa.Array]],
+               counters: dict[str, int], notes: set[str]) -> pa.Table:
         joined = {name: np.concatenate(parts) for name, parts in columns.items()}
         index = joined.pop("point")
         data: dict[str, Any] = {
@@ -108,8 +110,7 @@ class UnitRunner:
             values = [self.plan.points[i][key] for i in index]
             kind = pa.string() if isinstance(values[0], str) else pa.float64()
             data[axis_column(key)] = pa.array(values, kind)
-        for name, values in joined.items():
-            data[name] = pa.array(values, pa.float32())
+        data |= {name: pa.concat_arrays(parts) for name, parts in measured.items()}
         about = {"counters": dict(counters), "notes": sorted(notes)}
         return pa.table(data).replace_schema_metadata({"linksim": json.dumps(about)})
 

@@ -14,20 +14,27 @@ from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_p
 def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = False) -> dict[str, torch.Tensor]:
     """Measures that need no link: each ``[batch, user]``; see `linksim.metrics.catalogue`.
 
+    A silent channel (all zeros) can be estimated neither well nor badly: errors and similarities are NaN there.
+
     :param h_hat: estimate of the future, ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
     :param h: truth, same shape.
     :param directions_only: ``h_hat`` tells dominant right singular vectors alone (``ue_ant`` may differ): SGCS only.
     """
+    norm = squared_norm(h)
+
+    def heard(values: torch.Tensor) -> torch.Tensor:
+        return torch.where(norm > 0, values, torch.nan)
+
     if directions_only:
-        return {"sgcs": sgcs_per_drop(h_hat, h)}
+        return {"sgcs": heard(sgcs_per_drop(h_hat, h))}
     measures = {
         "nmse": nmse_per_drop(h_hat, h),
         "nmse_window": window_nmse_per_drop(h_hat, h),
         "squared_error": squared_error(h_hat, h),
-        "squared_norm": squared_norm(h),
-        "sgcs": sgcs_per_drop(h_hat, h),
-        "sgcs_trace": sgcs_trace_per_drop(h_hat, h),
-        "rho": rho_per_drop(h_hat, h),
+        "squared_norm": norm,
+        "sgcs": heard(sgcs_per_drop(h_hat, h)),
+        "sgcs_trace": heard(sgcs_trace_per_drop(h_hat, h)),
+        "rho": heard(rho_per_drop(h_hat, h)),
     }
     for step in range(h.shape[-2]):
         measures[f"nmse_step_{step + 1}"] = nmse_per_drop(h_hat[..., step:step + 1, :], h[..., step:step + 1, :])

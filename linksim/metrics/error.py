@@ -16,8 +16,12 @@ def squared_norm(h: torch.Tensor) -> torch.Tensor:
 
 
 def nmse_per_drop(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-    """Linear NMSE of every drop and user: ``[batch, user, ...]`` to ``[batch, user]``."""
-    return squared_error(h_hat, h) / squared_norm(h)
+    """Linear NMSE of every drop and user: ``[batch, user, ...]`` to ``[batch, user]``; NaN where the truth is zero."""
+    return _ratio(squared_error(h_hat, h), squared_norm(h))
+
+
+def _ratio(error: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+    return torch.where(norm > 0, error / norm, torch.nan)
 
 
 def nmse(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
@@ -34,8 +38,8 @@ def window_nmse_per_drop(h_hat: torch.Tensor, h: torch.Tensor, num_rows: int = 3
 
     :param h_hat: ``[batch, user, ..., subcarrier]``; ``h`` likewise.
     :param num_rows: of the window; a narrower band has all of its rows in it.
-    :returns: ``[batch, user]``; 0 where the window of the truth is empty.
+    :returns: ``[batch, user]``; NaN where the window of the truth is empty.
     """
     error, power = (torch.fft.ifft(x, dim=-1, norm="ortho")[..., :num_rows].abs().square().flatten(2).sum(-1)
                     for x in (h_hat - h, h))
-    return torch.where(power > 0, error / power.clamp_min(torch.finfo(power.dtype).tiny), 0)
+    return _ratio(error, power)

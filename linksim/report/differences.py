@@ -33,7 +33,8 @@ class Difference:
     :param first: value of the metric; ``second``; of a gain, the link SNR at which each has that value.
     :param value: first less second (of a gain: by how many dB the first needs less), NaN where there is none.
     :param low: of the interval; ``high``.
-    :param num_drops: that both have.
+    :param num_drops: that went into it: both have them, and a value in them for every user.
+    :param num_left_out: that both have, one of them without a value.
     """
 
     what: str
@@ -45,12 +46,14 @@ class Difference:
     low: float
     high: float
     num_drops: int
+    num_left_out: int = 0
 
 
 def differences(first: Run, second: Run, names: list[str], methods: tuple[str, str] | None = None) -> list[Difference]:
     """Compare metric by metric, method by method, point by point; drops that only one run has are left out.
 
-    :param names: of metrics; those that both runs report if empty.
+    :param names: of metrics; those that both runs report if empty. One that is named and has no value in both is a line
+        of NaN.
     :param methods: one of each run; those of the same name if None.
     :raises ScenarioError: an unknown metric or method, nothing in common.
     :raises StoreError: drops that cannot be read.
@@ -71,7 +74,12 @@ def differences(first: Run, second: Run, names: list[str], methods: tuple[str, s
     if not both:
         raise ScenarioError(f"{first.folder} and {second.folder} have no method in common: name one of each with "
                             "--method and --against")
-    return [line for one in wanted for names in both for line in _of_methods(one, names, pairs, first, second)]
+    lines = []
+    for one in wanted:
+        found = [line for pair in both for line in _of_methods(one, pair, pairs, first, second)]
+        nothing = [Difference(one.name, pair, {}, *[math.nan] * 5, num_drops=0) for pair in both] if names else []
+        lines += found or nothing
+    return lines
 
 
 def _columns(one: Metric) -> tuple[str, ...]:
@@ -83,18 +91,25 @@ def _of_methods(one: Metric, names: tuple[str, str], pairs: Pairs, first: Run, s
     keys = [*axes, "drop", "user"]
     sides = [picked(frame, run, name)[[*keys, *columns]] for frame, run, name in
              ((pairs.first, first, names[0]), (pairs.second, second, names[1]))]
-    joined = sides[0].merge(sides[1], on=keys, suffixes=(" a", " b")).dropna()
+    both = sides[0].merge(sides[1], on=keys, suffixes=(" a", " b"))
+    # as in the means, a drop counts with all its users or not at all
+    drop = [both[name] for name in (*axes, "drop")]
+    joined = both[both.notna().all(axis=1).groupby(drop, dropna=False).transform("all").astype(bool)]
     if joined.empty:
         return
-    points = {key if isinstance(key, tuple) else (key,): group
-              for key, group in joined.groupby(axes, sort=False)} if axes else {(): joined}
-    tables = {key: _by_drop(group, columns) for key, group in points.items()}
+    tables = {key: _by_drop(group, columns) for key, group in _by_point(joined, axes).items()}
+    num_both = {key: group["drop"].nunique() for key, group in _by_point(both, axes).items()}
     for key, (a, b) in tables.items():
         value, low, high = _interval(one, a, b)
         yield Difference(one.name, names, dict(zip(axes, key)), _reduced(one, a), _reduced(one, b), value, low, high,
-                         len(a))
+                         len(a), num_both[key] - len(a))
     if one.needs_link and SNR in axes and one.reduction == "mean":
         yield from _gains(one, names, axes, tables)
+
+
+def _by_point(frame: pandas.DataFrame, axes: list[str]) -> dict[tuple, pandas.DataFrame]:
+    """Rows of each sweep point, by its values."""
+    return dict(iter(frame.groupby(axes, sort=False))) if axes else {(): frame}
 
 
 def _by_drop(group: pandas.DataFrame, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:

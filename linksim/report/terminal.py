@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,11 +134,13 @@ def print_differences(found: Sequence[Difference], output: Path | None, console:
             table.add_column(cell(heading, console), justify="right", no_wrap=True)
         for line in chosen:
             names = [_versus(line.methods)] if len(methods) > 1 else []
-            numbers = [f"{line.first:.3g}", f"{line.second:.3g}", f"{line.value:+.3g}",
-                       f"{line.low:+.3g} to {line.high:+.3g}" if line.low == line.low else "–", str(line.num_drops)]
+            numbers = [_number(line.first), _number(line.second), _number(line.value, "+"),
+                       f"{line.low:+.3g} to {line.high:+.3g}" if line.low == line.low else MISSING, str(line.num_drops)]
             values = [_point_value(line.point.get(column, "")) for column in axes]
             table.add_row(*(cell(text, console) for text in (*names, *values, *numbers)))
         console.print(table)
+        if most := max(line.num_left_out for line in chosen):
+            say(console, f"{most} drops that both have lack a value in one of them and are left out", style="yellow")
         console.print()
     if output is not None:
         say(console, f"written: {output}")
@@ -152,6 +155,10 @@ def difference_record(line: Difference) -> dict[str, Any]:
 
 def _versus(methods: tuple[str, str]) -> str:
     return methods[0] if methods[0] == methods[1] else f"{methods[0]} less {methods[1]}"
+
+
+def _number(value: float, sign: str = "") -> str:
+    return MISSING if math.isnan(value) else f"{value:{sign}.3g}"
 
 
 def _point_value(value: float | str) -> str:

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from linksim.experiment.failure import BlockError, failure_line, sendable
+from linksim.experiment.failure import BlockError, failure_line, named_blocks, sendable
 from linksim.experiment.run import run
 from linksim.scenario.load import load_scenario
+from linksim.scenario.schema import Scenario
 
 PLUGIN = """
 import linksim
@@ -58,6 +59,24 @@ def test_a_blocks_exception_is_one_line_under_its_traceback(failing, command, tm
     assert last.endswith("ValueError: bad shape")
     assert "Traceback" in outcome.err
     assert f'File "{plugin}", line {line}, in helper' in outcome.err
+
+
+@pytest.mark.parametrize("entry", [
+    {"predictor": "mine"}, {"precoder": {"type": "mine", "loading": 2}}, {"feedback": {"type": "mine", "bits": 9}},
+    {"semantic": "mine"}, {"universal": {"type": "mine"}},
+    {"predictor": {"type": "other", "backbone": {"type": "mine"}}},
+])
+def test_a_block_of_any_kind_is_reported_with_the_methods_that_use_it(entry):
+    class Mine:
+        block_name = "mine"
+
+        def fail(self):
+            raise ValueError("bad")
+
+    scenario = Scenario.model_validate({"methods": ["hold", {"name": "one", **entry}, {"name": "two", **entry}]})
+    with pytest.raises(ValueError, match="bad") as caught, named_blocks(scenario, "chunk 3"):
+        Mine().fail()
+    assert " of 'mine' (method 'one', 'two'), chunk 3: ValueError: bad" in failure_line(caught.value)
 
 
 def test_finished_units_survive_a_blocks_exception(failing, command, tmp_path):

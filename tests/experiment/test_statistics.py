@@ -12,7 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from linksim.experiment.statistics import RunningTotal, interval_of, percentiles, summarize_unit, total
+from linksim.experiment.statistics import (
+    RunningTotal,
+    interval_of,
+    num_undefined,
+    percentiles,
+    summarize_unit,
+    total,
+)
 from linksim.metrics.catalogue import METRICS, Metric
 
 TRIALS, DROPS, USERS = 300, 60, 3
@@ -117,11 +124,58 @@ def test_a_user_of_the_same_drop_adds_no_confidence():
     assert two.half_width == pytest.approx(one.half_width)
 
 
-def test_a_value_that_is_not_a_number_is_never_averaged_away():
+@pytest.mark.parametrize("name", ["nmse_db", "nmse_mean_of_db", "nmse_ratio_of_sums_db"])
+def test_a_drop_without_a_value_is_left_out_and_not_counted(name):
+    """The right value is that of the other drops alone, whichever unit the drop is in."""
+    generator = np.random.default_rng(7)
+    values = dependent(generator)
+    norm = generator.gamma(4, size=values.shape)
+    spoilt, error = values.copy(), values * norm
+    spoilt[3, 1] = spoilt[41] = np.nan
+    there = np.delete(np.arange(DROPS), [3, 41])
+
+    def sums(chosen, values):
+        return summarize_unit(unit(values[chosen], squared_error=np.where(np.isnan(values), np.nan, error)[chosen],
+                                   squared_norm=norm[chosen]), [])
+
+    expected = interval_of(METRICS[name], sums(there, values).loc["a"], 0.95)
+    for parts in ([np.arange(DROPS)], np.split(np.arange(DROPS), 20), [np.arange(3), [3], np.arange(4, DROPS)]):
+        row = total([sums(part, spoilt) for part in parts]).loc["a"]
+        found = interval_of(METRICS[name], row, 0.95)
+        assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+        assert found.num_drops == DROPS - 2
+        assert num_undefined(METRICS[name], row) == 2
+        assert row["count"] == DROPS
+
+
+def test_a_percentile_leaves_out_the_same_drops(tmp_path):
+    values = dependent(np.random.default_rng(9))
+    spoilt = values.copy()
+    spoilt[3, 1] = np.nan
+    for name, content in (("spoilt", spoilt), ("without", np.delete(values, 3, 0))):
+        pq.write_table(unit(content), tmp_path / name)
+    found, expected = (percentiles(METRICS["nmse_median_db"], [tmp_path / name], [], 0.95)[("a",)]
+                       for name in ("spoilt", "without"))
+    assert found == expected
+    assert found.num_drops == DROPS - 1
+
+
+def test_a_method_that_lacks_a_measure_is_no_drop_without_a_value():
+    table = unit(np.ones((4, 2)), methods=("a", "b"))
+    lacking = pa.array([None] * 8 + [0.5] * 8, pa.float32())
+    sums = summarize_unit(table.append_column("sgcs", lacking), [])
+    assert num_undefined(METRICS["sgcs"], sums.loc["a"]) == 0
+    assert interval_of(METRICS["sgcs"], sums.loc["a"], 0.95) is None
+    assert interval_of(METRICS["sgcs"], sums.loc["b"], 0.95).value == 0.5
+
+
+def test_a_sum_that_is_not_a_number_stays_one_whatever_is_added():
+    parts = [summarize_unit(unit(np.full((2, 1), value)), []) for value in (np.inf, 0.0, 1.0)]
+    assert math.isnan(total(parts).loc["a", "db nmse"])
+
+
+def test_an_error_of_zero_has_no_mean_of_decibels():
     values = dependent(np.random.default_rng(7))
-    values[3, 1] = np.nan
-    row = summarize_unit(unit(values), []).loc["a"]
-    assert all(interval_of(METRICS[name], row, 0.95) is None for name in ("nmse_db", "nmse_mean_of_db"))
     values[3, :] = 0.0
     row = summarize_unit(unit(values), []).loc["a"]
     assert interval_of(METRICS["nmse_db"], row, 0.95) is not None
@@ -172,15 +226,21 @@ def test_a_run_of_500_units_holds_its_memory(simulate):
     assert max(sizes[-20:]) - max(sizes[30:50]) < 30 * 2**20
 
 
+def blocks(errors, trials):
+    """Sums over four drops."""
+    return pd.Series({"count": 4, "block_errors": errors, "n block_errors": 4, "num_blocks": trials,
+                      "n num_blocks": 4})
+
+
 @pytest.mark.parametrize(("errors", "trials", "low", "high"), [
     (0, 10, 0.0, 0.3085), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (7, 200, 0.0142, 0.0707)])
 def test_block_errors_have_their_exact_interval(errors, trials, low, high):
     """Values of Clopper and Pearson's charts."""
-    found = interval_of(METRICS["bler"], pd.Series({"count": 4, "block_errors": errors, "num_blocks": trials}), 0.95)
+    found = interval_of(METRICS["bler"], blocks(errors, trials), 0.95)
     assert found.value == errors / trials
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_a_point_without_blocks_has_no_block_error_rate():
-    assert interval_of(METRICS["bler"], pd.Series({"count": 4, "block_errors": 0, "num_blocks": 0}), 0.95) is None
+    assert interval_of(METRICS["bler"], blocks(0, 0), 0.95) is None
     assert interval_of(METRICS["bler"], pd.Series({"count": 4}), 0.95) is None

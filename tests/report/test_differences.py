@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zlib
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from rich.console import Console
 
 from linksim.errors import ScenarioError, StoreError
 from linksim.report.differences import Difference, differences
 from linksim.report.load import load_run
+from linksim.report.terminal import print_differences
 
 SNR_DB = np.array([0.0, 10.0, 20.0, 30.0])
 AXIS = {"key": "link.snr_db", "column": "snr_db", "label": "SNR (dB)", "stage": "precoding", "values": list(SNR_DB)}
@@ -145,3 +148,30 @@ def test_a_constant_zero_error_has_no_decibels(tmp_path):
     line = compared(first, second, ["nmse_db"])[0]
     assert line.value == -math.inf
     assert math.isnan(line.low)
+
+
+def test_a_drop_without_a_value_is_left_out_of_both_sides(tmp_path):
+    """Whichever side and user has none; the rest is worth what it is worth alone."""
+    first, second, third = (write_run(tmp_path / name, shift) for name, shift in (("a", 2.0), ("b", 0.0), ("c", 2.0)))
+    for run, drop, user in ((first, 3, 0), (second, 7, 1)):
+        path = next((run / "drops").iterdir())
+        frame = pandas.read_parquet(path)
+        frame.loc[(frame["drop"] == drop) & (frame["user"] == user), "nmse"] = np.nan
+        frame.to_parquet(path)
+    path = next((third / "drops").iterdir())
+    pandas.read_parquet(first / "drops" / path.name).query("drop not in (3, 7)").to_parquet(path)
+    found, expected = compared(first, second, ["nmse_db"]), compared(third, second, ["nmse_db"])
+    assert {(line.num_drops, line.num_left_out) for line in found} == {(48, 2)}
+    for line, other in zip(found, expected):
+        assert (line.value, line.low, line.high) == pytest.approx((other.value, other.low, other.high))
+
+
+def test_a_metric_that_is_asked_for_and_has_no_value_says_so(tmp_path):
+    run = write_run(tmp_path / "a"), write_run(tmp_path / "b")
+    (line,) = compared(*run, ["bler"])
+    assert line.num_drops == 0
+    assert math.isnan(line.value)
+    console = Console(file=io.StringIO(), width=100)
+    print_differences([line], None, console)
+    assert "–" in console.file.getvalue()
+    assert "nan" not in console.file.getvalue()

@@ -1,13 +1,11 @@
 """What the README and the examples say runs, as they stand."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
-from linksim import cli
 from linksim.scenario.load import load_scenario, scenario_from_dict
 
 ROOT = Path(__file__).parents[1]
@@ -36,25 +34,6 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 def test_scenario_of_the_readme_is_valid():
     (text,) = blocks("yaml")
     scenario_from_dict(yaml.safe_load(text))
-
-
-def test_commands_of_the_readme_exist():
-    lines = [line.strip() for text in blocks("bash") for line in text.splitlines()]
-    lines += [line.strip().partition("#")[0].strip() for line in re.findall(r"^    (uv run .*)$", README, re.M)]
-    parsed = 0
-    for line in lines:
-        words = [word for word in shlex.split(line) if word not in ("uv", "run", "--extra", "ray")]
-        if words[0] == "run_sim.py":
-            options = cli._parser().parse_args(["run", *words[1:]])
-            assert (ROOT / options.scenario).is_file()
-            load_scenario(ROOT / options.scenario, cli._overrides(options.overrides))
-            parsed += 1
-        elif words[0] == "linksim":
-            cli._parser().parse_args(words[1:])
-            parsed += 1
-        else:
-            assert words[0] == "pytest"
-    assert parsed >= 4
 
 
 def test_files_that_the_readme_names_exist():

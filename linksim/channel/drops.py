@@ -52,6 +52,7 @@ class Drops:
     :param reference_hz: the carrier that ray phases refer to.
     :param area: number of the procedural area that each user stands in, ``[batch, user]``.
     :param rays_stay: the rays hold at all times; false where paths are traced anew along the way.
+    :param notes: what a run should say of these drops.
     """
 
     history: Csi
@@ -63,6 +64,7 @@ class Drops:
     reference_hz: float
     area: torch.Tensor | None = None
     rays_stay: bool = True
+    notes: tuple[str, ...] = ()
 
     def response(self, time_s: torch.Tensor) -> Csi:
         """The true uplink channel at any other times; the same rays, so the same fading."""

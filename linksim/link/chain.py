@@ -94,7 +94,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     _check_finite(drops)
     if silent := int((~drops.future.h.any(dim=(2, 3, 4, 5))).any(1).sum()):
         result.counters["drops in which a user has a silent channel (all zeros)"] += silent
-    result.notes |= source_notes(first.channel)
+    result.notes |= source_notes(first.channel) | set(drops.notes)
     true = by_resource(drops.future.h)
     capacities: dict[float, dict[str, torch.Tensor]] = {}
     genies: Estimates = {}

@@ -1,39 +1,73 @@
-"""Named arrays in a file, whatever its container: HDF5, NumPy's .npz, MATLAB's .mat (v5 and v7.3).
-
-Nothing here executes what a file holds: no pickle, no MATLAB objects.
-"""
+"""Named arrays in a file, whatever its container and however it keeps complex numbers and groups."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import re
+from collections import Counter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from linksim.channel.files.containers import Container, open_container
 from linksim.channel.files.reader import fault
-from linksim.errors import ScenarioError
 from linksim.faults import suggestion
 
 SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
 
+_PARTS = re.compile(r"(?P<name>.+?)[_/.](?P<part>real|imag|re|im|r|i)")
+"""An array that holds one part of complex numbers: ``a_real``, ``a/re``, ``a.i``."""
 
-class Arrays(Protocol):
-    """Arrays by name. ``.npz`` and ``.mat`` v5 are read whole on first use, the others piece by piece.
+_OTHER_PART = {"real": "imag", "re": "im", "r": "i"}
+
+
+class Arrays:
+    """Arrays by name.
+
+    Two arrays that hold real and imaginary parts (``a_real`` and ``a_imag``; ``_re``, ``_im``; ``_r``, ``_i``; in a
+    group or structure of that name) are one complex array, ``a``. An array within groups or structures is also known by
+    the last part of its name, where no other one has it.
 
     :param path: the file.
-    :param names: of the arrays.
+    :param names: of the arrays, those of the file first.
     """
 
-    path: Path
-    names: tuple[str, ...]
+    def __init__(self, container: Container) -> None:
+        self.path, self.others = container.path, container.others
+        self._container = container
+        self._pairs = _pairs(container.names)
+        whole = [*container.names, *self._pairs]
+        last = Counter(re.split(r"[/.]", name)[-1] for name in whole)
+        self._aliases = {short: name for name in whole
+                         if last[short := re.split(r"[/.]", name)[-1]] == 1 and short != name}
+        self.names = tuple(dict.fromkeys([*whole, *self._aliases]))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of an array, without reading it where the container allows."""
+        name = self._aliases.get(name, name)
+        return self._container.shape(self._pairs[name][0] if name in self._pairs else name)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Part of an array along its first axis."""
+        """Part of an array along its first axis, in this machine's byte order, floats of 32 or 64 bits.
+
+        :raises ScenarioError: damaged, larger than the memory, or parts that differ in shape.
+        """
+        name = self._aliases.get(name, name)
+        if name not in self._pairs:
+            return _native(self._container.read(name, start, stop))
+        real, imaginary = (_native(self._container.read(part, start, stop)) for part in self._pairs[name])
+        if real.shape != imaginary.shape or real.dtype.kind not in "biuf" or imaginary.dtype.kind not in "biuf":
+            raise fault(self.path, f"{self._pairs[name][0]} {list(real.shape)} and {self._pairs[name][1]} "
+                                   f"{list(imaginary.shape)} are not real and imaginary part of one array")
+        found = np.empty(real.shape, np.complex64)
+        found.real, found.imag = real, imaginary
+        return found
+
+    def listed(self) -> str:
+        """What the file holds, in words."""
+        held = [*(name for name in self.names if name not in self._aliases),
+                *(f"{name} ({kind})" for name, kind in self.others.items())]
+        return ", ".join(held[:8]) + (", …" if len(held) > 8 else "") if held else "no arrays"
 
 
 def open_arrays(path: Path) -> Arrays:
@@ -47,12 +81,7 @@ def open_arrays(path: Path) -> Arrays:
         raise fault(path, "is a folder: name a file in it (only the llm4cp layout is a folder)")
     if path.suffix not in SUFFIXES:
         raise fault(path, f"cannot tell what it is: its name must end in one of {', '.join(SUFFIXES)}")
-    with _readable(path):
-        if path.suffix == ".npz":
-            return _NumpyArrays(path)
-        if path.suffix == ".mat" and not _is_hdf5(path):
-            return _MatlabArrays(path)
-        return _Hdf5Arrays(path)
+    return Arrays(open_container(path))
 
 
 def require(arrays: Arrays, name: str, ndim: int | tuple[int, ...], what: str) -> tuple[int, ...]:
@@ -63,7 +92,8 @@ def require(arrays: Arrays, name: str, ndim: int | tuple[int, ...], what: str) -
     :raises ScenarioError: no such array (names the nearest), or another number of axes.
     """
     if name not in arrays.names:
-        raise fault(arrays.path, f"no array {name!r}: {suggestion(name, arrays.names)}")
+        near = suggestion(name, arrays.names) if arrays.names else f"it holds {arrays.listed()}"
+        raise fault(arrays.path, f"no array {name!r}: {near}")
     shape = arrays.shape(name)
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if arrays.path.suffix == ".mat":
@@ -83,115 +113,6 @@ def numeric(arrays: Arrays, name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """The many exceptions of three parsers on a damaged file, as one line."""
-    try:
-        yield
-    except (ScenarioError, MemoryError):
-        raise
-    except PermissionError:
-        raise fault(path, "cannot be read: permission denied") from None
-    except Exception as error:  # zipfile, zlib, struct, h5py and scipy each raise their own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise fault(path, f"damaged, cut off or not a {path.suffix} file ({reason[:120]})") from None
-
-
-class _NumpyArrays:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._archive = np.load(path, allow_pickle=False)
-        if not isinstance(self._archive, np.lib.npyio.NpzFile):
-            raise fault(path, "holds one array without a name: save it with numpy.savez")
-        self.names = tuple(self._archive.files)
-        self._read: dict[str, np.ndarray] = {}
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._whole(name).shape
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        whole = self._whole(name)
-        return whole[start:stop] if whole.ndim else whole
-
-    def _whole(self, name: str) -> np.ndarray:
-        if name not in self._read:
-            with _readable(self.path):
-                self._read[name] = np.asarray(self._archive[name])  # bytes, where an entry is no array
-        return self._read[name]
-
-
-class _MatlabArrays:
-    """MATLAB v5, through SciPy; only numbers and texts are looked at."""
-
-    _CLASSES = frozenset({"double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
-                          "logical", "char"})
-
-    def __init__(self, path: Path) -> None:
-        from scipy.io import whosmat
-
-        self.path = path
-        self._shapes = {name: shape for name, shape, kind in whosmat(str(path)) if kind in self._CLASSES}
-        self.names = tuple(self._shapes)
-        self._read: dict[str, np.ndarray] = {}
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._shapes[name])
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        from scipy.io import loadmat
-
-        if name not in self._read:
-            with _readable(self.path):
-                self._read[name] = loadmat(str(self.path), variable_names=[name])[name]
-        return self._read[name][start:stop]
-
-
-class _Hdf5Arrays:
-    """HDF5; MATLAB v7.3 is HDF5 with axes reversed and complex numbers as pairs ``real``, ``imag``."""
-
-    def __init__(self, path: Path) -> None:
-        import h5py
-
-        self.path = path
-        self._file = h5py.File(path, "r", locking="best-effort")  # some cluster file systems have no locks
-        self._reversed = path.suffix == ".mat"
-        names: list[str] = []
-        self._file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        self.names = tuple(name for name in names if not name.startswith("#refs#"))
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        shape = self._file[name].shape
-        return shape[::-1] if self._reversed else shape
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        with _readable(self.path):
-            data = self._file[name]
-            if data.ndim == 0:
-                return np.asarray(data[()])
-            if not self._reversed:
-                return data[start:stop]
-            # the first axis is the last one in the file; pairs of doubles go through in a few slabs
-            slab = -(-len(data) // 8) if data.ndim > 2 else len(data)
-            parts = [_complex(data[at:at + slab, ..., start:stop] if data.ndim > 1 else data[start:stop])
-                     for at in (range(0, len(data), slab) if data.ndim > 1 else [0])]
-            return np.concatenate(parts).T
-
-
-def _complex(pairs: np.ndarray) -> np.ndarray:
-    if pairs.dtype.names and set(pairs.dtype.names) == {"real", "imag"}:
-        values = np.empty(pairs.shape, np.complex64)
-        values.real, values.imag = pairs["real"], pairs["imag"]
-        return values
-    return pairs
-
-
-def _is_hdf5(path: Path) -> bool:
-    """MATLAB v7.3 puts 512 bytes of its own before the HDF5 signature."""
-    with path.open("rb") as file:
-        head = file.read(520)
-    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
-
-
 def text_of(array: Any) -> str:
     """The text that an array of bytes, characters or numbers of UTF-8 holds, however a container keeps it.
 
@@ -202,3 +123,26 @@ def text_of(array: Any) -> str:
         return bytes(array.ravel().astype(np.uint8)).decode()
     item = array.ravel()[0]
     return item.decode() if isinstance(item, bytes) else str(item)
+
+
+def _pairs(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Complex arrays that lie in two, by the name that both begin with."""
+    found = {}
+    for name in names:
+        match = _PARTS.fullmatch(name)
+        if match is None or match["part"] not in _OTHER_PART or match["name"] in names:
+            continue
+        other = name[:-len(match["part"])] + _OTHER_PART[match["part"]]
+        if other in names:
+            found[match["name"]] = (name, other)
+    return found
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """In this machine's byte order; half and extended precision as torch and most files have it."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "f" and size not in (4, 8):
+        return array.astype(np.float32 if size < 4 else np.float64)
+    if kind == "c" and size not in (8, 16):
+        return array.astype(np.complex128)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

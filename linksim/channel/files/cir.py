@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from linksim.channel.files.arrays import Arrays, numeric, open_arrays, require
-from linksim.channel.files.reader import Header, Samples, fault
+from linksim.channel.files.reader import Header, Samples, fault, single
 
 A_AXES = "[sample, rx, rx_ant, tx, tx_ant, path, time]"
 TAU_AXES = "[sample, rx, tx, path] (or [sample, rx, rx_ant, tx, tx_ant, path])"
@@ -42,7 +42,7 @@ class CirReader:
             title=f"cir file {arrays.path}", num_items=a[0], num_bs_antennas=bs_ant,
             facts={**({"num_users": users} if users > 1 else {}), "ue_array.num_antennas": ue_ant},
             needed=("carrier_frequency_ghz", *["csi_period_ms"] * (a[6] > 1)),
-            num_times=a[6], duplex=("tdd", "fdd_adjacent"),
+            num_times=a[6], duplex=("tdd", "fdd_adjacent"), item="sample",
         )
 
     def read(self, start: int, stop: int) -> Samples:
@@ -82,6 +82,11 @@ def by_user(a: np.ndarray, tau: np.ndarray, direction: str) -> dict[str, np.ndar
         tau = tau[:, :, None, :, None]
     if direction == "uplink":
         a, tau = a.transpose(0, 3, 4, 1, 2, 5, 6), tau.transpose(0, 3, 4, 1, 2, 5)
-    tau = tau[:, :, :, 0]
-    return {"gains": a[:, :, :, 0].astype(np.complex64, copy=False),
-            "delays_s": (tau[:, :, 0, 0] if tau.shape[2:4] == (1, 1) else tau).astype(np.float64)}
+    gains = single(a[:, :, :, 0])
+    delays_s = tau[:, :, :, 0].astype(np.float64)
+    used = gains.any(-1)
+    if delays_s.shape[2:4] == (1, 1) and used.shape[2:4] != (1, 1):
+        used = used.any((2, 3), keepdims=True)
+    # what fills up a drop's paths has no gain, and any delay: often NaN
+    delays_s = np.where(used, delays_s, 0.0)
+    return {"gains": gains, "delays_s": delays_s[:, :, 0, 0] if delays_s.shape[2:4] == (1, 1) else delays_s}

@@ -2,7 +2,8 @@
 
 ``HT``, real ``[sample, 2 * 32 * 32]``: real and imaginary part, 32 spatial values, the first 32 delays; values in
 [0, 1] with zero at 0.5. ``HF_all`` (``DATA_HtestFin_all.mat``), complex ``[sample, 32 * 125]``: 32 spatial values, 125
-tones. Source: Wen, Shih and Jin, Deep Learning for Massive MIMO CSI Feedback, 2018, and its published evaluation, which
+tones. Sets made alike with another number of antennas have that many spatial values, of 32 delays or 125 tones each.
+Source: Wen, Shih and Jin, Deep Learning for Massive MIMO CSI Feedback, 2018, and its published evaluation, which
 pads the 32 delays to 257, takes a forward FFT and compares the first 125 tones with ``HF_all`` entry by entry: so the
 spatial axis of both files is the same one, and tones are spaced by 1/257 of the sampling rate.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from linksim.channel.files.arrays import Arrays, numeric, open_arrays, require
-from linksim.channel.files.reader import Header, Samples, fault
+from linksim.channel.files.reader import Header, Samples, fault, single
 
 NUM_ANTENNAS, NUM_DELAYS = 32, 32
 _OFFSET = 0.5
@@ -41,35 +42,42 @@ class Cost2100Reader:
     def __init__(self, arrays: Arrays, tones: int, spatial_domain: str) -> None:
         self._arrays, self._tones, self._angle = arrays, tones, spatial_domain == "angle"
         self._name = "HF_all" if "HF_all" in arrays.names else "HT"
-        width = NUM_ANTENNAS * 125 if self._name == "HF_all" else 2 * NUM_ANTENNAS * NUM_DELAYS
-        what = f"[samples, {width}]"
+        width = 125 if self._name == "HF_all" else 2 * NUM_DELAYS
+        what = f"[sample, antennas x {width}]"
         shape = require(arrays, self._name, 2, what)
-        if shape[1] != width:
+        self._antennas = shape[1] // width
+        if shape[1] % width or not self._antennas:
             raise fault(arrays.path, f"{self._name} has shape {list(shape)}, but {what} is needed")
         if self._name == "HF_all" and tones != 125:
             raise fault(arrays.path, "HF_all holds 125 tones: channel.files.tones must be 125")
         place = re.search(r"DATA_H[a-z]+F?(in|out)", arrays.path.name)
         carrier = {"carrier_frequency_ghz": _CARRIERS_GHZ[place[1]]} if place else {}
         self.header = Header(
-            title=f"cost2100 file {arrays.path}", num_items=shape[0], num_bs_antennas=NUM_ANTENNAS,
+            title=f"cost2100 file {arrays.path}", num_items=shape[0], num_bs_antennas=self._antennas,
             facts={"num_subcarriers": tones, "ue_array.num_antennas": 1, "bs_array.rows": 1,
-                   "bs_array.columns": NUM_ANTENNAS, "bs_array.polarization": "single"},
+                   "bs_array.columns": self._antennas, "bs_array.polarization": "single"},
             assumed={**carrier, "subcarrier_spacing_khz": _BANDWIDTH_KHZ / _FFT_SIZE[tones]},
             needed=() if place else ("carrier_frequency_ghz",), num_times=1, duplex=("tdd",),
+            notes=(f"{arrays.path.name}: taken for {self._antennas} antennas of {width} values each",)
+            * (self._antennas != NUM_ANTENNAS), item="sample",
         )
 
     def read(self, start: int, stop: int) -> Samples:
         values = numeric(self._arrays, self._name, self._arrays.read(self._name, start, stop))
+        if self._name == "HT" and values.dtype.kind == "c":
+            raise fault(self._arrays.path, f"HT holds {values.dtype}, but real and imaginary parts side by side are "
+                                           "needed")
         h = angle_delay_to_tones(values, self._tones) if self._name == "HT" \
-            else values.reshape(-1, NUM_ANTENNAS, 125)
+            else values.reshape(-1, self._antennas, 125)
         if self._angle:
             h = beams_to_antennas(h)
-        return Samples(stretch=h.astype(np.complex64)[:, None, None, :, None, :])
+        return Samples(stretch=single(h)[:, None, None, :, None, :])
 
 
 def angle_delay_to_tones(values: np.ndarray, tones: int) -> np.ndarray:
     """``HT`` rows as complex ``[sample, spatial value, tone]``: offset undone, zeros for the delays cut off, FFT."""
-    real, imaginary = np.moveaxis(values.reshape(-1, 2, NUM_ANTENNAS, NUM_DELAYS).astype(np.float64) - _OFFSET, 1, 0)
+    antennas = values.shape[1] // (2 * NUM_DELAYS)
+    real, imaginary = np.moveaxis(values.reshape(-1, 2, antennas, NUM_DELAYS).astype(np.float64) - _OFFSET, 1, 0)
     return np.fft.fft(real + 1j * imaginary, _FFT_SIZE[tones], axis=-1)[..., :tones]
 
 

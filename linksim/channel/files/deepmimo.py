@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from linksim.channel.files.arrays import Arrays, numeric, open_arrays, require
-from linksim.channel.files.reader import Header, Samples, fault
+from linksim.channel.files.reader import Header, Samples, fault, single
 
 PATHS = ("power", "phase", "delay", "aoa_az", "aoa_el", "aod_az", "aod_el")
 _AXES = "[user, rx_ant, tx_ant, subcarrier] (and time)"
@@ -40,7 +40,7 @@ class DeepMimoReader:
         active = np.flatnonzero(channel.reshape(shape[0], -1).any(axis=1))
         if not len(active):
             raise fault(arrays.path, "channel is zero for every user")
-        self._h = np.moveaxis(channel[active], -1, -2).astype(np.complex64, copy=False)[:, None]
+        self._h = single(np.moveaxis(channel[active], -1, -2))[:, None]
         self._rx_pos = _per_user(arrays, "rx_pos", active, shape[0], 3)
         self._los = _per_user(arrays, "los", active, shape[0])
         self._paths = {name: array for name in PATHS
@@ -55,6 +55,7 @@ class DeepMimoReader:
             num_times=times, duplex=("tdd",), antenna_order=("polarization", "row", "column"),
             notes=(f"{arrays.path.name}: {left_out} of {shape[0]} users have no path and are left out",)
             * bool(left_out),
+            item="user", numbers=active,
         )
 
     def read(self, start: int, stop: int) -> Samples:

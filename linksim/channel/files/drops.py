@@ -13,6 +13,7 @@ from linksim.channel.drops import Band, Drops, bands, time_grid
 from linksim.channel.files.agreement import by_drop, check_against_file, check_training_file, items_of_drops
 from linksim.channel.files.opened import digest, open_channel_files
 from linksim.channel.files.reader import Header, Reader, Samples
+from linksim.channel.files.values import check_amplitudes, check_finite, mean_power
 from linksim.channel.rays import Rays
 from linksim.csi import Csi, Panel
 from linksim.errors import LinksimError, NumericalError
@@ -75,7 +76,7 @@ def _some(reader: Reader, items: np.ndarray, channel: Channel, batch_size: int, 
     if len(part) < batch_size:
         raise LinksimError(f"channel.files: {reader.header.title} has {len(items)} drops, too few for chunk "
                            f"{chunk_index} of {batch_size}")
-    return to_drops(_read_items(reader, part.ravel()), channel, reader.header, batch_size, device)
+    return to_drops(_read_items(reader, part.ravel()), channel, reader.header, part, device)
 
 
 def _read_items(reader: Reader, items: np.ndarray) -> Samples:
@@ -99,12 +100,16 @@ def _joined(parts: list[Samples]) -> Samples:
     return Samples(**{name: joined([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 
-def to_drops(samples: Samples, channel: Channel, header: Header, batch_size: int, device: str = "cpu") -> Drops:
+def to_drops(samples: Samples, channel: Channel, header: Header, items: np.ndarray, device: str = "cpu") -> Drops:
     """Arrays of some items to drops.
 
-    :param samples: ``batch_size`` times as many items as make a drop.
+    :param samples: of these items, in their order.
     :param channel: whole and in agreement with the file.
+    :param items: ``[drop, item]``, numbers in the reader's order of the items that make each drop.
+    :raises ScenarioError: values that no link can be computed with.
     """
+    batch_size = len(items)
+    check_finite(samples, header, items.ravel())
     uplink, downlink = bands(channel)
     past_s, future_s = _times(channel, header)
     history, uplink_future, future = (
@@ -114,14 +119,15 @@ def to_drops(samples: Samples, channel: Channel, header: Header, batch_size: int
     up_doppler, down_doppler = _dopplers(samples, channel, history, uplink, downlink)
     rays, downlink_rays = _rays(samples, header, device)
     if channel.normalization != "none" and not header.is_normalized:
-        gain = _gain(history, rays, channel)
+        gain = _gain(history, rays, channel, header, items)
         scale = gain.rsqrt()[:, :, None, None, None, None]
-        history, future = history * scale, future * scale
-        uplink_future = None if uplink_future is None else uplink_future * scale
+        history, future, uplink_future = (
+            None if h is None else (h * scale).to(h.dtype) for h in (history, future, uplink_future))
         if rays is not None:
             same = downlink_rays is rays
             rays = rays.scaled(1 / gain)
             downlink_rays = rays if same else downlink_rays.scaled(1 / gain)
+    notes = check_amplitudes({"history": history, "future": future}, header, items)
     array = channel.bs_array
     panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
 
@@ -132,7 +138,7 @@ def to_drops(samples: Samples, channel: Channel, header: Header, batch_size: int
     known = {
         "history": csi(history, uplink, past_s, up_doppler), "future": csi(future, downlink, future_s, down_doppler),
         "uplink": uplink, "downlink": downlink, "uplink_rays": rays, "downlink_rays": downlink_rays,
-        "reference_hz": uplink.carrier_hz,
+        "reference_hz": uplink.carrier_hz, "notes": notes,
     }
     if rays is not None:
         return Drops(**known)
@@ -231,14 +237,16 @@ def _rays(samples: Samples, header: Header, device: str) -> tuple[Rays | None, R
         raise LinksimError(f"{header.title}: its rays have no {error.args[0]!r}: another version wrote it") from None
 
 
-def _gain(history: torch.Tensor, rays: Rays | None, channel: Channel) -> torch.Tensor:
+def _gain(history: torch.Tensor, rays: Rays | None, channel: Channel, header: Header, items: np.ndarray
+          ) -> torch.Tensor:
     """Gain to normalise by, ``[batch, user]``: expected over phases where rays are known, else the history's mean.
 
     :raises NumericalError: a user without any gain cannot be normalised.
     """
-    gain = history.abs().square().mean((-4, -3, -2, -1)) if rays is None else rays.mean_gain()
+    gain = mean_power(history) if rays is None else rays.mean_gain()
     if (gain == 0).any():
         drop, user = (gain == 0).nonzero()[0].tolist()
-        raise NumericalError(f"channel: user {user} in drop {drop} of this chunk has no gain and cannot be normalised: "
-                             "leave such users out of the file")
+        place = header.name_of(items[drop, user if items.shape[1] > 1 else 0])
+        raise NumericalError(f"{header.title}: user {user} of {place} has no gain and cannot be normalised: leave such "
+                             "users out of the file, or write channel.normalization: none")
     return gain.mean(1, keepdim=True).expand_as(gain) if channel.normalization == "drop" else gain

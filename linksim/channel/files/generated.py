@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,11 @@ def generated_drops(channel: Channel, batch_size: int, seed: int, chunk_index: i
         if given != found:
             raise LinksimError(f"{key}: {given} here, but {place} has {found}: set it to that")
     header = Header(title=place, num_items=batch_size, num_bs_antennas=bs_ant, facts={"num_users": users},
-                    num_times=a.shape[6])
-    return to_drops(Samples(**by_user(a, tau, channel.files.direction)), channel, header, batch_size, device)
+                    num_times=a.shape[6], item="sample")
+    items = np.arange(chunk_index * batch_size, (chunk_index + 1) * batch_size)
+    header = replace(header, numbers=items)
+    return to_drops(Samples(**by_user(a, tau, channel.files.direction)), channel, header,
+                    np.arange(batch_size)[:, None], device)
 
 
 @contextlib.contextmanager

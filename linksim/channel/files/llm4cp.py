@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from linksim.channel.files.arrays import numeric, open_arrays, require
-from linksim.channel.files.reader import Header, Samples, fault
+from linksim.channel.files.reader import Header, Samples, fault, single
 
 HISTORY, UPLINK, DOWNLINK = "H_U_his", "H_U_pre", "H_D_pre"
 _AXES = "[speed, user, time, subcarrier, column, row, polarization]"
@@ -85,7 +85,7 @@ class Llm4cpReader:
             duplex=("tdd",) * (UPLINK in shapes)
             + ("fdd_adjacent", "fdd_gapped_coherent", "fdd_gapped_independent") * (DOWNLINK in shapes),
             points=tuple({"speed_kmh": speed} for speed in speeds) if num_speeds > 1 or speeds else ({},),
-            point_of_item=item % num_speeds,
+            point_of_item=item % num_speeds, item="item",
         )
 
     def read(self, start: int, stop: int) -> Samples:
@@ -101,7 +101,7 @@ class Llm4cpReader:
             arrays, variable = self._arrays[name], f"{name}_{self._split}"
             whole = numeric(arrays, variable, arrays.read(variable))
             whole = whole.reshape(whole.shape + (1,) * (7 - whole.ndim))
-            self._read[name] = whole.astype(np.complex64, copy=False)
+            self._read[name] = single(whole)
         user, speed = np.divmod(np.arange(start, stop), self._read[name].shape[0])
         part = self._read[name][speed, user]  # [item, time, subcarrier, column, row, polarization]
         return np.moveaxis(part.reshape(*part.shape[:3], -1), 3, 1)[:, None, None]

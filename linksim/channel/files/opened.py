@@ -106,9 +106,8 @@ def _open(path: Path, files: ChannelFiles, training: bool) -> Reader:
 def _recognized(path: Path) -> str:
     if path.is_dir():
         return "llm4cp"
-    names = open_arrays(path).names
+    arrays = open_arrays(path)
     for sign, name in _SIGNS.items():
-        if sign in names:
+        if sign in arrays.names:
             return name
-    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    raise fault(path, f"holds {shown or 'no arrays'}: none of the formats of channel.files.format")
+    raise fault(path, f"holds {arrays.listed()}: none of the formats of channel.files.format")

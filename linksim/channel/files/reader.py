@@ -32,6 +32,8 @@ class Header:
     :param points: what is swept in the file; one empty point where nothing is.
     :param point_of_item: ``[item]``, index into ``points``; None: all items belong to the first.
     :param notes: for the run's notes.
+    :param item: what the file's own items are, for messages.
+    :param numbers: ``[item]``, their numbers in the file, where some are left out; None: all are there.
     """
 
     title: str
@@ -49,6 +51,12 @@ class Header:
     points: tuple[Point, ...] = ({},)
     point_of_item: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    item: str = "drop"
+    numbers: np.ndarray | None = None
+
+    def name_of(self, item: int) -> str:
+        """An item as the file counts it, from 0."""
+        return f"{self.item} {int(item if self.numbers is None else self.numbers[item])}"
 
     @property
     def is_normalized(self) -> bool:
@@ -107,6 +115,12 @@ class Reader(Protocol):
 
         :raises ScenarioError: the file is damaged there.
         """
+
+
+def single(array: np.ndarray) -> np.ndarray:
+    """As complex64; what is too large for it becomes infinite, which is reported with its place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.astype(np.complex64, copy=False)
 
 
 def fault(path: Any, message: str) -> ScenarioError:

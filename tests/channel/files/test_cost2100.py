@@ -8,6 +8,7 @@ import torch
 from scipy.io import savemat
 
 from linksim.channel.source import chunk_of_drops
+from linksim.errors import LinksimError
 
 STILL = {"speed_kmh": 0, "num_history": 2, "num_future": 1}
 BEAMS, DELAYS = 32, 32
@@ -74,7 +75,7 @@ def test_a_channel_seen_once_stands_still_and_a_speed_is_refused(tmp_path, refus
 
 def test_what_is_no_such_file_is_one_line(tmp_path, refused, reading):
     savemat(tmp_path / "short.mat", {"HT": one_bin()[:, :-1]})
-    assert "HT has shape [6, 2047], but [samples, 2048] is needed" in refused(tmp_path / "short.mat", STILL)
+    assert "HT has shape [6, 2047], but [sample, antennas x 64] is needed" in refused(tmp_path / "short.mat", STILL)
     savemat(tmp_path / "other.mat", {"HT": one_bin()})
     assert "does not say channel.carrier_frequency_ghz: write it" in refused(tmp_path / "other.mat", STILL)
     assert reading(tmp_path / "other.mat", {**STILL, "carrier_frequency_ghz": 28}).channel.carrier_frequency_ghz == 28
@@ -83,3 +84,22 @@ def test_what_is_no_such_file_is_one_line(tmp_path, refused, reading):
     savemat(tmp_path / "DATA_Htestin.mat", {"HT": one_bin()})
     line = refused(tmp_path / "DATA_Htestin.mat", {**STILL, "bs_array": {"rows": 4}})
     assert "channel.bs_array.rows: 4 here" in line or "bs_array.rows: 4 here, but cost2100 file" in line
+
+
+@pytest.mark.parametrize("antennas", [8, 64])
+def test_the_layout_tells_the_number_of_antennas(antennas, tmp_path, reading):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(4, antennas, DELAYS)) * 0.1 + 0.1j * rng.normal(size=(4, antennas, DELAYS))
+    savemat(tmp_path / "DATA_Htestin.mat", {"HT": np.stack([z.real, z.imag], 1).reshape(4, -1) + 0.5})
+    padded = np.concatenate([z, np.zeros((4, antennas, 257 - DELAYS))], 2)
+    savemat(tmp_path / "DATA_HtestFin_all.mat", {"HF_all": np.fft.fft(padded, axis=2)[:, :, :125].reshape(4, -1)})
+    (channel, one), (_, other) = (read(tmp_path / f"DATA_Htest{name}.mat", reading) for name in ("in", "Fin_all"))
+    assert channel.bs_array.columns == antennas
+    assert one.history.h.shape[3] == antennas
+    torch.testing.assert_close(one.history.h, other.history.h, rtol=1e-4, atol=1e-5)
+
+
+def test_a_complex_window_is_no_window(tmp_path, reading):
+    savemat(tmp_path / "DATA_Htestin.mat", {"HT": one_bin().astype(complex) * 1j})
+    with pytest.raises(LinksimError, match="real and imaginary parts side by side"):
+        read(tmp_path / "DATA_Htestin.mat", reading)

@@ -1,0 +1,88 @@
+"""Whether stored channels are numbers that a link can be computed with: what is not is named by file and drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from linksim.channel.files.reader import Header, Samples, fault
+
+LARGEST = 1e8
+"""Amplitude of an entry: powers of channels are squared again on the way to a rate, in single precision."""
+
+SMALLEST = 1e-18
+"""Largest amplitude of a drop that is not silent: below, powers are zero in single precision."""
+
+
+_WORDS = {"stretch": "channels", "delays_s": "delays"}
+
+
+def check_finite(samples: Samples, header: Header, items: np.ndarray) -> None:
+    """Whether all values of some items are finite.
+
+    A largest Doppler shift may be NaN: unknown.
+
+    :param items: their numbers in the reader's order.
+    :raises ScenarioError: the first that is not, by its name, item and file.
+    """
+    for name, array in _float_arrays(samples):
+        wrong = ~np.isfinite(array) if not name.endswith("max_doppler_hz") else np.isinf(array) | (array < 0)
+        if wrong.any():
+            number = int(wrong.reshape(len(array), -1).any(1).argmax())
+            what = "negative or infinite" if name.endswith("max_doppler_hz") else \
+                "not finite, or too large for single precision"
+            hint = ": paths that are not there have zero gain" if name in ("gains", "delays_s") else ""
+            raise fault(header.title, f"{_WORDS.get(name, name)} of {header.name_of(items[number])}: some are {what}"
+                                      f"{hint}")
+
+
+def check_amplitudes(parts: dict[str, torch.Tensor], header: Header, items: np.ndarray) -> tuple[str, ...]:
+    """Whether powers of the channels, as they go into the chain, can be computed.
+
+    :param parts: history, future: ``[batch, user, ...]``.
+    :param items: ``[batch, item]``, numbers of the items of each drop.
+    :returns: a note that names silent drops.
+    :raises ScenarioError: an amplitude that is too large, or a user too weak and yet not silent.
+    """
+    peak = torch.stack([h.abs().flatten(2).amax(-1) for h in parts.values()]).amax(0)  # [batch, user]
+    silent, wrong = peak == 0, (peak > LARGEST) | ((peak > 0) & (peak < SMALLEST))
+
+    def place(drop: int, user: int) -> str:
+        if items.shape[1] > 1:
+            return header.name_of(items[drop, user])
+        return header.name_of(items[drop, 0]) + f", user {user}" * (peak.shape[1] > 1)
+
+    if wrong.any():
+        drop, user = wrong.nonzero()[0].tolist()
+        raise fault(header.title, f"{place(drop, user)} has amplitudes of up to {float(peak[drop, user]):.1e}, "
+                                  "which is no channel gain: write channel.normalization: user, or scale it")
+    if not silent.any():
+        return ()
+    places = [place(*where) for where in silent.nonzero().tolist()]
+    return (f"{header.title}: zero throughout: {'; '.join(places[:20])}{'; …' * (len(places) > 20)}",)
+
+
+def mean_power(h: torch.Tensor) -> torch.Tensor:
+    """Mean |h|^2 of every user, ``[batch, user]``; in double precision where squares leave the range of single."""
+    power = h.abs().square().mean((-4, -3, -2, -1))
+    if ((power > 1e-30) & (power < 1e30)).all():
+        return power
+    return h.to(torch.complex128).abs().square().mean((-4, -3, -2, -1))
+
+
+def _float_arrays(samples: Samples) -> Iterator[tuple[str, np.ndarray]]:
+    for name, value in vars(samples).items():
+        if name == "paths":  # shown as they are, NaN where unused
+            continue
+        if isinstance(value, dict):
+            items = value.items()
+            prefix = f"{name}/"
+        elif isinstance(value, tuple):
+            items, prefix = (("history/" + name, value[0]), ("future/" + name, value[1])), ""
+        else:
+            items, prefix = ((name, value),), ""
+        for key, array in items:
+            if array is not None and array.dtype.kind in "fc" and array.ndim:
+                yield f"{prefix}{key}", array

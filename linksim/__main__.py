@@ -2,7 +2,7 @@
 
 import sys
 
-from linksim.cli import main
+from linksim.cli import command_line
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line())

@@ -7,14 +7,15 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from linksim import __version__
 from linksim.errors import LinksimError, ScenarioError
+from linksim.interruption import ignore_further, interruptible
 from linksim.llvm import import_failure
 from linksim.printing import make_console, one_line, prepare_streams, say, write, write_traceback
 
@@ -29,38 +30,56 @@ def main(arguments: list[str] | None = None) -> int:
     """
     prepare_streams()
     options = _parser().parse_args(arguments)
+    came: list[int] = []
     try:
-        return options.command(options)
-    except LinksimError as error:
+        with interruptible() as came:
+            return options.command(options)
+    except BrokenPipeError:  # `linksim blocks | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except BaseException as error:
+        if came or isinstance(error, KeyboardInterrupt):
+            with contextlib.suppress(OSError, KeyboardInterrupt):
+                write("interrupted", to_stderr=True)
+            return EXIT_INTERRUPTED
+        if not isinstance(error, Exception):
+            raise
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """What is said of an exception, and the exit code."""
+    if isinstance(error, LinksimError):
         if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, LinksimError):
             write_traceback(error.__cause__)  # a plugin's own exception
         _write_error(str(error))
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        write("interrupted", to_stderr=True)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `linksim blocks | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
-    except Exception as error:
-        from linksim.optional import not_set_up
+    from linksim.optional import not_set_up
 
-        if line := import_failure(error) or not_set_up(error):
-            _write_error(line)
-            return EXIT_BAD_INPUT
-        from linksim.experiment.failure import failure_line
-
-        line = failure_line(error)
-        if line is None:
-            raise
-        write_traceback(error)
+    if line := import_failure(error) or not_set_up(error):
         _write_error(line)
-        return EXIT_BLOCK_FAILED
+        return EXIT_BAD_INPUT
+    from linksim.experiment.failure import failure_line
+
+    line = failure_line(error)
+    if line is None:
+        raise error
+    write_traceback(error)
+    _write_error(line)
+    return EXIT_BLOCK_FAILED
+
+
+def command_line(arguments: list[str] | None = None) -> int:
+    """`main` as all that a process does."""
+    code = main(arguments)
+    if code == EXIT_INTERRUPTED:
+        ignore_further()
+    return code
 
 
 def run_command(arguments: list[str] | None = None) -> int:
     """Entry point of ``run_sim.py``: ``linksim run`` without its first word."""
-    return main(["run", *(sys.argv[1:] if arguments is None else arguments)])
+    return command_line(["run", *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def _write_error(message: str) -> None:
@@ -234,11 +253,10 @@ def _run(options: argparse.Namespace) -> int:
 
     console = make_console()
     try:
-        with _terminated_as_interrupted():
-            results = run(
-                scenario, output=options.output, workers=options.workers, ray_address=options.ray,
-                fresh=options.fresh, console=console, scenario_text=options.scenario.read_text(encoding="utf-8"),
-            )
+        results = run(
+            scenario, output=options.output, workers=options.workers, ray_address=options.ray,
+            fresh=options.fresh, console=console, scenario_text=options.scenario.read_text(encoding="utf-8"),
+        )
     except Interrupted as interruption:
         folder = interruption.results.folder
         say(console, f"interrupted: finished units are kept in {folder}; run the same command to go on")
@@ -259,16 +277,6 @@ def _announce(options: argparse.Namespace) -> None:
 def _speaks() -> bool:
     """Whether this process does: one of several that share a training."""
     return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM (a batch system's time limit) ends a run as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _written(folder: Path) -> list[str]:
@@ -358,11 +366,12 @@ def _train(options: argparse.Namespace) -> int:
     device = _device(options, scenario)
     from linksim.experiment.failure import named_blocks
     from linksim.experiment.ready import make_channels_ready
+    from linksim.heartbeat import Heartbeat
     from linksim.training.everything import check_everything, prepare_everything
 
     try:
-        with _terminated_as_interrupted(), named_blocks(scenario, "in training"):
-            console = make_console()
+        console = make_console()
+        with Heartbeat(partial(say, console)), named_blocks(scenario, "in training"):
             make_channels_ready(scenario, console)
             check_everything(scenario, device, options.method)
             lines = prepare_everything(scenario, device, console, options.method)
@@ -381,8 +390,7 @@ def _dataset(options: argparse.Namespace) -> int:
     from linksim.experiment.dataset import Export, write_dataset
 
     export = Export(options.num_drops, options.split, options.layout, not options.no_rays)
-    with _terminated_as_interrupted():
-        written = write_dataset(scenario, options.out, export, device, make_console(), options.overwrite)
+    written = write_dataset(scenario, options.out, export, device, make_console(), options.overwrite)
     _write_files(written)
     return EXIT_DONE
 
@@ -430,4 +438,4 @@ def _report(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line())

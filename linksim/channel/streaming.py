@@ -65,7 +65,7 @@ def prefetched(make: Callable[[int], Item], indices: Iterable[int], device: str 
 
     On CUDA the thread works on a stream of its own, so that drawing and training share the device. The order and the
     values do not depend on timing. An exception of ``make`` is raised at the item's turn; a consumer that stops early
-    stops the thread.
+    stops the thread, once it has made what it is at; so does the end of the process.
 
     :param ahead: items held ready; 0 makes each when asked, without a thread.
     """
@@ -76,8 +76,13 @@ def prefetched(make: Callable[[int], Item], indices: Iterable[int], device: str 
     stopped = threading.Event()
     cuda = torch.device(device).type == "cuda"
 
+    main = threading.main_thread()
+
+    def is_over() -> bool:
+        return stopped.is_set() or not main.is_alive()
+
     def put(item: object) -> None:
-        while not stopped.is_set():
+        while not is_over():
             try:
                 ready.put(item, timeout=0.1)
             except queue.Full:
@@ -90,7 +95,7 @@ def prefetched(make: Callable[[int], Item], indices: Iterable[int], device: str 
                 for index in indices:
                     item = make(index)
                     put((item, torch.cuda.current_stream(device).record_event() if cuda else None, None))
-                    if stopped.is_set():
+                    if is_over():
                         return
         except BaseException as error:
             put((None, None, error))
@@ -103,7 +108,9 @@ def prefetched(make: Callable[[int], Item], indices: Iterable[int], device: str 
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             work()
 
-    threading.Thread(target=in_mode, daemon=True, name="prefetch").start()
+    # no daemon: one that is within torch when the interpreter ends takes the process down with SIGABRT
+    thread = threading.Thread(target=in_mode, name="prefetch")
+    thread.start()
     try:
         while (entry := ready.get())[0] is not _END:
             item, event, error = entry
@@ -114,6 +121,8 @@ def prefetched(make: Callable[[int], Item], indices: Iterable[int], device: str 
             yield item
     finally:
         stopped.set()
+        if threading.current_thread() is not thread:  # the last to know of a generator that was left alone
+            thread.join()
 
 
 def _hand_over(item: object, stream: torch.cuda.Stream, event: torch.cuda.Event) -> None:

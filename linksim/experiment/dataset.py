@@ -23,7 +23,7 @@ from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
 from linksim.experiment.dataset_place import Place
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.ready import make_channels_ready
-from linksim.heartbeat import awaited, doing
+from linksim.heartbeat import Heartbeat, awaited, doing
 from linksim.printing import say
 from linksim.scenario.channel import NOT_DRAWN, Channel
 from linksim.scenario.schema import Scenario
@@ -70,7 +70,7 @@ def write_dataset(scenario: Scenario, out: Path, export: Export, device: str, co
     :raises StoreError: the disk is full or cannot be written.
     """
     place = Place(out, export.layout, overwrite)
-    with place.held(partial(say, console)):
+    with Heartbeat(partial(say, console)), place.held(partial(say, console)):
         make_channels_ready(scenario, console)
         torch.set_num_threads(scenario.run.threads_per_worker)
         channels, stream = _test_drops(scenario, export.num_drops, device) if export.split == "test" \

@@ -14,6 +14,8 @@ from typing import Any
 from linksim.errors import LinksimError
 from linksim.experiment.failure import BlockError, RemoteTraceback, sendable
 from linksim.experiment.unit import UnitResult, UnitRunner
+from linksim.heartbeat import doing
+from linksim.interruption import handlers_kept
 from linksim.optional import import_optional
 from linksim.scenario.schema import Scenario
 
@@ -45,10 +47,13 @@ class LocalExecutor:
 
     def run(self, units: list[Unit]) -> Iterator[UnitResult]:
         """Yield the results of the units."""
-        for channel_point, chunk in units:
+        for number, (channel_point, chunk) in enumerate(units, 1):
             if self._runner is None:  # on first use: checkpoints are trained after the executor is made
-                self._runner = UnitRunner(self._scenario, self._device)
-            yield self._runner.run(channel_point, chunk)
+                with doing("loading what was trained"):
+                    self._runner = UnitRunner(self._scenario, self._device)
+            with doing(f"unit {number} of {len(units)}"):
+                result = self._runner.run(channel_point, chunk)
+            yield result
 
     def close(self) -> None:
         """Nothing to release."""
@@ -110,7 +115,9 @@ class RayExecutor:
             while waiting or running:
                 while waiting and len(running) < self._in_flight:
                     running.append(self._simulate.remote(*waiting.pop()))
-                done, running = self._ray.wait(running, num_returns=1)
+                left = f"{len(units) - len(waiting) - len(running)} of {len(units)} units are back"
+                with doing(f"{len(running)} units at work on Ray; {left}"):
+                    done, running = self._ray.wait(running, num_returns=1)
                 try:
                     result = self._ray.get(done[0])
                 except exceptions.RayTaskError as error:
@@ -167,7 +174,10 @@ def _connect(ray: Any, address: str | None, logical_cpus: int) -> None:
     local = {} if address else {"num_cpus": logical_cpus, "include_dashboard": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        ray.init(address=address or "local", configure_logging=False, log_to_driver=False, **local)
+        with handlers_kept():
+            ray.init(address=address or "local", configure_logging=False, log_to_driver=False, **local)
+    except SystemExit as stop:  # what Ray makes of SIGTERM as long as it starts
+        raise KeyboardInterrupt from stop
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError, AssertionError) as error:
         reason = " ".join(str(error).split())
         where = f"--ray {address}: no cluster answers there" if address else "--workers: Ray does not start here"

@@ -6,6 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
+from linksim.heartbeat import doing
 from linksim.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.points import point_scenario, sweep_points
@@ -29,13 +30,14 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
     from linksim.channel.ray_traced.tracks import chosen_tracks
 
     for channel, split in dict.fromkeys(wanted):
-        if channel.ray_traced.track_spacing_m is not None:
-            chosen_tracks(channel, split, partial(say, console))
-            continue
-        path_table(channel, partial(say, console))
-        chosen_positions(channel, split)
-        if any(method.universal for method in scenario.methods):
-            maps_of(channel.ray_traced)
+        with doing(f"making {channel.ray_traced.title} ready"):
+            if channel.ray_traced.track_spacing_m is not None:
+                chosen_tracks(channel, split, partial(say, console))
+                continue
+            path_table(channel, partial(say, console))
+            chosen_positions(channel, split)
+            if any(method.universal for method in scenario.methods):
+                maps_of(channel.ray_traced)
 
 
 def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:

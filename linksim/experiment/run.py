@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from linksim.errors import ScenarioError, StoreError
-from linksim.experiment.execute import check_executor, make_executor
+from linksim.experiment.execute import LocalExecutor, RayExecutor, check_executor, make_executor
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
@@ -24,8 +26,9 @@ from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, RunningTotal, interval_of, summarize_unit
 from linksim.experiment.store import Store
 from linksim.experiment.table import gaps, intervals, metrics_table
+from linksim.heartbeat import Heartbeat, doing
 from linksim.metrics.catalogue import metric
-from linksim.printing import visible
+from linksim.printing import say, visible
 from linksim.scenario.channel import horizon_s
 from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario
@@ -68,15 +71,32 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
     check_executor(workers, ray_address)
-    make_channels_ready(scenario, console)
-    if trained_methods(scenario) or any(
-            method.feedback or method.semantic or method.universal for method in scenario.methods):
-        from linksim.training.everything import check_everything
+    with Heartbeat(partial(say, console)):
+        blocks = _planned_blocks(scenario, device)
+        with doing("starting Ray") if workers > 1 or ray_address else contextlib.nullcontext():
+            executor = make_executor(scenario, device, workers, ray_address)
+        try:
+            print_header(console, make_plan(scenario), versions(), device, str(folder), executor.description, blocks)
+            make_channels_ready(scenario, console)
+            with Store(folder, scenario_hash(scenario), fresh) as store:
+                return _Session(scenario, store, device, console, scenario_text, report).go(executor, blocks)
+        finally:
+            executor.close()
 
-        with named_blocks(scenario, "in training"):
-            check_everything(scenario, device)
-    with Store(folder, scenario_hash(scenario), fresh) as store:
-        return _Session(scenario, store, device, console, scenario_text, report).go(workers, ray_address)
+
+def _planned_blocks(scenario: Scenario, device: str) -> list[str]:
+    """What is said beforehand of all that learns; what cannot be loaded or trained is found now.
+
+    :raises LinksimError: a checkpoint or a training that does not fit.
+    """
+    if not (trained_methods(scenario) or any(
+            method.feedback or method.semantic or method.universal for method in scenario.methods)):
+        return []
+    from linksim.training.everything import check_everything, planned_everything
+
+    with named_blocks(scenario, "in training"), doing("checking what is trained"):
+        check_everything(scenario, device)
+        return planned_everything(scenario)
 
 
 class _Session:
@@ -102,18 +122,15 @@ class _Session:
         self.trained: list[str] = []
         self.marked = False
 
-    def go(self, workers: int, ray_address: str | None) -> Results:
+    def go(self, executor: LocalExecutor | RayExecutor, told: list[str]) -> Results:
+        """:param told: what the header says of each trained block."""
         from linksim.training.everything import prepare_everything
 
-        executor = make_executor(self.scenario, self.device, workers, ray_address)
-        try:
-            with named_blocks(self.scenario, "in training"):
-                blocks = self.trained = prepare_everything(self.scenario, self.device, self.console)
-            print_header(self.console, self.plan, versions(), self.device, str(self.store.folder),
-                         executor.description, blocks)
-        except BaseException:
-            executor.close()
-            raise
+        with named_blocks(self.scenario, "in training"):
+            self.trained = prepare_everything(self.scenario, self.device, self.console)
+        for line in self.trained:
+            if line not in told:
+                say(self.console, line)
         try:
             with LiveProgress(self.console, self.plan) as progress:
                 self._simulate(executor, progress)
@@ -121,7 +138,8 @@ class _Session:
             raise Interrupted(self._finish("partial")) from None
         finally:
             executor.close()
-        return self._finish("done")
+        with doing("writing metrics, figures and report"):
+            return self._finish("done")
 
     def _simulate(self, executor: Any, progress: LiveProgress) -> None:
         """Units in rounds, until the stopping rule is content with every channel point.

@@ -22,6 +22,7 @@ from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
 from linksim.errors import NumericalError
+from linksim.heartbeat import doing
 from linksim.link.acquisition import Observation, acquire, coherence_bandwidth_hz, pilot_spacing_hz
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history, report_key
@@ -90,7 +91,8 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     """
     result = ChunkResult()
     first = points[0][1]
-    drops = chunk_of_drops(first.channel, first.run.chunk_size, seed, chunk_index, device)
+    with doing("drawing drops"):
+        drops = chunk_of_drops(first.channel, first.run.chunk_size, seed, chunk_index, device)
     _check_finite(drops)
     if silent := int((~drops.future.h.any(dim=(2, 3, 4, 5))).any(1).sum()):
         result.counters["drops in which a user has a silent channel (all zeros)"] += silent
@@ -111,9 +113,11 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                 key = estimate_key(scenario, method)
                 if method.universal is None and not knows_channel(method) and key not in estimates:
                     predictor = predictors.get(predictor_key(method)) or build_predictor(method.predictor)
-                    reported = None if method.feedback is None else reports.of(scenario, method)
+                    with doing(f"reports of {method.name}"):
+                        reported = None if method.feedback is None else reports.of(scenario, method)
                     known = history if reported is None else reported.history
-                    with torch.inference_mode(), _precision(predictor, scenario, device):
+                    with doing(f"prediction by {method.name}"), torch.inference_mode(), \
+                            _precision(predictor, scenario, device):
                         csi = predictor.predict(known, drops.future.time_s, drops.future.frequency_hz)
                     estimates[key] = _scored(csi, method.name, scenario, drops, result,
                                              reported is not None and reported.directions_only)
@@ -129,12 +133,15 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                 late = scenario.feedback.delay_periods if bound == "genie_lmmse_reports" else 0
                 seen = (bound, acquisition.type, acquisition.csi_snr_db, late)
                 if seen not in genies:
-                    csi = genie_lmmse(drops, observation) if bound == "genie_lmmse" else \
-                        genie_lmmse_reports(drops, reports.observation, len(drops.history.time_s) - late)
+                    with doing(GENIE_CSI[bound]):
+                        csi = genie_lmmse(drops, observation) if bound == "genie_lmmse" else \
+                            genie_lmmse_reports(drops, reports.observation, len(drops.history.time_s) - late)
                     genies[seen] = _scored(csi, GENIE_CSI[bound], scenario, drops, result)
                 estimates[bound] = genies[seen]
-            result.rows += _rows(index, scenario, drops, true, estimates, semantics or {}, seed)
-            result.rows += _answered(index, scenario, drops, history, universals or {})
+            with doing("the link's measures"):
+                result.rows += _rows(index, scenario, drops, true, estimates, semantics or {}, seed)
+            with doing("answers to tasks"):
+                result.rows += _answered(index, scenario, drops, history, universals or {})
             if "genie_rate_distortion" in scenario.bounds:
                 bits = scenario.feedback.bits
                 if bits not in floors:

@@ -22,13 +22,14 @@ from linksim.blocks.prediction.trained import (
     TrainedPredictor,
 )
 from linksim.errors import LinksimError, ScenarioError
+from linksim.heartbeat import counted, doing
 from linksim.printing import say
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS, Method, Scenario, block_of, checkpoint_of, training_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks, training_key
 from linksim.training.data import TrainingDrops, problem_shape, training_batches
-from linksim.training.folder import written_whole
+from linksim.training.folder import making, written_whole
 from linksim.training.identity import contradictions, differences, digest, identity, is_learned, method_named
 from linksim.training.trainee import Trainee
 
@@ -43,29 +44,54 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
 
     :param only: the name of a method; the others are left as they are.
     :returns: a line for the header about each trained method.
-    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises StoreError: the checkpoint folder cannot be written.
     :raises LinksimError: a checkpoint that is named does not fit; training failed.
     """
     lines = []
     for method in _with_teachers(scenario, methods_to_train(scenario, only)):
-        if given := checkpoint_of(method.predictor):
-            lines.append(f"{method.name}: {_as_given(scenario, method, Path(given))}")
+        if (line := _loaded(scenario, method)) is not None:
+            lines.append(line)
             continue
-        about = identity(scenario, method)
-        folder = found_checkpoint(scenario, about)
-        if folder is not None:
-            lines.append(f"{method.name}: loaded from {shown(folder)}")
-            continue
-        folder = checkpoint_folder(scenario, about)
+        folder = checkpoint_folder(scenario, identity(scenario, method))
         began = time.monotonic()
         if is_learned(method):
             from linksim.training.launch import train
 
-            train(PredictorTrainee(scenario, method), folder, device, console)
+            made = train(PredictorTrainee(scenario, method), folder, device, console)
         else:
-            _solve(scenario, method, folder, device, console)
-        lines.append(f"{method.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}")
+            made = _solve(scenario, method, folder, device, console)
+        lines.append(f"{method.name}: {how_made('trained', made, began, folder)}")
     return lines
+
+
+def planned(scenario: Scenario, only: str | None = None) -> list[str]:
+    """A line for the header about each trained method, before `prepare`."""
+    return [_loaded(scenario, method) or f"{method.name}: {to_be('trained', scenario)}"
+            for method in _with_teachers(scenario, methods_to_train(scenario, only))]
+
+
+def to_be(verb: str, scenario: Scenario) -> str:
+    """What a header says of a block that has no checkpoint yet."""
+    return f"no matching checkpoint in {scenario.training.folder}: {verb} first"
+
+
+def how_made(verb: str, here: bool, began: float, folder: Path) -> str:
+    """What is said of a checkpoint that was not there.
+
+    :param here: by this process, and not by another one meanwhile.
+    :param began: of the making, monotonic clock.
+    """
+    if not here:
+        return f"loaded from {shown(folder)}, {verb} by another process meanwhile"
+    return f"{verb} in {time.monotonic() - began:.0f} s, kept in {folder}"
+
+
+def _loaded(scenario: Scenario, method: Method) -> str | None:
+    """What is said of a method that has its checkpoint; None where it has none."""
+    if given := checkpoint_of(method.predictor):
+        return f"{method.name}: {_as_given(scenario, method, Path(given))}"
+    folder = found_checkpoint(scenario, identity(scenario, method))
+    return None if folder is None else f"{method.name}: loaded from {shown(folder)}"
 
 
 def check_trained(scenario: Scenario, device: str, only: str | None = None) -> None:
@@ -256,8 +282,18 @@ def _fill(block: TrainedPredictor, state: dict[str, torch.Tensor], folder: Path)
     block.load_state_dict(state, strict=False)
 
 
-def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
-    """Fit a block in closed form."""
+def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> bool:
+    """Fit a block in closed form.
+
+    :returns: whether it was done here, and not by another process first.
+    """
+    with making(folder, console) as missing:
+        if missing:
+            _fit(scenario, method, folder, device, console)
+    return missing
+
+
+def _fit(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
     training = training_of(scenario, method)
     drops = sum(chunk.num_drops for chunk in training_chunks(scenario, training))
     say(console, f"training {method.name} on {drops} drops: no matching checkpoint in {scenario.training.folder}; "
@@ -265,9 +301,11 @@ def _solve(scenario: Scenario, method: Method, folder: Path, device: str, consol
     block = untrained(scenario, method)
     if not isinstance(block, ClosedFormPredictor):
         raise LinksimError(f"predictor {block.block_name!r} does not say how it is trained")
-    for batch, validation in training_batches(scenario, device, training):
+    chunks = len(training_chunks(scenario, training))
+    for batch, validation in counted(f"fitting {method.name}", training_batches(scenario, device, training), chunks):
         block.observe(batch, validation)
-    score = block.solve()
+    with doing(f"solving for {method.name}"):
+        score = block.solve()
     write_checkpoint(folder, block.state_dict(), {**identity(scenario, method), "validation_nmse": score})
 
 

@@ -17,13 +17,23 @@ from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, Trai
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
+from linksim.heartbeat import counted, doing
 from linksim.printing import say
 from linksim.scenario.channel import drawn_fields
 from linksim.scenario.schema import Method, Scenario, codec_of, has_trained_codec
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
-from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
+from linksim.training.checkpoint import (
+    checkpoint_folder,
+    found_checkpoint,
+    how_made,
+    read_weights,
+    shown,
+    to_be,
+    write_checkpoint,
+)
 from linksim.training.codec_data import CodecDrops, codec_conditions, codec_remembers, codec_training
+from linksim.training.folder import making
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee, named_method
 
@@ -121,28 +131,40 @@ def prepare_codecs(scenario: Scenario, device: str, console: Console, only: str 
 
     :param only: the name of a method; the codecs of others are left as they are.
     :returns: a line for the header about each codec.
-    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises StoreError: the checkpoint folder cannot be written.
     :raises LinksimError: training failed.
     """
     lines = []
     for method in _picked(scenario, only):
-        about = codec_identity(scenario, method)
-        title = f"codec of {method.name}"
-        if (folder := found_checkpoint(scenario, about)) is not None:
-            lines.append(f"{title}: loaded from {shown(folder)}")
+        if (line := _loaded(scenario, method)) is not None:
+            lines.append(line)
             continue
-        folder = checkpoint_folder(scenario, about)
-        began = time.monotonic()
-        if _is_learned(about["block"]):
+        about = codec_identity(scenario, method)
+        folder, began, verb = checkpoint_folder(scenario, about), time.monotonic(), _verb(about)
+        if verb == "trained":
             from linksim.training.launch import train
 
-            train(CodecTrainee(scenario, method), folder, device, console)
-            verb = "trained"
+            made = train(CodecTrainee(scenario, method), folder, device, console)
         else:
-            _solve(scenario, method, folder, device, console)
-            verb = "fitted"
-        lines.append(f"{title}: {verb} in {time.monotonic() - began:.0f} s, kept in {folder}")
+            made = _solve(scenario, method, folder, device, console)
+        lines.append(f"codec of {method.name}: {how_made(verb, made, began, folder)}")
     return lines
+
+
+def planned_codecs(scenario: Scenario, only: str | None = None) -> list[str]:
+    """A line for the header about each codec, before `prepare_codecs`."""
+    return [_loaded(scenario, method)
+            or f"codec of {method.name}: {to_be(_verb(codec_identity(scenario, method)), scenario)}"
+            for method in _picked(scenario, only)]
+
+
+def _verb(about: dict[str, Any]) -> str:
+    return "trained" if _is_learned(about["block"]) else "fitted"
+
+
+def _loaded(scenario: Scenario, method: Method) -> str | None:
+    folder = found_checkpoint(scenario, codec_identity(scenario, method))
+    return None if folder is None else f"codec of {method.name}: loaded from {shown(folder)}"
 
 
 def load_codec(scenario: Scenario, method: Method) -> TrainedCodec:
@@ -171,8 +193,18 @@ def _shaped(scenario: Scenario, method: Method) -> TrainedCodec:
     return codec
 
 
-def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
-    """Fit a codec in closed form."""
+def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> bool:
+    """Fit a codec in closed form.
+
+    :returns: whether it was done here, and not by another process first.
+    """
+    with making(folder, console) as missing:
+        if missing:
+            _fit(scenario, method, folder, device, console)
+    return missing
+
+
+def _fit(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:
     drops = CodecDrops(scenario, codec_training(scenario, method), device, remembers=codec_remembers(scenario, method))
     count = sum(chunk.num_drops for chunk in drops.chunks)
     say(console, f"fitting codec of {method.name} on {count} drops: no matching checkpoint in "
@@ -181,9 +213,11 @@ def _solve(scenario: Scenario, method: Method, folder: Path, device: str, consol
     if not isinstance(codec, ClosedFormCodec):
         raise LinksimError(f"feedback {codec.block_name!r} does not say how it is fitted")
     with torch.inference_mode():
-        for chunk, batch in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
+        drawn = zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True)
+        for chunk, batch in counted(f"fitting codec of {method.name}", drawn, len(drops.chunks)):
             codec.observe(batch.future, chunk.validation)
-        score = codec.solve()
+        with doing(f"solving for codec of {method.name}"):
+            score = codec.solve()
     write_checkpoint(folder, codec.saved_state(), {**codec_identity(scenario, method), "validation_nmse": score})
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from linksim.errors import ScenarioError
 from linksim.faults import nearest
 from linksim.scenario.schema import Scenario
-from linksim.training.checkpoint import check_trained, prepare
-from linksim.training.codecs import check_codecs, methods_with_fitted_codecs, prepare_codecs
+from linksim.training.checkpoint import check_trained, planned, prepare
+from linksim.training.codecs import check_codecs, methods_with_fitted_codecs, planned_codecs, prepare_codecs
 from linksim.training.conditions import methods_to_train
 from linksim.training.report_errors import prepare_report_errors
 
@@ -39,7 +39,7 @@ def prepare_everything(scenario: Scenario, device: str, console: Console, only: 
     """Train or fit what has no matching checkpoint, saying so first.
 
     :returns: a line for the header about each trained block.
-    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises StoreError: the checkpoint folder cannot be written.
     :raises LinksimError: a checkpoint that is named does not fit; training failed.
     """
     lines = prepare(scenario, device, console, only)
@@ -54,7 +54,23 @@ def prepare_everything(scenario: Scenario, device: str, console: Console, only: 
 
         lines += prepare_universals(scenario, device, console, only)
     if only is None:
-        prepare_report_errors(scenario, device)
+        prepare_report_errors(scenario, device, console)
+    return lines
+
+
+def planned_everything(scenario: Scenario) -> list[str]:
+    """A line for the header about each trained block, before `prepare_everything`: loaded from where, or made first."""
+    lines = planned(scenario)
+    if methods_with_fitted_codecs(scenario):
+        lines += planned_codecs(scenario)
+    if _sends_captions(scenario):
+        from linksim.training.semantics import planned_semantics
+
+        lines += planned_semantics(scenario)
+    if _answers_tasks(scenario):
+        from linksim.training.universals import planned_universals
+
+        lines += planned_universals(scenario)
     return lines
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-import filelock
 import safetensors
+from rich.console import Console
 
 from linksim.errors import StoreError
+from linksim.holding import held
+from linksim.printing import say
+from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 
 
 @contextlib.contextmanager
@@ -22,27 +27,27 @@ def written_whole(path: Path) -> Iterator[Path]:
     waiting = path.with_name(f"{path.name}.tmp")
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield waiting
-        os.replace(waiting, path)
+        try:
+            yield waiting
+            os.replace(waiting, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                waiting.unlink(missing_ok=True)  # on a full disk, above all
+            raise
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """The folder for this training alone.
+def making(folder: Path, console: Console) -> Iterator[bool]:
+    """A checkpoint's folder for this process alone; waits for another one that trains there, saying so.
 
-    :raises StoreError: another process has it, or it cannot be written.
+    :returns: whether the checkpoint has still to be made: another process may have done it meanwhile.
+    :raises StoreError: it cannot be written.
     """
-    lock = filelock.FileLock(folder / ".lock")
-    with writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise StoreError(f"{folder}: another process is training this; wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()
+    with contextlib.ExitStack() as stack:
+        with writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(folder / ".lock", f"trains {folder}", partial(say, console)))
+        yield not (folder / CHECKPOINT_WEIGHTS).is_file()
 
 
 @contextlib.contextmanager
@@ -56,3 +61,21 @@ def writable(place: Path) -> Iterator[None]:
     except (OSError, safetensors.SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise StoreError(f"{place}: cannot write: {reason.lower()}; set training.folder") from None
+
+
+_FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS") if hasattr(errno, name)}
+
+
+@contextlib.contextmanager
+def with_room(folder: Path) -> Iterator[None]:
+    """A disk that is full, or gone, as one line, wherever it is met; other faults as they are.
+
+    :raises StoreError: a training's logs or state cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StoreError(f"{folder}: cannot write: {error.strerror.lower()}; make room and run the same command to go "
+                         "on from what was kept last, or set training.folder") from None

@@ -16,33 +16,42 @@ from pathlib import Path
 from rich.console import Console
 
 from linksim.errors import LinksimError
+from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.checkpoint import write_checkpoint
-from linksim.training.folder import held
+from linksim.training.folder import making
 from linksim.training.trainee import Trainee
-from linksim.training.trainer import Task, check_task, fit, own_device, rank_from_outside
+from linksim.training.trainer import Task, check_task, fit, own_device, plan_path, rank_from_outside
 
 
-def train(trainee: Trainee, folder: Path, device: str, console: Console) -> None:
-    """Train a block and keep its checkpoint in ``folder``.
+def train(trainee: Trainee, folder: Path, device: str, console: Console) -> bool:
+    """Train a block and keep its checkpoint in ``folder``, unless another process does it first.
 
     Several devices of this machine get a process each, started here; with ``training.num_nodes`` above one, torchrun or
     srun has started a process for each device of each machine, and this is one of them.
 
-    :raises StoreError: the folder cannot be written, or another process trains there.
+    :returns: whether it was trained here.
+    :raises StoreError: the folder cannot be written.
     :raises LinksimError: training failed; with several processes, what the first to fail said.
     """
     training = trainee.training
     check_task(trainee, device)
     rank = rank_from_outside(training)
     if rank:
+        while not plan_path(folder).is_file():  # the first process decides for all
+            if (folder / CHECKPOINT_WEIGHTS).is_file():
+                return False
+            time.sleep(0.1)
         train_here(trainee, folder, device, Console(quiet=True), rank)
-        return
-    with held(folder):
+        return True
+    with making(folder, console) as missing:
+        if not missing:
+            return False
         if rank is None and training.devices > 1:
             _train_there(trainee, folder, device, console)
         else:
             train_here(trainee, folder, device, console, 0)
         shutil.rmtree(folder / "resume", ignore_errors=True)
+    return True
 
 
 def train_here(trainee: Trainee, folder: Path, device: str, console: Console, rank: int) -> None:
@@ -75,8 +84,8 @@ def _train_there(trainee: Trainee, folder: Path, device: str, console: Console) 
                                               stdin=subprocess.PIPE, stderr=errors, env=environment))
             for process in ranks:
                 with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(request)
-                    process.stdin.close()
+                    process.stdin.write(request + "\n")
+                    process.stdin.flush()  # and left open: its end is this process's
             while any(process.poll() is None for process in ranks) and not any(process.poll() for process in ranks):
                 time.sleep(0.1)
         finally:
@@ -84,6 +93,8 @@ def _train_there(trainee: Trainee, folder: Path, device: str, console: Console) 
                 if process.poll() is None:
                     process.kill()
                 process.wait()
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
         for process, errors in zip(ranks, said):
             if process.returncode > 0:  # not one killed above
                 errors.seek(0)

@@ -1,7 +1,8 @@
-"""One line about a training on a terminal: epoch, pace, validation NMSE, time left. Nothing in a pipe."""
+"""One line about a training: epoch, pace, validation NMSE, time left; rewritten on a terminal, else told at times."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -9,14 +10,14 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from linksim.heartbeat import duration
+from linksim.heartbeat import Stage, doing, duration
 from linksim.printing import visible
 from linksim.training.callbacks import Budget, Selection
 from linksim.training.module import BlockModule, to_db
 
 
 class TrainingProgress(Callback):
-    """The line, rewritten as the training goes on.
+    """The line, rewritten as the training goes on; without a terminal, what a `linksim.heartbeat.Heartbeat` tells.
 
     :param name: of the method.
     :param selection: knows the best validation so far.
@@ -32,6 +33,9 @@ class TrainingProgress(Callback):
             console=console, transient=True, refresh_per_second=4,
         ) if console.is_terminal and not console.quiet else None
         self._task = self._line.add_task(visible(name), total=None, state="") if self._line else None
+        self._name = name
+        self._stages = contextlib.ExitStack()
+        self._stage: Stage | None = None
         self._began = 0.0
         self._first_step = 0
 
@@ -40,10 +44,14 @@ class TrainingProgress(Callback):
         if self._line and trainer.is_global_zero:
             self._line.update(self._task, total=module.num_steps)
             self._line.start()
+        elif trainer.is_global_zero:
+            self._stage = self._stages.enter_context(doing(f"training {self._name}"))
 
     def on_train_batch_end(self, trainer: Trainer, module: BlockModule, *_: Any) -> None:
         if self._line:
             self._line.update(self._task, completed=trainer.global_step, state=self._state(trainer, module))
+        elif self._stage:
+            self._stage.text = f"training {self._name}: {self._state(trainer, module)}"
 
     def on_train_end(self, trainer: Trainer, module: BlockModule) -> None:
         self._stop()
@@ -52,6 +60,7 @@ class TrainingProgress(Callback):
         self._stop()
 
     def _stop(self) -> None:
+        self._stages.close()
         if self._line:
             self._line.stop()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 from linksim.errors import LinksimError
@@ -19,7 +21,8 @@ def main() -> int:
     """
     prepare_streams()
     rank = int(sys.argv[1])
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         load_plugins(request["scenario"]["plugins"])
         from linksim.training.launch import train_here
@@ -34,6 +37,13 @@ def main() -> int:
         write(f"error: {one_line(str(error))}", to_stderr=True)
         return 2
     return 0
+
+
+def _end_with_parent() -> None:
+    """A process that was left alone by a kill would go on writing where another one trains by then."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 if __name__ == "__main__":

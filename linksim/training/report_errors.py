@@ -6,16 +6,19 @@ import json
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from linksim import registry
 from linksim.blocks.feedback.base import FeedbackCodec, history_of
 from linksim.blocks.prediction.trained import normalized_errors
+from linksim.heartbeat import counted
 from linksim.link.feedback import report_key
 from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Method, Scenario, block_of, codec_of
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_remembers, codec_training
 from linksim.training.codecs import codec_identity, load_codec
+from linksim.training.folder import making
 
 _NUM_CHUNKS = 2
 """Chunks of validation drops that the error is measured on."""
@@ -26,28 +29,34 @@ def needs_error(method: Method) -> bool:
     return method.feedback is not None and block_of(method.predictor)[0] not in ("hold", "none")
 
 
-def prepare_report_errors(scenario: Scenario, device: str) -> None:
+def prepare_report_errors(scenario: Scenario, device: str, console: Console) -> None:
     """Measure what has not been, on validation drops and noiseless channels.
 
     :raises StoreError: the checkpoint folder cannot be written.
     """
-    for point, method in _reports(scenario):
+    for point, method in counted("measuring how far reports are from the channel", _reports(scenario)):
         about = _about(point, method)
         if found_checkpoint(point, about) is not None:
             continue
-        drops = CodecDrops(point, codec_training(point, method), device, remembers=codec_remembers(point, method))
-        held_out = [chunk for chunk in drops.chunks if chunk.validation][:_NUM_CHUNKS]
-        codec = _codec(point, method)
-        errors = []
-        with torch.inference_mode():
-            for chunk in held_out:
-                csi = drops.draw(chunk).future
-                times = csi.h.shape[-2]
-                told = history_of(codec.decode_history(codec.encode_history(csi), times)[0], csi.time_s)
-                late = slice(times // 2, None)  # a memory has to be filled
-                errors.append(normalized_errors(told.h[..., late, :], csi.h[..., late, :]).flatten())
-        error = torch.cat(errors).double().mean().reshape(1).cpu()
-        write_checkpoint(checkpoint_folder(point, about), {"error": error}, about)
+        with making(checkpoint_folder(point, about), console) as missing:
+            if missing:
+                _measure(point, method, about, device)
+
+
+def _measure(point: Scenario, method: Method, about: dict[str, Any], device: str) -> None:
+    drops = CodecDrops(point, codec_training(point, method), device, remembers=codec_remembers(point, method))
+    held_out = [chunk for chunk in drops.chunks if chunk.validation][:_NUM_CHUNKS]
+    codec = _codec(point, method)
+    errors = []
+    with torch.inference_mode():
+        for chunk in held_out:
+            csi = drops.draw(chunk).future
+            times = csi.h.shape[-2]
+            told = history_of(codec.decode_history(codec.encode_history(csi), times)[0], csi.time_s)
+            late = slice(times // 2, None)  # a memory has to be filled
+            errors.append(normalized_errors(told.h[..., late, :], csi.h[..., late, :]).flatten())
+    error = torch.cat(errors).double().mean().reshape(1).cpu()
+    write_checkpoint(checkpoint_folder(point, about), {"error": error}, about)
 
 
 def load_report_errors(scenario: Scenario) -> dict[str, float]:

@@ -23,7 +23,7 @@ from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Method, Scenario, semantic_of
 from linksim.scenario.training import Training, merged
 from linksim.seeding import stream_seed
-from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown
+from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, how_made, read_weights, shown, to_be
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.identity import learned_fields
 from linksim.training.trainee import Trainee, named_method
@@ -151,7 +151,7 @@ def prepare_semantics(scenario: Scenario, device: str, console: Console, only: s
 
     :param only: the name of a method; the codecs of others are left as they are.
     :returns: a line for the header about each codec.
-    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises StoreError: the checkpoint folder cannot be written.
     :raises LinksimError: training failed.
     """
     from linksim.training.launch import train
@@ -166,8 +166,21 @@ def prepare_semantics(scenario: Scenario, device: str, console: Console, only: s
             lines.append(f"{trainee.name}: loaded from {shown(folder)}")
             continue
         folder, began = checkpoint_folder(there, trainee.about), time.monotonic()
-        train(trainee, folder, device, console)
-        lines.append(f"{trainee.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}")
+        made = train(trainee, folder, device, console)
+        lines.append(f"{trainee.name}: {how_made('trained', made, began, folder)}")
+    return lines
+
+
+def planned_semantics(scenario: Scenario, only: str | None = None) -> list[str]:
+    """A line for the header about each codec, before `prepare_semantics`."""
+    lines = []
+    for there, method in _picked(scenario, only):
+        trainee = SemanticTrainee(there, method)
+        generates = _must_generate(trainee)
+        folder = None if generates else found_checkpoint(there, trainee.about)
+        captions = f"captions of {trainee.data.name} are generated first, then " * generates
+        lines.append(f"{trainee.name}: {captions}" + (
+            to_be("trained", there) if folder is None else f"loaded from {shown(folder)}"))
     return lines
 
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
-from linksim.heartbeat import duration
+from linksim.heartbeat import doing, duration
+from linksim.interruption import handlers_kept
 from linksim.printing import say
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
@@ -34,7 +33,8 @@ from linksim.training.conditions import condition_names
 from linksim.training.data import TrainingDrops
 from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import Estimate, measure
-from linksim.training.folder import written_whole
+from linksim.training.event_log import EventLog
+from linksim.training.folder import with_room, written_whole
 from linksim.training.minibatches import Minibatch, Minibatches, ValidationBatch
 from linksim.training.module import BlockModule, to_db
 from linksim.training.progress import TrainingProgress
@@ -126,7 +126,8 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
     plan = _plans(drops, num_ranks)[rank]
     minibatches = Minibatches(drops, plan, rank, num_ranks)
     state = task.folder / "resume" / "state.ckpt"
-    with _quiet(), _own_random_numbers(device), _threads(task.scenario, device), _memory(task):
+    with _quiet(), _own_random_numbers(device), _threads(task.scenario, device), _memory(task), \
+            with_room(task.folder):
         block.to(device).train()
         block.antenna_pairs = training.antenna_pairs
         num_epochs = _num_epochs(task, block, minibatches, console, rank)
@@ -144,7 +145,7 @@ def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
         block.load_state_dict(selection.weights, strict=False)
         block.eval()
         if hasattr(block, "finish"):
-            with torch.no_grad():
+            with torch.no_grad(), doing(f"finishing {task.name}"):
                 block.finish(minibatches.training())
         block.cpu()
     return Trained(selection.nmse, {
@@ -159,9 +160,14 @@ def _plans(drops: TrainingDrops, num_ranks: int) -> list[EpochPlan]:
     return [EpochPlan(chunks, drops.training, rank, num_ranks) for rank in range(num_ranks)]
 
 
+def plan_path(folder: Path) -> Path:
+    """Where the number of epochs is kept as long as a training lasts."""
+    return folder / "resume" / "plan.json"
+
+
 def _num_epochs(task: Task, block: Any, minibatches: Minibatches, console: Console, rank: int) -> int:
     """Epochs of the schedule: decided (and said) once, then the same after every interruption."""
-    path = task.folder / "resume" / "plan.json"
+    path = plan_path(task.folder)
     while rank > 0 and not path.is_file():  # the first process decides for all
         time.sleep(0.1)
     with contextlib.suppress(OSError, ValueError, KeyError):
@@ -169,7 +175,8 @@ def _num_epochs(task: Task, block: Any, minibatches: Minibatches, console: Conso
         if rank == 0:
             say(console, f"training {task.name} goes on from {path.parent}")
         return num_epochs
-    estimate = measure(block, minibatches)
+    with doing(f"first steps of {task.name}, to tell how long it will take"):
+        estimate = measure(block, minibatches)
     num_epochs = estimate.epochs_within(task.training)
     say(console, _announcement(task, minibatches, estimate, num_epochs))
     with written_whole(path) as waiting:
@@ -202,7 +209,7 @@ def _trainer(task: Task, num_epochs: int, num_steps: int, callbacks: list[Any]) 
         strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if several else "auto",
         precision="32-true" if training.precision == 32 else training.precision,
         max_epochs=num_epochs, gradient_clip_val=training.gradient_clip or None,
-        callbacks=callbacks, logger=TensorBoardLogger(task.folder, name="", version="logs", default_hp_metric=False),
+        callbacks=callbacks, logger=EventLog(task.folder / "logs"),
         log_every_n_steps=min(10, num_steps), num_sanity_val_steps=0, use_distributed_sampler=False,
         inference_mode=False,  # its tensors could not be kept for training
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
@@ -257,19 +264,14 @@ def _run(trainer: Trainer, module: BlockModule, minibatches: Minibatches, state:
         except Exception as error:
             raise StoreError(f"{state}: damaged or of another version ({' '.join(str(error).split())[:80]}); delete "
                              f"{state.parent} to train anew") from None
-    in_main_thread = signal.getsignal(signal.SIGINT) is not None
-    before = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, _Steps(minibatches, trainer), _Validation(minibatches),
-                    ckpt_path=None if state is None else str(state), weights_only=True)
+        with handlers_kept():
+            trainer.fit(module, _Steps(minibatches, trainer), _Validation(minibatches),
+                        ckpt_path=None if state is None else str(state), weights_only=True)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    finally:
-        if in_main_thread:
-            with contextlib.suppress(ValueError):  # not the main thread
-                signal.signal(signal.SIGINT, before)
 
 
 def _what_is_left(task: Task, selection: Selection) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,13 +17,23 @@ from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
+from linksim.heartbeat import counted, doing
 from linksim.printing import say
 from linksim.scenario.channel import Channel, drawn_fields
 from linksim.scenario.schema import Method, Scenario, only_teaches, universal_of
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
-from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, shown, write_checkpoint
+from linksim.training.checkpoint import (
+    checkpoint_folder,
+    found_checkpoint,
+    how_made,
+    read_weights,
+    shown,
+    to_be,
+    write_checkpoint,
+)
 from linksim.training.conditions import training_conditions
+from linksim.training.folder import making
 from linksim.training.identity import digest, learned_fields, method_named
 from linksim.training.trainee import Trainee, named_method
 from linksim.training.universal_data import PlacedDrops, universal_methods, universal_training
@@ -128,7 +138,7 @@ def prepare_universals(scenario: Scenario, device: str, console: Console, only: 
 
     :param only: the name of a method; the blocks of others are left as they are, but for its teacher.
     :returns: a line for the header about each block.
-    :raises StoreError: the checkpoint folder cannot be written, or another process is training there.
+    :raises StoreError: the checkpoint folder cannot be written.
     :raises LinksimError: training failed.
     """
     picked = _picked(scenario, only)
@@ -140,13 +150,29 @@ def prepare_universals(scenario: Scenario, device: str, console: Console, only: 
             from linksim.training.launch import train
 
             folder, began = checkpoint_folder(trainee.scenario, trainee.about), time.monotonic()
-            train(trainee, folder, device, console)
-            lines[trainee] = f"{trainee.name}: trained in {time.monotonic() - began:.0f} s, kept in {folder}"
+            made = train(trainee, folder, device, console)
+            lines[trainee] = f"{trainee.name}: {how_made('trained', made, began, folder)}"
     for together in _alike([trainee for trainee in picked if trainee not in lines]):
-        began = time.monotonic()
-        for trainee, folder in zip(together, _fit(together, device, console)):
-            lines[trainee] = f"{trainee.name}: fitted in {time.monotonic() - began:.0f} s, kept in {folder}"
+        began, folders = time.monotonic(), {one: checkpoint_folder(one.scenario, one.about) for one in together}
+        with contextlib.ExitStack() as stack:  # in one order for all, or two processes would wait for each other
+            missing = [trainee for trainee in sorted(together, key=folders.get)
+                       if stack.enter_context(making(folders[trainee], console))]
+            if missing:
+                _fit([trainee for trainee in together if trainee in missing], device, console)
+        for trainee, folder in folders.items():
+            lines[trainee] = f"{trainee.name}: {how_made('fitted', trainee in missing, began, folder)}"
     return [lines[trainee] for trainee in picked]
+
+
+def planned_universals(scenario: Scenario, only: str | None = None) -> list[str]:
+    """A line for the header about each block, before `prepare_universals`."""
+    lines = []
+    for trainee in _picked(scenario, only):
+        folder = found_checkpoint(trainee.scenario, trainee.about)
+        lines.append(f"{trainee.name}: " + (
+            f"loaded from {shown(folder)}" if folder is not None else
+            to_be("trained" if trainee.is_learned else "fitted", trainee.scenario)))
+    return lines
 
 
 def load_universal(scenario: Scenario, method: Method) -> UniversalBlock:
@@ -198,11 +224,10 @@ def _alike(trainees: list[UniversalTrainee]) -> list[list[UniversalTrainee]]:
     return groups
 
 
-def _fit(trainees: list[UniversalTrainee], device: str, console: Console) -> list[Path]:
+def _fit(trainees: list[UniversalTrainee], device: str, console: Console) -> None:
     """Fit blocks in closed form, each drop drawn once for all of them.
 
     :param trainees: at least one, all of the same training.
-    :returns: where they are kept.
     """
     drops, blocks = trainees[0].drops(device), []
     for trainee in trainees:
@@ -213,19 +238,18 @@ def _fit(trainees: list[UniversalTrainee], device: str, console: Console) -> lis
     say(console, f"fitting {', '.join(trainee.name for trainee in trainees)} to "
         f"{sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching checkpoint in "
         f"{drops.scenario.training.folder}")
-    for chunk, true in zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True):
+    drawn = zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True)
+    for chunk, true in counted("fitting", drawn, len(drops.chunks)):
         with torch.inference_mode():
             batch = drops.observed(chunk, true)
             seen = views_of(batch.history, batch.places), truth_of(batch.future, batch.places), chunk.validation
             for block in blocks:
                 block.observe(*seen)
-    folders = []
     for trainee, block in zip(trainees, blocks):
-        with torch.no_grad():
+        with torch.no_grad(), doing(f"solving for {trainee.name}"):
             error = block.solve()
-        folders.append(checkpoint_folder(trainee.scenario, trainee.about))
-        write_checkpoint(folders[-1], block.state_dict(), {**trainee.about, "validation_nmse": error})
-    return folders
+        folder = checkpoint_folder(trainee.scenario, trainee.about)
+        write_checkpoint(folder, block.state_dict(), {**trainee.about, "validation_nmse": error})
 
 
 def _is_learned(name: str) -> bool:

@@ -1,5 +1,8 @@
 """A stream is a function of seed and index, whoever draws it, in whatever order."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -71,3 +74,31 @@ def test_inference_mode_reaches_the_worker():
     with torch.inference_mode():
         assert next(prefetched(lambda index: torch.is_inference_mode_enabled(), range(1)))
     assert not next(prefetched(lambda index: torch.is_inference_mode_enabled(), range(1)))
+
+
+ENDS_EARLY = """
+import time, torch
+from linksim.channel.streaming import prefetched
+matrix = torch.rand(300, 300)
+def make(index):
+    began = time.monotonic()
+    while time.monotonic() - began < 0.5:
+        matrix @ matrix
+    return index
+items = prefetched(make, range(1000))
+print(next(items), flush=True)
+"""
+
+
+def test_the_thread_is_gone_once_the_consumer_stops():
+    items = prefetched(lambda index: time.sleep(0.1), range(1000))
+    next(items)
+    items.close()
+    assert "prefetch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_process_that_ends_meanwhile_ends_well():
+    # a daemon thread within torch would end it with SIGABRT, now and then
+    process = subprocess.run([sys.executable, "-c", ENDS_EARLY], capture_output=True, text=True, check=False,
+                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=120)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "0\n", "")

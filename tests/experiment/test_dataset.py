@@ -110,7 +110,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(name, written, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert outcome.code == 2
     assert outcome.line == f"error: {tmp_path / name}: cannot write: file too large"
-    assert h5py.h5f.get_obj_count(types=h5py.h5f.OBJ_FILE) == 0  # HDF5 takes the process down at its end where it cannot write what is open
+    # HDF5 takes the process down at its end where it cannot write what is open
+    assert h5py.h5f.get_obj_count(types=h5py.h5f.OBJ_FILE) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
 

@@ -61,7 +61,7 @@ def uninterrupted(tmp_path_factory, tiny):
     return (folder / "metrics.csv").read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_keeps_its_results_and_resumes_to_the_same_bytes(number, scenario_file, command, tmp_path,
                                                                             uninterrupted):
     path, folder = scenario_file(LONG), tmp_path / "out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from linksim import load_scenario
 from linksim.errors import LinksimError
@@ -18,7 +19,7 @@ def test_more_bits_have_less_error_and_holding_needs_none(scenario_file, tmp_pat
     }))
     with pytest.raises(LinksimError, match="no checkpoint here"):
         load_report_errors(scenario)
-    prepare_report_errors(scenario, "cpu")
+    prepare_report_errors(scenario, "cpu", Console(quiet=True))
     errors = load_report_errors(scenario)
     few, many, held = (report_key(scenario, method) for method in scenario.methods)
     assert 0 < errors[many] < errors[few] < 1
@@ -26,8 +27,6 @@ def test_more_bits_have_less_error_and_holding_needs_none(scenario_file, tmp_pat
 
 
 def test_a_codec_that_remembers_is_the_same_at_every_swept_channel(scenario_file, tmp_path):
-    from rich.console import Console
-
     from linksim.training.codecs import prepare_codecs
 
     scenario = load_scenario(scenario_file({
@@ -38,7 +37,7 @@ def test_a_codec_that_remembers_is_the_same_at_every_swept_channel(scenario_file
         "training.num_drops": 250, "training.folder": str(tmp_path / "kept"),
     }))
     prepare_codecs(scenario, "cpu", Console(quiet=True))
-    prepare_report_errors(scenario, "cpu")
+    prepare_report_errors(scenario, "cpu", Console(quiet=True))
     errors = load_report_errors(scenario)
     assert len(errors) == 1
     assert 0 < min(errors.values()) < 1

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import resource
 import subprocess
 import sys
 import time
 
-import filelock
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from rich.console import Console
 
 from linksim.blocks.prediction.trained import normalized_error
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
 from linksim.experiment.run import run
+from linksim.training import callbacks
 from linksim.training.checkpoint import load_predictor, prepare
 from linksim.training.data import training_batches
 from linksim.training.module import rate_at
@@ -133,11 +136,36 @@ def test_fewer_drops_than_a_step_takes_are_refused_before_anything_is_written(to
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_process_trains_a_checkpoint_at_a_time(toy, train):
-    folder = train(toy())
-    (folder / "weights.safetensors").unlink()
-    with filelock.FileLock(folder / ".lock"), pytest.raises(StoreError, match="another process is training this"):
-        train(toy())
+def test_a_full_disk_is_one_line_and_the_training_goes_on_from_what_was_kept(toy, train, monkeypatch):
+    monkeypatch.setattr(callbacks, "SAVE_EPOCHS_EVERY_S", 0)
+    whole = weights(train(toy(folder="whole")))
+    save, kept = Trainer.save_checkpoint, []
+
+    def full(self, path, **options):
+        if len(kept) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept.append(path)
+        save(self, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save_checkpoint", full)
+        with pytest.raises(StoreError, match=r"cannot write: no space left on device; set training\.folder"):
+            train(toy())
+    (state,) = (kept[0].parent.glob("*.ckpt"))
+    assert 0 < torch.load(state, weights_only=True)["global_step"] < 60
+    assert weights(train(toy())) == whole
+
+
+@pytest.mark.parametrize("room", [100, 400])
+def test_a_disk_too_full_for_logs_is_one_line(toy, train, room):
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    try:
+        with pytest.raises(StoreError, match=r"checkpoints/line-\w+: cannot write: file too large; make room and run"):
+            train(toy())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert train(toy()).is_dir()
 
 
 def test_a_damaged_state_is_named(toy, train):
@@ -214,7 +242,7 @@ def started(toy, tmp_path):
 
 
 def wait_for(process, ready):
-    for _ in range(2400):
+    for _ in range(6000):
         if ready():
             return
         assert process.poll() is None, process.communicate()

@@ -1,0 +1,70 @@
+"""Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP end a command alike: what is finished is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Any of the `SIGNALS` raises KeyboardInterrupt, unless whoever started this process has it ignored.
+
+    :returns: the numbers of those that came: where one meets code that turns exceptions into others, this still tells.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if number == getattr(signal, "SIGHUP", None):
+            _leave_dead_terminal()
+        raise KeyboardInterrupt
+
+    with handlers_kept():
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, interrupt)
+        yield came
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """For libraries that set handlers of their own: afterwards, those from before are there."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that Python knows
+                signal.signal(number, handler)
+
+
+def ignore_further() -> None:
+    """For the last moments of a process that was interrupted: another signal would only spoil its exit code."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _leave_dead_terminal() -> None:
+    """Where the terminal is gone, every word to it would be an error."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if not stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                continue
+            try:
+                os.tcgetpgrp(descriptor)
+            except OSError:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)

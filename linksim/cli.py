@@ -338,6 +338,8 @@ def _explained(spec: Any) -> str:
 
 
 def _type_in_words(about: dict[str, Any]) -> str:
+    from linksim.types import LARGEST
+
     if "anyOf" in about:
         return " or ".join(_type_in_words(part) for part in about["anyOf"])
     if "enum" in about:
@@ -347,7 +349,7 @@ def _type_in_words(about: dict[str, Any]) -> str:
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false",
              "null": "nothing", "array": "list"}
     limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {about[key]:g}" for key, sign in limits.items() if key in about]
+    bounds = [f"{sign} {about[key]:g}" for key, sign in limits.items() if abs(about.get(key, LARGEST)) < LARGEST]
     return " ".join([names.get(about.get("type", ""), "any value"), *bounds])
 
 

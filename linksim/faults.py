@@ -42,13 +42,19 @@ def describe(fault: dict[str, Any]) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "missing":
         return "missing; it has no default"
-    if kind in _NEEDED:
+    if kind == "float_type" and type(fault.get("input")) is int:  # beyond what a float can hold
+        text = "a smaller number needed"
+    elif kind in _LIMITS and isinstance(fault.get("input"), str):  # converted before it was compared
+        text = "a number needed"
+    elif kind in _NEEDED:
         text = f"{_NEEDED[kind]} needed"
     elif kind in _LIMITS:
         words, limit = _LIMITS[kind]
         text = f"must be {words} {context[limit]:g}"
     elif kind == "literal_error":
         text = f"must be {context['expected']}"
+    elif kind == "too_long":
+        text = f"at most {context['max_length']} items are possible"
     elif kind == "too_short":
         text = f"at least {context['min_length']} item{'s' * (context['min_length'] > 1)} needed"
     else:
@@ -59,26 +65,36 @@ def describe(fault: dict[str, Any]) -> str:
     return f"{text} (given {_short(given)})"
 
 
-def booleans_as_numbers(given: Any, checked: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where a file says true or false for a number, which pydantic would read as 1 or 0.
+def other_kinds(given: Any, checked: Any, at: tuple[str | int, ...] = ()
+                ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where one kind of value stands for another, which pydantic would convert: true or yes for a number, a number in
+    quotes, a number or a text for true or false. What each should be, in words.
 
     :param given: as read.
     :param checked: as validated: models, dictionaries and lists of the same layout.
     """
-    if isinstance(given, bool):
-        if isinstance(checked, int | float) and not isinstance(checked, bool):
-            yield at
+    if isinstance(given, bool | str | int | float):
+        if isinstance(checked, bool):
+            if not isinstance(given, bool):
+                yield at, f"true or false needed (given {_short(given)})"
+        elif isinstance(checked, int | float) and isinstance(given, bool):
+            yield at, "a number needed (given true or false)"
+        elif isinstance(checked, int | float) and isinstance(given, str):
+            yield at, f"a number needed (given {_short(given)})"
     elif isinstance(given, dict):
         for key, value in given.items():
             child = checked.get(key) if isinstance(checked, dict) else getattr(checked, str(key), None)
-            yield from booleans_as_numbers(value, child, (*at, key))
-    elif isinstance(given, list) and isinstance(checked, list):
+            yield from other_kinds(value, child, (*at, key))
+    elif isinstance(given, list | tuple) and isinstance(checked, list | tuple):
         for index, (value, child) in enumerate(zip(given, checked)):
-            yield from booleans_as_numbers(value, child, (*at, index))
+            yield from other_kinds(value, child, (*at, index))
 
 
 def _short(value: Any) -> str:
     if value is None:
         return "nothing"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"a {type(value).__name__} that is too large to print"
     return text if len(text) <= 40 else f"{text[:37]}..."

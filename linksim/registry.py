@@ -20,7 +20,7 @@ import pydantic
 
 from linksim import types as option_types
 from linksim.errors import ScenarioError
-from linksim.faults import booleans_as_numbers, describe, nearest, suggestion
+from linksim.faults import describe, nearest, other_kinds, suggestion
 
 __all__ = [
     "KINDS", "BlockSpec", "block_class", "catalogue", "create", "find", "nearest", "register", "validate_options",
@@ -167,12 +167,12 @@ def find(kind: str, name: str) -> BlockSpec:
 
     :raises ScenarioError: no such block; names the nearest one.
     """
-    specs = {spec.name: spec for spec in catalogue(kind)}
-    if name not in specs:
-        raise ScenarioError(
-            f"unknown {kind} {name!r}: did you mean {nearest(name, specs)!r}? (`linksim blocks` lists all)"
-        )
-    return specs[name]
+    plugged = _plugins.get((kind, name))
+    spec = plugged[0] if plugged else _built_in().get((kind, name))
+    if spec is None:
+        near = nearest(name, [other.name for other in catalogue(kind)])
+        raise ScenarioError(f"unknown {kind} {name!r}: did you mean {near!r}? (`linksim blocks` lists all)")
+    return spec
 
 
 def validate_options(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any]:
@@ -189,8 +189,8 @@ def validate_options(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any]
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise ScenarioError(f"{spec.kind} {spec.name!r}, option {first['loc'][0]!r}: {describe(first)}") from None
-    for option, *_ in booleans_as_numbers(options, checked):
-        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {option!r}: a number needed (given true or false)")
+    for (option, *_), message in other_kinds(options, checked):
+        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {option!r}: {message}")
     return checked
 
 

@@ -6,11 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+LARGEST = 10**9
+"""Where nothing tighter is known: beyond it is a slip of the pen, and sums in single precision overflow."""
+
+PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST)]
+PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+FiniteFloat = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Decibel = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+"""A ratio of powers that the link's single precision can still tell from zero and infinity."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """Between 0 and 1, both included."""
 PositiveFraction = Annotated[float, Field(gt=0, le=1)]

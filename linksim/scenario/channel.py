@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 
 from linksim.scenario.ray_traced import RayTraced
 from linksim.scenario.section import Section
-from linksim.types import Fraction, PositiveFloat, PositiveInt
+from linksim.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
 class BsArray(Section):
     """The base station's panel, half-wavelength spacing at the carrier."""
 
-    rows: PositiveInt = Field(4, description="Antenna rows of the panel.")
-    columns: PositiveInt = Field(4, description="Antenna columns of the panel.")
+    rows: Annotated[PositiveInt, Field(le=1024)] = Field(4, description="Antenna rows of the panel.")
+    columns: Annotated[PositiveInt, Field(le=1024)] = Field(4, description="Antenna columns of the panel.")
     polarization: Literal["single", "dual"] = Field(
         "dual", description="One vertical element, or two slanted by +-45 degrees, at each position."
     )
@@ -23,7 +23,9 @@ class BsArray(Section):
     downtilt_deg: Annotated[float, Field(ge=-90, le=90)] = Field(
         7.0, description="Mechanical downtilt of the panel, degrees."
     )
-    height_m: PositiveFloat | None = Field(None, description="Panel height, m; the model's own if empty.")
+    height_m: Annotated[PositiveFloat, Field(le=100_000)] | None = Field(
+        None, description="Panel height, m; the model's own if empty."
+    )
 
     @property
     def num_antennas(self) -> int:
@@ -117,19 +119,25 @@ class Channel(Section):
         "tdd", description="Downlink band: the uplink's own; the adjacent half of one response; duplex_gap_mhz "
         "higher with the same paths and phases; the same with independent path phases."
     )
-    duplex_gap_mhz: PositiveFloat = Field(
+    duplex_gap_mhz: Annotated[PositiveFloat, Field(le=100_000)] = Field(
         95.0, description="Downlink minus uplink carrier in the gapped FDD modes, MHz."
     )
-    num_subcarriers: PositiveInt = Field(48, description="Subcarriers (tones) per band.")
-    subcarrier_spacing_khz: PositiveFloat = Field(180.0, description="Spacing of the tones, kHz.")
-    csi_period_ms: PositiveFloat = Field(0.5, description="Time between CSI samples, ms.")
-    num_history: PositiveInt = Field(16, description="CSI samples the base station has seen.")
-    num_future: PositiveInt = Field(4, description="CSI samples to predict and transmit over.")
-    samples_per_period: PositiveInt = Field(
+    num_subcarriers: Annotated[PositiveInt, Field(le=100_000)] = Field(48, description="Subcarriers (tones) per band.")
+    subcarrier_spacing_khz: Annotated[PositiveFloat, Field(le=1_000_000)] = Field(
+        180.0, description="Spacing of the tones, kHz."
+    )
+    csi_period_ms: Annotated[PositiveFloat, Field(le=100_000)] = Field(0.5, description="Time between CSI samples, ms.")
+    num_history: Annotated[PositiveInt, Field(le=100_000)] = Field(
+        16, description="CSI samples the base station has seen."
+    )
+    num_future: Annotated[PositiveInt, Field(le=100_000)] = Field(
+        4, description="CSI samples to predict and transmit over."
+    )
+    samples_per_period: Annotated[PositiveInt, Field(le=10_000)] = Field(
         1, description="Instants of each future CSI period that are predicted and transmitted in, evenly spread; "
         "num_future counts these instants."
     )
-    processing_delay_ms: Annotated[float, Field(ge=0)] = Field(
+    processing_delay_ms: Annotated[NonNegativeFloat, Field(le=100_000)] = Field(
         0.0, description="By how much the future begins later than a period (or its part) after the last CSI sample, "
                          "ms."
     )
@@ -154,7 +162,9 @@ class Channel(Section):
         "user", description="Unit average gain (over phases and antennas) of every user, or of the users of a "
         "drop together, or gains as drawn. Never uses fading, past or future."
     )
-    delay_spread_ns: PositiveFloat = Field(300.0, description="RMS delay spread of the CDL profiles, ns.")
+    delay_spread_ns: Annotated[PositiveFloat, Field(le=1_000_000)] = Field(
+        300.0, description="RMS delay spread of the CDL profiles, ns."
+    )
     beam_squint: bool | None = Field(
         None, description="Array phases and Doppler shifts at each tone's own frequency instead of the carrier's. "
         "Empty is false, and the run says so where it costs more than 0.1 dB of array gain."

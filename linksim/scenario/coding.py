@@ -26,9 +26,11 @@ class Coding(Section):
     mcs_table: Literal[1, 2, 3, 4] = Field(
         1, description="Table of TS 38.214, 5.1.3.1: 1 (up to 64QAM), 2 (256QAM), 3 (low rates), 4 (1024QAM)."
     )
-    mcs: NonNegativeInt | None = Field(None, description="The MCS of every block; by link adaptation if empty.")
+    mcs: Annotated[NonNegativeInt, Field(le=100)] | None = Field(
+        None, description="The MCS of every block; by link adaptation if empty."
+    )
     bler_target: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="That link adaptation aims at.")
-    outer_loop_passes: NonNegativeInt = Field(
+    outer_loop_passes: Annotated[NonNegativeInt, Field(le=100_000)] = Field(
         20, description="How often the outer loop goes through a drop's slots before blocks are counted, so that its "
         "offset has settled; 0: no outer loop, the base station believes its CSI."
     )
@@ -44,7 +46,9 @@ class Coding(Section):
         "pilots tell: joined by lines between pilot symbols, or by the linear estimate that knows its Doppler and "
         "noise."
     )
-    decoder_iterations: PositiveInt = Field(20, description="Of belief propagation in the LDPC decoder.")
+    decoder_iterations: Annotated[PositiveInt, Field(le=1000)] = Field(
+        20, description="Of belief propagation in the LDPC decoder."
+    )
     charge_overhead: bool = Field(
         True, description="Charge the downlink with CSI-RS of every antenna port, once a report, and with the bits of "
         "reports, for methods that have them."

@@ -6,12 +6,13 @@ A method is found by its name or number. A block given by its bare name is opene
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from linksim import registry
 from linksim.faults import suggestion
 from linksim.scenario.schema import PERFECT_CSI, Link, Method, Scenario, Section, block_of
-from linksim.scenario.source import Place
+from linksim.scenario.yaml_text import MAX_DEPTH, Place
 
 
 def replaced(data: Any, key: str, value: Any) -> Any:
@@ -19,6 +20,8 @@ def replaced(data: Any, key: str, value: Any) -> Any:
 
     :raises KeyError: nothing can be set there; the text says why.
     """
+    if key.count(".") > MAX_DEPTH:
+        raise KeyError(f"more than {MAX_DEPTH} keys deep")
     if isinstance(data, list):
         index, rest = _item(data, key)
         copy = list(data)
@@ -27,6 +30,11 @@ def replaced(data: Any, key: str, value: Any) -> Any:
     if not isinstance(data, dict):
         raise KeyError(f"nothing can be set below {data!r}")
     head, _, rest = key.partition(".")
+    if head == "sweep" and rest:  # an axis is one key, dots and all
+        axes = data.get(head)
+        if not isinstance(axes, dict | None):
+            raise KeyError(f"nothing can be set below {axes!r}")
+        return {**data, head: {**(axes or {}), rest: value}}
     if not rest:
         return {**data, head: value}
     child = data.get(head)
@@ -47,6 +55,8 @@ def place_of(data: Any, key: str) -> Place:
             data = data[head]
         else:
             head, _, key = key.partition(".")
+            if head == "sweep" and key:
+                return (*place, head, key)
             data = data.get(head) if isinstance(data, dict) else None
         place.append(head)
     return tuple(place)
@@ -113,7 +123,7 @@ def _item(items: list[Any], key: str) -> tuple[int, str]:
         length, index = max(fits)
         return -index, key[length + 1:]
     head, _, rest = key.partition(".")
-    if head.isdigit() and int(head) < len(items):
+    if re.fullmatch("[0-9]{1,6}", head) and int(head) < len(items):
         return int(head), rest
     known = [name for name in names if isinstance(name, str)]
     raise KeyError(f"no {head!r} in this list: {suggestion(head, known)}")

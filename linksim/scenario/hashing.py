@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from linksim.scenario.channel import INDOOR_HEIGHT, NOT_DRAWN, later_fields
+from linksim.scenario.execution import later_run_fields
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
     Feedback,
@@ -15,7 +16,6 @@ from linksim.scenario.schema import (
     checkpoint_of,
     later_link_fields,
     later_method_fields,
-    later_run_fields,
 )
 from linksim.scenario.semantic import Semantic
 from linksim.scenario.training import NOT_LEARNED, later_training_fields

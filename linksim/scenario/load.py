@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from linksim.errors import ScenarioError
@@ -19,6 +18,7 @@ from linksim.scenario.schema import Scenario, checkpoint_of, has_trained_codec, 
 from linksim.scenario.short_forms import spelled_out
 from linksim.scenario.source import Place, Source, parse, read_text
 from linksim.scenario.validation import check_texts, validated
+from linksim.scenario.yaml_text import YamlFault, data_of
 
 
 def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
@@ -55,10 +55,9 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
     for key, value in (overrides or {}).items():
         try:
             data, source = replaced(data, key, value), source.overridden(place_of(data, key), "--set")
-        except KeyError as error:
-            raise ScenarioError(f"--set {key}: {error.args[0]}") from None
-        except ScenarioError as error:
-            raise ScenarioError(f"--set {key}: {error}") from None
+        except (KeyError, ScenarioError) as error:
+            shown = key if len(key) <= 60 else f"{key[:57]}..."
+            raise ScenarioError(f"--set {shown}: {error.args[0]}") from None
     check_texts(data, source)
     data = _completed(spelled_out(data), source)
     scenario = validated(data, source)
@@ -84,14 +83,15 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
 
 
 def parse_value(text: str) -> Any:
-    """A value as ``--set`` gives it.
+    """A value as ``--set`` gives it, by the same rules as in a file.
 
     :raises ScenarioError: not YAML.
     """
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise ScenarioError(f"{text!r} is not YAML") from None
+        return data_of(text)[0]
+    except YamlFault as fault:
+        given = text if len(text) <= 40 else f"{text[:37]}..."
+        raise ScenarioError(f"{given!r} is not YAML: {fault}") from None
 
 
 def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from linksim.faults import suggestion
 from linksim.scenario.section import Section
-from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
+from linksim.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
+
+Metres = Annotated[FiniteFloat, Field(ge=-1_000_000, le=1_000_000)]
+"""A coordinate of a scene."""
 
 STORED_PATHS = 64
 """Strongest paths of a position that a table keeps."""
@@ -70,15 +73,19 @@ class RayTraced(Section):
         "", pattern=r"^([0-9a-f]{64})?$", description="Digest of the files (the .xml file and the meshes it names), "
         "filled in on loading; given, it must agree."
     )
-    base_station: Annotated[int, Field(ge=0)] = Field(0, description="Which base station of a WAIR-D area, from 0.")
+    base_station: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="Which base station of a WAIR-D area, from 0."
+    )
     first_area: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="Number of the first area, procedural (each number is another one) or of WAIR-D."
     )
-    num_areas: PositiveInt = Field(1, description="How many areas, procedural or of WAIR-D, from the first on.")
-    positions_per_area: PositiveInt | None = Field(
+    num_areas: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
+        1, description="How many areas, procedural or of WAIR-D, from the first on."
+    )
+    positions_per_area: Annotated[PositiveInt, Field(le=10_000_000)] | None = Field(
         None, description="Positions of each area, chosen at random from the grid or among WAIR-D's; all if empty."
     )
-    position_m: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
+    position_m: tuple[Metres, Metres, Metres] | None = Field(
         None, description="Base station in the scene's axes, m; the scene's own roof-top site if empty."
     )
     azimuth_deg: Annotated[float, Field(ge=-360, le=360)] | None = Field(
@@ -88,14 +95,22 @@ class RayTraced(Section):
     sector_deg: Annotated[float, Field(gt=0, le=360)] = Field(
         120.0, description="Width of the sector around that direction in which terminals stand, degrees."
     )
-    terminal_height_m: PositiveFloat = Field(1.5, description="Height of the terminals above the ground, m.")
-    terminal_positions_m: Annotated[tuple[tuple[FiniteFloat, FiniteFloat], ...], Field(min_length=1)] | None = Field(
+    terminal_height_m: Annotated[PositiveFloat, Field(le=100_000)] = Field(
+        1.5, description="Height of the terminals above the ground, m."
+    )
+    terminal_positions_m: Annotated[tuple[tuple[Metres, Metres], ...], Field(min_length=1)] | None = Field(
         None, description="Where terminals stand, [[x, y], ...] in the scene's axes, m, on open ground; on a grid if "
         "empty."
     )
-    grid_spacing_m: PositiveFloat = Field(3.0, description="Spacing of the grid of terminal positions, m.")
-    radius_m: PositiveFloat = Field(300.0, description="Terminals stand within this horizontal distance, m.")
-    min_distance_m: Annotated[float, Field(ge=0)] = Field(10.0, description="And not within this one, m.")
+    grid_spacing_m: Annotated[PositiveFloat, Field(ge=0.01, le=100_000)] = Field(
+        3.0, description="Spacing of the grid of terminal positions, m."
+    )
+    radius_m: Annotated[PositiveFloat, Field(le=100_000)] = Field(
+        300.0, description="Terminals stand within this horizontal distance, m."
+    )
+    min_distance_m: Annotated[NonNegativeFloat, Field(le=100_000)] = Field(
+        10.0, description="And not within this one, m."
+    )
     max_depth: Annotated[int, Field(ge=0, le=10)] = Field(4, description="Most interactions of a path, 0 to 10.")
     diffuse_reflection: bool = Field(False, description="Scatter at rough surfaces.")
     refraction: bool = Field(False, description="Go through walls.")
@@ -108,34 +123,36 @@ class RayTraced(Section):
     max_paths: Annotated[int, Field(ge=1, le=STORED_PATHS)] = Field(
         10, description=f"Strongest paths of a position that are used, 1 to {STORED_PATHS}."
     )
-    path_range_db: PositiveFloat = Field(
+    path_range_db: Annotated[PositiveFloat, Field(le=1000)] = Field(
         40.0, description="Paths further below the strongest one of their position are left out, dB."
     )
-    min_path_gain_db: FiniteFloat = Field(
+    min_path_gain_db: Annotated[FiniteFloat, Field(ge=-1000, le=100)] = Field(
         -140.0, description="Positions with less gain over all paths (isotropic antennas) are left out, dB."
     )
     synchronized: bool = Field(
         True, description="Delays count from the first path of each user, as in the models, or from departure."
     )
-    track_spacing_m: PositiveFloat | None = Field(
+    track_spacing_m: Annotated[PositiveFloat, Field(ge=0.001, le=1000)] | None = Field(
         None, description="Terminals walk along streets, and paths are traced anew every so many metres of their way; "
         "empty: paths stay as they are where the history begins, and only their phases turn."
     )
-    num_tracks: PositiveInt = Field(200, description="Ways that are traced, over all sets.")
+    num_tracks: Annotated[PositiveInt, Field(le=10_000_000)] = Field(
+        200, description="Ways that are traced, over all sets."
+    )
     split: Literal["blocks", "random", "areas"] = Field(
         "blocks", description="What is dealt to test, validation and training: square blocks of the ground, single "
         "positions (whose neighbours may then be in another set), or whole procedural areas."
     )
-    block_m: PositiveFloat = Field(
+    block_m: Annotated[PositiveFloat, Field(ge=0.01, le=100_000)] = Field(
         20.0, description="Side of the square blocks that are dealt to test, validation and training, m."
     )
-    guard_m: Annotated[float, Field(ge=0)] = Field(
+    guard_m: Annotated[NonNegativeFloat, Field(le=100_000)] = Field(
         5.0, description="Positions for training this close to one for validation or test are left out, and those "
         "for validation this close to one for test, m."
     )
     test_share: Fraction = Field(0.25, description="Share of what is dealt for test.")
     validation_share: Fraction = Field(0.1, description="Share of what is dealt for validation.")
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed by which it is dealt.")
+    split_seed: Seed = Field(1, description="Seed by which it is dealt.")
 
     @model_validator(mode="after")
     def _consistent(self) -> RayTraced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -13,11 +14,12 @@ from linksim.faults import describe, suggestion
 from linksim.printing import hidden_character
 from linksim.scenario.channel import Channel
 from linksim.scenario.coding import Coding
+from linksim.scenario.execution import Run
 from linksim.scenario.section import Section
 from linksim.scenario.semantic import Semantic
 from linksim.scenario.source_checks import check_source
 from linksim.scenario.training import MethodTraining, Training, merged
-from linksim.types import FiniteFloat, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from linksim.types import Decibel, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Seed
 
 STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
 """Stages in the order of the chain. A sweep axis repeats its own stage and the later ones, nothing before."""
@@ -45,14 +47,14 @@ class Acquisition(Section):
     type: Literal["perfect", "awgn", "pilots"] = Field(
         "awgn", description="The true channel, the true channel in noise, or uplink pilots with an estimator."
     )
-    csi_snr_db: FiniteFloat = Field(
+    csi_snr_db: Decibel = Field(
         18.0, description="SNR of the CSI (awgn) or of the pilots, dB below each user's own mean power."
     )
     estimator: Literal["ls", "lmmse"] = Field("ls", description="Pilot estimator (Sionna's).")
     interpolation: Literal["nearest", "linear"] = Field(
         "linear", description="Between pilot subcarriers, for the ls estimator."
     )
-    delay_spread_ns: PositiveFloat = Field(
+    delay_spread_ns: Annotated[PositiveFloat, Field(le=1_000_000)] = Field(
         300.0, description="RMS delay spread that the lmmse estimator's covariance assumes, ns."
     )
 
@@ -66,7 +68,7 @@ class Feedback(Section):
     bits: PositiveInt | None = Field(
         None, description="Bits per report of every codec that takes a budget and is given none of its own."
     )
-    delay_periods: NonNegativeInt = Field(
+    delay_periods: Annotated[NonNegativeInt, Field(le=100_000)] = Field(
         0, description="CSI periods until a report can be used: the latest ones are missing from the history."
     )
     bit_error_rate: Fraction = Field(
@@ -84,11 +86,11 @@ def later_method_fields(data: dict[str, Any]) -> set[str]:
 class Link(Section):
     """The downlink transmission."""
 
-    snr_db: FiniteFloat = Field(
+    snr_db: Decibel = Field(
         20.0, description="Transmit power over noise power per subcarrier at unit average channel gain, dB."
     )
     precoder: str | dict[str, Any] = Field("rzf", description="A precoder's name, or {type: name, option: …}.")
-    num_streams_per_user: PositiveInt = Field(1, description="Spatial streams per user.")
+    num_streams_per_user: Annotated[PositiveInt, Field(le=64)] = Field(1, description="Spatial streams per user.")
     unusable_csi: Literal["mend", "raise"] = Field(
         "mend", description="Rank-deficient or non-finite CSI: mend it and count it in the manifest, or stop."
     )
@@ -148,49 +150,8 @@ class Method(Section):
     )
 
 
-class Stopping(Section):
-    """When enough drops have been simulated at a channel point."""
-
-    metric: str = Field("nmse_db", description="Watched for every method.")
-    half_width: PositiveFloat = Field(0.3, description="Stop when no interval is wider than +- this.")
-    min_drops: PositiveInt = Field(200, description="Simulated in any case, rounded up to whole rounds.")
-    max_drops: PositiveInt = Field(1000, description="Stop here at the latest, after the round it is in.")
-    adaptive: bool = Field(True, description="If false, run min_drops and no more.")
-    block_errors: PositiveInt | None = Field(
-        None, description="Stop when every method has lost so many blocks at every point, or at max_drops; watches no "
-        "interval then."
-    )
-
-    @model_validator(mode="after")
-    def _order(self) -> Stopping:
-        if self.max_drops < self.min_drops:
-            raise ValueError(f"max_drops ({self.max_drops}) is below min_drops ({self.min_drops})")
-        return self
-
-
-class Run(Section):
-    """How the run is executed. Only seed, chunk_size, device and precision change the numbers."""
-
-    chunk_size: Annotated[int, Field(ge=1, le=4096)] = Field(25, description="Drops per work unit.")
-    units_per_round: PositiveInt = Field(4, description="Work units between two looks at the stopping rule.")
-    threads_per_worker: PositiveInt = Field(
-        2, description="CPU threads of each worker; fixed, so that results do not depend on the machine's cores."
-    )
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$", description="cpu, cuda, cuda:<n> or auto.")
-    precision: Literal[32, "bf16-mixed"] = Field(
-        32, description="Floating point numbers of matrix products in predictors trained by gradient descent, as in "
-        "`training.precision`; everything else is in single precision or better always."
-    )
-    maps: bool = Field(
-        False, description="Keep where every user stands, and draw a map of each method's NMSE over the cell."
-    )
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Level of every interval.")
-    stopping: Stopping = Stopping()
-
-
-def later_run_fields(run: Run) -> set[str]:
-    """As `later_fields`."""
-    return {name for name, default in (("precision", 32), ("maps", False)) if getattr(run, name) == default}
+Swept = Annotated[float, Field(ge=-2**63, le=2**63, allow_inf_nan=False)] | Annotated[int, Field(ge=-2**63, le=2**63)]
+"""A number of an axis; the field that it is put into says more."""
 
 
 class Scenario(Section):
@@ -201,14 +162,14 @@ class Scenario(Section):
         description="Name of the output folder: letters, digits, '_', '.' and '-'; the file's by default."
     )
     description: str = Field("", description="One or two sentences for the header and the report.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed of every random stream.")
+    seed: Seed = Field(1, description="Seed of every random stream.")
     plugins: list[str] = Field([], description="Python files with blocks of your own; their code is executed.")
     channel: Channel = Channel()
     acquisition: Acquisition = Acquisition()
     feedback: Feedback = Feedback()
     link: Link = Link()
     semantic: Semantic = Semantic()
-    methods: list[Method] = Field(min_length=1, description="The curves.")
+    methods: list[Method] = Field(min_length=1, max_length=200, description="The curves.")
     bounds: list[Literal["genie_lmmse", "genie_lmmse_reports", "genie_rate_distortion", "perfect_csi_zf",
                          "sum_capacity"]] = Field(
         ["genie_lmmse", "sum_capacity"], description="Physical limits drawn beside the methods: LMMSE prediction "
@@ -219,7 +180,7 @@ class Scenario(Section):
     metrics: list[str] = Field(
         ["nmse_db", "sgcs", "rate_bps_hz", "sum_rate_bps_hz"], description="What is reported.", min_length=1
     )
-    sweep: dict[str, list[float | int | str]] = Field(
+    sweep: dict[str, list[Swept | str]] = Field(
         {}, description="Axes: any numeric field, or choice between names, by its dotted path, with its values."
     )
     run: Run = Run()
@@ -249,6 +210,10 @@ class Scenario(Section):
             for name in listed:
                 if listed.count(name) > 1:
                     raise ValueError(f"{section}: {name} is named twice: name it once")
+        points = math.prod(map(len, self.sweep.values()))
+        if points > MAX_POINTS:
+            raise ValueError(f"sweep: {points} points on the grid of its axes, at most {MAX_POINTS} are possible: "
+                             "write fewer values, or several files")
         for values_of, values in self.sweep.items():
             if not values:
                 raise ValueError(f"sweep: {values_of} has no values")
@@ -262,6 +227,9 @@ class Scenario(Section):
                 raise ValueError(f"sweep: an axis may not be called {column!r}")
         return self
 
+
+MAX_POINTS = 1000
+"""Of a sweep's grid: each is checked before the run, and is simulated for every method."""
 
 RESERVED_COLUMNS = ("method", "metric", "value", "ci_low", "ci_high", "num_drops", "drop", "user")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -20,13 +20,13 @@ class Semantic(Section):
     data: str | dict[str, Any] = Field(
         "emoji", description="A retrieval data set's name, or {type: name, option: …}; `linksim blocks` lists them."
     )
-    channel_uses: PositiveInt = Field(
+    channel_uses: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
         16, description="Complex symbols of a caption, over all streams together; a multiple of the streams."
     )
-    captions_per_drop: PositiveInt = Field(
+    captions_per_drop: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
         16, description="Captions sent over the channel of every drop, each drawn anew."
     )
-    num_pilots: PositiveInt = Field(
+    num_pilots: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
         8, description="Precoded pilots of each stream, of the data's power, from which the receiver estimates its "
         "effective channel on every resource element."
     )

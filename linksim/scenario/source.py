@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from linksim.errors import ScenarioError
-
-Place = tuple[str | int, ...]
-"""A key's path in the data: names, and numbers for the items of lists."""
+from linksim.scenario.yaml_text import MAX_CHARACTERS, Place, YamlFault, data_of
 
 
 @dataclass(frozen=True)
@@ -49,60 +47,41 @@ def dotted(place: Iterable[Any]) -> str:
 def read_text(path: Path) -> str:
     """The file's text.
 
-    :raises ScenarioError: missing or unreadable; names the nearest file.
+    :raises ScenarioError: missing, unreadable, no file at all, too large, or not UTF-8; names the nearest file.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe that nobody writes to would wait for ever
+            raise ScenarioError(f"{path}: a folder or device, not a scenario file")
+        with path.open("rb") as file:
+            content = file.read(4 * MAX_CHARACTERS + 1)
     except FileNotFoundError:
         raise ScenarioError(f"{path}: no such scenario file{_near_file(path)}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ScenarioError(f"{path}: cannot be read: {reason.lower()}") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ScenarioError(f"{path}: UTF-16 text: save it as UTF-8")
+    if len(content) > 4 * MAX_CHARACTERS:
+        raise ScenarioError(f"{path}: more than {MAX_CHARACTERS} characters: not a scenario")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def parse(text: str, path: Path) -> tuple[dict[str, Any], Source]:
     """YAML as data and places.
 
-    :raises ScenarioError: not YAML, not a mapping, a key given twice.
+    :raises ScenarioError: not YAML, not a mapping, a key given twice, more than fits a scenario.
     """
-    lines: dict[Place, int | str] = {}
     try:
-        _walk(yaml.compose(text, Loader=yaml.SafeLoader), (), lines, path)
-        data = yaml.safe_load(text)
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        raise ScenarioError(f"{path}:{line}: {error.reason}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ScenarioError(f"{path}:{mark.line + 1}: {problem}" if mark else f"{path}: {problem}") from None
-    except ValueError as error:  # a date or number that YAML recognises and Python cannot hold
-        raise ScenarioError(f"{path}: {error}; put texts that look like a date or number in quotes") from None
+        data, lines = data_of(text)
+    except YamlFault as fault:
+        place = f"{path}:{fault.line}" if fault.line else str(path)
+        raise ScenarioError(f"{place}: {fault}") from None
     if not isinstance(data, dict):
         raise ScenarioError(f"{path}: a scenario is a mapping of keys to values; see `linksim schema`")
-    return data, Source(str(path), lines)
-
-
-def _walk(node: yaml.Node | None, at: Place, lines: dict[Place, int | str], path: Path,
-          parents: tuple[yaml.Node, ...] = ()) -> None:
-    if any(node is parent for parent in parents):
-        raise ScenarioError(f"{path}:{node.start_mark.line + 1}: {dotted(at)} contains itself")
-    parents = (*parents, node)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise ScenarioError(f"{path}:{line}: a key is a plain text, not a list or mapping")
-            here = (*at, key.value)
-            if here in lines:
-                raise ScenarioError(f"{path}:{line}: {dotted(here)}: given twice (first in line {lines[here]})")
-            lines[here] = line
-            _walk(value, here, lines, path, parents)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[(*at, index)] = value.start_mark.line + 1
-            _walk(value, (*at, index), lines, path, parents)
+    return data, Source(str(path), dict(lines))
 
 
 def _near_file(path: Path) -> str:

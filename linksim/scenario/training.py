@@ -8,13 +8,14 @@ from pydantic import Field, create_model, model_validator
 
 from linksim.scenario.section import Section
 from linksim.types import (
-    FiniteFloat,
+    Decibel,
     Fraction,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveFraction,
     PositiveInt,
+    Seed,
 )
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -38,9 +39,11 @@ class Training(Section):
     given in brackets for cpu and gpu.
     """
 
-    num_drops: PositiveInt = Field(400, description="Training drops, from streams of their own; at least 250 for each "
-                                   "channel and acquisition swept. Every fifth chunk of 25 is for validation.")
-    seed: int = Field(0, ge=0, description="Training data seed; never overlaps with test drops.")
+    num_drops: Annotated[PositiveInt, Field(le=100_000_000)] = Field(
+        400, description="Training drops, from streams of their own; at least 250 for each channel and acquisition "
+        "swept. Every fifth chunk of 25 is for validation."
+    )
+    seed: Seed = Field(0, description="Training data seed; never overlaps with test drops.")
     speeds_kmh: list[Annotated[float, Field(ge=0, le=500)]] = Field(
         [], description="Training speeds, km/h; empty: the speeds of the scenario."
     )
@@ -49,7 +52,7 @@ class Training(Section):
         {}, description="Fields of `channel` that differ in training, e.g. {model: uma} where the scenario tests umi "
         "(zero-shot), or {source: model} where it tests channels from files."
     )
-    csi_snr_db: tuple[FiniteFloat, FiniteFloat] | None = Field(
+    csi_snr_db: tuple[Decibel, Decibel] | None = Field(
         None, description="SNR of the training histories, dB, drawn evenly between these two for each drop (and each "
         "epoch); empty: as the scenario's acquisition says."
     )
@@ -64,7 +67,7 @@ class Training(Section):
     fresh_drops: bool = Field(
         False, description="Draw other training drops in every epoch, instead of the same ones again."
     )
-    weights_seed: NonNegativeInt = Field(
+    weights_seed: Seed = Field(
         0, description="Seed of initial weights, order, dropout and the noise of histories; data stay as they are."
     )
     teacher: str = Field(
@@ -76,40 +79,48 @@ class Training(Section):
         "another channel); it has the same block, and is trained before."
     )
     preset: Literal["cpu", "gpu"] = Field("cpu", description="Fills the fields below that are left out.")
-    num_epochs: PositiveInt | None = Field(None, description="Passes over the training drops at the most (40; 200).")
-    batch_drops: PositiveInt | None = Field(
+    num_epochs: Annotated[PositiveInt, Field(le=1_000_000)] | None = Field(
+        None, description="Passes over the training drops at the most (40; 200)."
+    )
+    batch_drops: Annotated[PositiveInt, Field(le=1_000_000)] | None = Field(
         None, description="Drops per optimiser step over all devices together, at the most (16; 64). The antennas of a "
         "drop stay together: 16 drops of 32 antenna pairs are 512 sequences."
     )
-    antenna_pairs: NonNegativeInt | None = Field(
+    antenna_pairs: Annotated[NonNegativeInt, Field(le=1_000_000)] | None = Field(
         None, description="Antenna pairs of each user, drawn at random in every step, that blocks which see each pair "
         "by itself learn from, 0: all (2; 0). Validation takes as many, the same ones always."
     )
-    learning_rate: PositiveFloat | None = Field(None, description="Largest learning rate of AdamW (0.001).")
-    weight_decay: NonNegativeFloat | None = Field(None, description="Weight decay of AdamW (0).")
+    learning_rate: Annotated[PositiveFloat, Field(le=100)] | None = Field(
+        None, description="Largest learning rate of AdamW (0.001)."
+    )
+    weight_decay: Annotated[NonNegativeFloat, Field(le=1000)] | None = Field(
+        None, description="Weight decay of AdamW (0)."
+    )
     schedule: Literal["cosine", "constant"] | None = Field(
         None, description="Learning rate over the steps: a rise over `warmup` and a cosine to zero, or constant "
         "(cosine)."
     )
     warmup: Fraction | None = Field(None, description="Share of the steps over which the rate rises, cosine (0.05).")
-    gradient_clip: NonNegativeFloat | None = Field(
+    gradient_clip: Annotated[NonNegativeFloat, Field(le=1_000_000)] | None = Field(
         None, description="Norm that gradients are scaled down to, 0: never (1)."
     )
-    patience: NonNegativeInt | None = Field(
+    patience: Annotated[NonNegativeInt, Field(le=1_000_000)] | None = Field(
         None, description="Stop after so many epochs without a better validation NMSE, 0: never (10; 20)."
     )
     precision: Literal[32, "bf16-mixed", "16-mixed"] | None = Field(
         None, description="Floating point numbers of matrix products; weights are single always (32; bf16-mixed)."
     )
-    max_minutes: NonNegativeFloat | None = Field(
+    max_minutes: Annotated[NonNegativeFloat, Field(le=1_000_000)] | None = Field(
         None, description="Wall-clock budget of each method, minutes, 0: none (0). The schedule is shortened to what "
         "fits; the best weights so far count."
     )
-    devices: PositiveInt = Field(1, description="GPUs (or CPU processes) of each machine that share every step.")
-    num_nodes: PositiveInt = Field(
+    devices: Annotated[PositiveInt, Field(le=1024)] = Field(
+        1, description="GPUs (or CPU processes) of each machine that share every step."
+    )
+    num_nodes: Annotated[PositiveInt, Field(le=100_000)] = Field(
         1, description="Machines; with more than one, start `linksim train` on each through torchrun or srun."
     )
-    cache_gb: NonNegativeFloat = Field(
+    cache_gb: Annotated[NonNegativeFloat, Field(le=1_000_000)] = Field(
         4.0, description="Memory for keeping training drops from epoch to epoch, GB per process; the others are drawn "
         "again, to the same values."
     )

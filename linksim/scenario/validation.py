@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 
 from linksim.errors import ScenarioError
-from linksim.faults import booleans_as_numbers, describe, suggestion
+from linksim.faults import describe, other_kinds, suggestion
 from linksim.scenario.schema import Scenario, Section
 from linksim.scenario.source import Place, Source
 
@@ -35,8 +35,8 @@ def validated(data: dict[str, Any], source: Source) -> Scenario:
                          None)
             place, message = (inner or (section,), rest) if section in Scenario.model_fields else ((), message)
         raise ScenarioError(f"{source.cite(place)}: {message}") from None
-    for place in booleans_as_numbers(data, scenario):
-        raise ScenarioError(f"{source.cite(place)}: a number needed (given true or false)")
+    for place, message in other_kinds(data, scenario):
+        raise ScenarioError(f"{source.cite(place)}: {message}")
     return scenario
 
 
@@ -68,7 +68,10 @@ def _message(fault: dict[str, Any]) -> str:
         *parents, key = (part for part in fault["loc"] if not isinstance(part, int))
         fields = list(_model_at(tuple(parents)).model_fields)
         elsewhere = [path for path in _paths(Scenario) if path.rpartition(".")[2] == key]
-        near = f"did you mean {elsewhere[0]!r}?" if elsewhere else suggestion(str(key), fields)
+        near = suggestion(str(key), fields)
+        if elsewhere:
+            near = "it belongs to no section: write it above" if elsewhere[0] == key else \
+                f"did you mean {elsewhere[0]!r}?"
         return f"unknown key {key!r}: {near}"
     if fault["loc"][-1:] and fault["loc"][-1] in ("str", "dict[str,any]"):
         return f"{BLOCK_FORM} (given {fault['input']!r})"

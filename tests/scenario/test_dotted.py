@@ -91,3 +91,12 @@ def test_a_swept_option_out_of_range_names_its_axis(tiny):
         scenario_from_dict(tiny({**LONG, "sweep": {"methods.AR.predictor.order": [0, 2]}}))
     with pytest.raises(ScenarioError, match=r"sweep\.methods\.AR\.predictor\.order.*history of at least"):
         scenario_from_dict(tiny({**LONG, "sweep": {"methods.AR.predictor.order": [2, 20]}}))
+
+
+@pytest.mark.parametrize("overrides", [{"sweep.link.snr_db": [0, 10]}, {"sweep": {"link.snr_db": [0, 10]}}])
+def test_an_axis_is_set_as_every_other_key(overrides, tiny):
+    assert scenario_from_dict(tiny(), overrides).sweep == {"link.snr_db": [0, 10]}
+    swept = tiny({"sweep": {"link.snr_db": [5], "channel.speed_kmh": [3, 30]}})
+    kept = {} if "sweep" in overrides else {"channel.speed_kmh": [3, 30]}
+    assert scenario_from_dict(swept, overrides).sweep == {"link.snr_db": [0, 10], **kept}
+    assert place_of(swept, "sweep.link.snr_db") == ("sweep", "link.snr_db")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+
+from linksim.errors import ScenarioError
+from linksim.registry import catalogue
+from linksim.scenario.load import scenario_from_dict
+from linksim.scenario.schema import Scenario, Section
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").rglob("*.yaml"))
 
@@ -34,3 +40,49 @@ def test_every_shipped_scenario_fits_the_schema(validator):
 def test_a_broken_scenario_does_not_fit_the_schema(validator, tiny, changes):
     validator.validate(tiny())
     assert not validator.is_valid(tiny(changes))
+
+
+def _unbounded(node, at=""):
+    """Numbers of a JSON Schema without a lower or an upper limit, by where they stand."""
+    if isinstance(node, dict):
+        if node.get("type") in ("number", "integer") and "enum" not in node and "const" not in node:
+            limits = [{"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}]
+            if not all(limit & node.keys() for limit in limits):
+                yield at
+        for key, value in node.items():
+            yield from _unbounded(value, f"{at}/{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _unbounded(value, f"{at}/{index}")
+
+
+def test_every_number_of_a_scenario_has_limits(command):
+    assert list(_unbounded(json.loads(command("schema").out))) == []
+    assert list(_unbounded({"a": {"type": "number", "minimum": 1}, "b": {"type": "integer", "enum": [1]}})) == ["/a"]
+
+
+def test_every_option_of_a_block_has_limits():
+    built_in = [spec for spec in catalogue() if spec.source.startswith("linksim.")]
+    assert len(built_in) > 50
+    assert [(spec.name, at) for spec in built_in for at in _unbounded(spec.options.model_json_schema())] == []
+
+
+def _limits(model, at=()):
+    """Path and upper limit of every number of a section, and of those within it."""
+    for name, about in model.model_json_schema(ref_template="{model}")["properties"].items():
+        for form in [about, *about.get("anyOf", [])]:
+            if form.get("type") in ("number", "integer") and "enum" not in form:
+                yield (*at, name), form["type"], form.get("maximum", form.get("exclusiveMaximum"))
+        inner = model.model_fields[name].annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from _limits(inner, (*at, name))
+
+
+@pytest.mark.parametrize(("path", "kind", "limit"), list(_limits(Scenario)), ids=lambda value: str(value))
+def test_a_number_beyond_its_limit_is_refused_and_so_are_infinity_and_nan(path, kind, limit, tiny):
+    beyond = [2 * limit + 1, 10**400, -10**400] + [math.inf, -math.inf, math.nan] * (kind == "number")
+    for value in beyond:
+        with pytest.raises(ScenarioError, match=r"\.".join(path)) as caught:
+            scenario_from_dict(tiny({".".join(path): value}))
+        assert "given" in str(caught.value)
+        assert len(str(caught.value)) < 300

@@ -20,3 +20,5 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """Between 0 and 1, both included."""
 PositiveFraction = Annotated[float, Field(gt=0, le=1)]
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+"""Of the angle between two vectors."""

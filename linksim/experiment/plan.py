@@ -119,19 +119,25 @@ class Plan:
             shown += [f"nmse_step_{step + 1}_db" for step in range(self.scenario.channel.num_future)]
         return list(dict.fromkeys(shown))
 
-    def max_units(self) -> int:
-        """Work units per channel point at the most: whole rounds that hold ``max_drops``."""
+    @property
+    def max_drops(self) -> int:
+        """Drops per channel point that count at the most.
+
+        Units are simulated whole, since a drop's values do not depend on how many are wanted; of the last one, what is
+        beyond is left out of all results, and is there for a run that wants more.
+        """
         run = self.scenario.run
-        drops = run.stopping.max_drops if run.stopping.adaptive else run.stopping.min_drops
-        return self._within_files(_round_up(drops, run.chunk_size * run.units_per_round) // run.chunk_size)
+        wanted = run.stopping.max_drops if run.stopping.adaptive else run.stopping.min_drops
+        return wanted if self.stored_units is None else min(wanted, self.stored_units * run.chunk_size)
+
+    def max_units(self) -> int:
+        """Work units per channel point at the most."""
+        return -(-self.max_drops // self.scenario.run.chunk_size)
 
     def min_units(self) -> int:
+        """Work units before the first look at the stopping rule."""
         run = self.scenario.run
-        return self._within_files(
-            _round_up(run.stopping.min_drops, run.chunk_size * run.units_per_round) // run.chunk_size)
-
-    def _within_files(self, units: int) -> int:
-        return units if self.stored_units is None else min(units, self.stored_units)
+        return min(-(-run.stopping.min_drops // run.chunk_size), self.max_units())
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -201,7 +207,3 @@ def axis_label(key: str) -> str:
     if key == "link.snr_db":
         text = "link SNR"
     return f"{text} ({unit})" if unit else text
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

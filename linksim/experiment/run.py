@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 
 from linksim.errors import ScenarioError, StoreError
@@ -152,7 +153,7 @@ class _Session:
         active = set(range(len(self.totals)))
         while active:
             first = max(self.wanted[c] for c in active)
-            last = min(max(self.plan.min_units(), first + per_round), self.plan.max_units())
+            last = min(first + per_round, self.plan.max_units()) if first else self.plan.min_units()
             units = [(c, k) for k in range(first, last) for c in sorted(active)]
             for c in active:
                 self.wanted[c] = last
@@ -188,15 +189,21 @@ class _Session:
         return table
 
     def _show(self, channel_point: int, progress: LiveProgress) -> None:
-        drops = len(self.totals[channel_point].chunks) * self.scenario.run.chunk_size
+        drops = self._num_drops(channel_point)
         label = self._point_label(self.plan.channel_points[channel_point])
         progress.round_done(label, drops, self._watched(channel_point))
 
     def _take(self, channel_point: int, chunk: int, table: pa.Table) -> None:
-        self.totals[channel_point].add(chunk, summarize_unit(table, self.axes))
+        counted = table.filter(pc.field("drop") < self.plan.max_drops)
+        self.totals[channel_point].add(chunk, summarize_unit(counted, self.axes))
         about = json.loads((table.schema.metadata or {}).get(b"linksim", b"{}"))
         self.counters.update(about.get("counters", {}))
         self.notes.update(about.get("notes", []))
+
+    def _num_drops(self, channel_point: int) -> int:
+        """Drops that count so far: those of the units taken, up to `Plan.max_drops`."""
+        end = max(self.totals[channel_point].chunks, default=-1) + 1
+        return min(end * self.scenario.run.chunk_size, self.plan.max_drops)
 
     def _watched(self, channel_point: int) -> dict[str, Interval]:
         """Widest interval of the watched metric for each method at a channel point; bounds are not watched."""
@@ -257,6 +264,7 @@ class _Session:
             "versions": versions(),
             "seed": self.scenario.seed,
             "chunk_size": self.scenario.run.chunk_size,
+            "num_drops": {point.label: self._num_drops(c) for c, point in enumerate(self.plan.channel_points)},
             "device": self.device,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "wall_time_s": round(float(self.earlier.get("wall_time_s", 0.0)) + time.monotonic() - self.began, 3),

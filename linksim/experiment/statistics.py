@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import stats
 
@@ -215,18 +216,20 @@ def _clopper_pearson(errors: float, trials: float, confidence: float, num_drops:
     return Interval(errors / trials, float(low), float(high), num_drops)
 
 
-def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: float
-                ) -> dict[tuple[Any, ...], Interval]:
+def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: float,
+                max_drops: int | None = None) -> dict[tuple[Any, ...], Interval]:
     """A percentile metric of every method and point, reading one measure from the unit files.
 
     The interval is from order statistics (David and Nagaraja, Order Statistics, 7.1), its ranks as wide as the
     share below the percentile varies between drops: the users of a drop are not independent draws.
 
+    :param max_drops: how many of the first drops count; all if None.
     :returns: interval by (method, axis values…).
     """
     keys = ["method", *axes]
     # file by file: a data set of all would have the columns of the first alone
-    parts = [pq.read_table(path, columns=[*keys, "drop", metric.measure]) for path in files
+    counted = None if max_drops is None else pc.field("drop") < max_drops
+    parts = [pq.read_table(path, columns=[*keys, "drop", metric.measure], filters=counted) for path in files
              if metric.measure in pq.read_schema(path).names]
     if not parts:
         return {}

@@ -29,7 +29,7 @@ def intervals(plan: Plan, sums: list[pd.DataFrame], files: list[Path]) -> dict[s
     for name in plan.shown_metrics():
         one = metric(name)
         if one.reduction == "percentile":
-            values = percentiles(one, files, axes, confidence) if files else {}
+            values = percentiles(one, files, axes, confidence, plan.max_drops) if files else {}
         else:
             values = {key: interval_of(one, row, confidence) for key, row in _rows(sums)}
         found[name] = {key: value for key, value in values.items() if value and math.isfinite(value.value)}

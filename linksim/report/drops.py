@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy
 import pyarrow
@@ -31,16 +34,12 @@ def read_measures(run: Run, measures: Sequence[str], point: Mapping[str, float |
     Only the columns needed are read, one record batch at a time: the drops of a long run do not fit in memory.
     """
     # Named one by one: a unit still being written has a temporary name and must not be read.
-    paths = [str(path) for path in sorted((run.folder / "drops").glob("*.parquet"))]
+    paths = sorted((run.folder / "drops").glob("*.parquet"))
     if not paths:
         return {}
     values: dict[str, list[numpy.ndarray]] = defaultdict(list)
     try:
-        dataset = pyarrow.dataset.dataset(paths, format="parquet")
-        if not {"method", *measures} <= set(dataset.schema.names):
-            return {}
-        batches = dataset.to_batches(columns=["method", *measures], filter=_at(point, dataset.schema.names))
-        for batch in batches:
+        for batch in _batches(run, paths, measures, point):
             method = pyarrow.array(batch.column("method").cast(pyarrow.string())).dictionary_encode()
             index = method.indices.to_numpy(zero_copy_only=False)
             table = numpy.stack([batch.column(one).to_numpy(zero_copy_only=False) for one in measures], axis=1)
@@ -51,6 +50,37 @@ def read_measures(run: Run, measures: Sequence[str], point: Mapping[str, float |
         raise StoreError(f"cannot read the drops of {run.folder}: {reason}") from None
     joined = {name: numpy.concatenate(parts).astype(float) for name, parts in values.items()}
     return {name: array[~numpy.isnan(array).any(1)] for name, array in joined.items()}
+
+
+def counted(run: Run, paths: Sequence[Path]) -> dict[int | None, list[str]]:
+    """The files that hold drops which the run's metrics count, by how many of the first drops do; None: all.
+
+    Others are of an earlier run of the same scenario that went on for longer.
+    """
+    counts = run.manifest.get("num_drops")
+    if not isinstance(counts, dict):
+        return {None: [str(path) for path in paths]}
+    found: dict[int | None, list[str]] = defaultdict(list)
+    for path in paths:
+        if limit := counts.get(path.name.partition("-")[0]):
+            found[limit].append(str(path))
+    return found
+
+
+def first_drops(limit: int | None) -> pyarrow.dataset.Expression | None:
+    """The rows of so many of the first drops; None: all."""
+    return None if limit is None else pyarrow.dataset.field("drop") < limit
+
+
+def _batches(run: Run, paths: Sequence[Path], measures: Sequence[str], point: Mapping[str, float | str]
+             ) -> Iterator[pyarrow.RecordBatch]:
+    for limit, files in counted(run, paths).items():
+        dataset = pyarrow.dataset.dataset(files, format="parquet")
+        if not {"method", *measures} <= set(dataset.schema.names):
+            continue
+        conditions = [one for one in (_at(point, dataset.schema.names), first_drops(limit)) if one is not None]
+        yield from dataset.to_batches(columns=["method", *measures],
+                                      filter=functools.reduce(operator.and_, conditions) if conditions else None)
 
 
 def _at(point: Mapping[str, float | str], columns: list[str]) -> pyarrow.dataset.Expression | None:

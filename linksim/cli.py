@@ -435,7 +435,7 @@ def _calibrate(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from linksim.report.build import build_report
 
-    write(*map(str, build_report(options.runs, options.output)))
+    write(*map(str, build_report(options.runs, options.output, partial(write, to_stderr=True))))
     return EXIT_DONE
 
 

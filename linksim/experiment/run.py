@@ -251,7 +251,7 @@ class _Session:
         if self.report and any(total.chunks for total in self.totals):
             from linksim.report.build import build_report
 
-            build_report([self.store.folder])
+            build_report([self.store.folder], say=partial(say, self.console))
         return Results(self.store.folder)
 
     def _write_manifest(self, status: str) -> None:

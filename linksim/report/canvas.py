@@ -26,7 +26,7 @@ LEGEND_ROW_IN = 0.15
 MAX_LEGEND_ROWS = 9
 MAX_LEGEND_COLUMNS = 6
 # From the font size and the rc settings legend.handlelength, handletextpad and columnspacing.
-LEGEND_SAMPLE_IN = (2.6 + 0.6) * style.LEGEND_FONT_PT / 72
+LEGEND_SAMPLE_IN = (style.LEGEND_HANDLE + 0.6) * style.LEGEND_FONT_PT / 72
 LEGEND_GAP_IN = 1.2 * style.LEGEND_FONT_PT / 72
 
 

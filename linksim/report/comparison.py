@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas
 
+from linksim.printing import visible
 from linksim.report.load import Axis, Method, Run
 from linksim.report.style import LineStyle, line_styles, style_of_run
 
@@ -58,8 +59,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     for index, (run, run_name) in enumerate(zip(runs, run_names(runs))):
         labels = {}
         for method in run.methods:
-            label = f"{method.name} ({run_name})" if count[method.name] > 1 else method.name
-            style = styles[method.name] if len(runs) == 1 else style_of_run(styles[method.name], index)
+            label = visible(f"{method.name} ({run_name})" if count[method.name] > 1 else method.name)
+            style = styles[method.name] if len(runs) == 1 else style_of_run(styles[method.name], index, len(runs))
             labels[method.name] = label
             series.append(Series(label, method, run, style))
         frames.append(run.metrics.assign(series=run.metrics["method"].map(labels)))
@@ -71,6 +72,13 @@ def compare(runs: Sequence[Run]) -> Comparison:
     axes = tuple(_with_values(axis, frame[axis.column].dropna().unique()) for axis in axes)
     shown = tuple(dict.fromkeys(name for run in runs for name in run.shown))
     return Comparison(tuple(runs), tuple(series), frame, axes, shown)
+
+
+def relabelled(comparison: Comparison, label: Callable[[str], str]) -> Comparison:
+    """The same under other labels, which are told apart as the old ones are."""
+    series = tuple(replace(one, label=label(one.label)) for one in comparison.series)
+    frame = comparison.frame.assign(series=comparison.frame["series"].map(label))
+    return replace(comparison, series=series, frame=frame)
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:

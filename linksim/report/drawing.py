@@ -65,7 +65,16 @@ def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.D
         else:
             _name_categories(panel, categories, slanted)
     _label_outside(axes, x_label, y_label)
-    return _finish(figure, heading, series, drawn)
+    return _finish(figure, heading, _as_they_end(present, panels), drawn)
+
+
+def _as_they_end(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.DataFrame]]) -> list[Series]:
+    """In the order in which the curves end at the right edge of the last panel, the uppermost first."""
+    def height(one: Series) -> float:
+        last = next(rows for lines in reversed(panels) if (rows := lines.get(one.label)) is not None and len(rows))
+        return float(last.loc[last["x"].idxmax(), "value"])
+
+    return sorted(series, key=height, reverse=True)
 
 
 def make_logarithmic(figure: Figure, lines: Sequence[pandas.DataFrame]) -> None:
@@ -202,7 +211,8 @@ def draw_distributions(series: Sequence[Series], samples: Mapping[str, numpy.nda
     panel.set_ylim(0, 1)
     panel.set_xlabel(x_label)
     panel.set_ylabel("Cumulative distribution")
-    return _finish(figure, heading, series, drawn)
+    from_left = sorted((one for one in series if one.label in drawn), key=lambda one: numpy.median(samples[one.label]))
+    return _finish(figure, heading, from_left, drawn)
 
 
 def set_x_ticks(panel: Axes, values: numpy.ndarray) -> None:

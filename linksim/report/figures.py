@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ import numpy
 import pandas
 
 from linksim.report import canvas, drawing, maps, style
-from linksim.report.comparison import Comparison
+from linksim.report.comparison import Comparison, relabelled
 from linksim.report.drops import read_measure, read_measures
+from linksim.report.fonts import Fonts, fonts_for
 from linksim.report.load import Axis
 from linksim.report.views import View, at, line_of, relevant_axes, representative, values_of, views
 from linksim.report.wording import (
@@ -55,12 +57,21 @@ def draw_figures(comparison: Comparison, folder: Path) -> list[Figure]:
     :raises StoreError: a figure cannot be written, or the drops cannot be read.
     """
     figures = []
-    with matplotlib.rc_context(style.RC):
+    fonts = label_fonts(comparison)
+    comparison = relabelled(comparison, fonts.drawable)
+    looks = {**style.RC, "font.family": list(fonts.families)}
+    with matplotlib.rc_context(looks), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         for drawing_, record in _all(comparison):
             path = folder / f"{file_stem(record.path.name)}.png"
             canvas.save(drawing_, path)
             figures.append(replace(record, path=path, width_in=float(drawing_.get_figwidth())))
     return figures
+
+
+def label_fonts(comparison: Comparison) -> Fonts:
+    """Fonts for the names of all curves."""
+    return fonts_for(one.label for one in comparison.series)
 
 
 Drawn = Iterator[tuple[matplotlib.figure.Figure, Figure]]

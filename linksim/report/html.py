@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from linksim.errors import StoreError
+from linksim.printing import visible
 from linksim.report.comparison import Comparison, run_names
 from linksim.report.figures import Figure
 from linksim.report.load import Run
@@ -22,14 +23,15 @@ from linksim.report.wording import describe, duration_text
 PIXELS_PER_INCH = 150
 
 
-def render_html(comparison: Comparison, figures: Sequence[Figure]) -> str:
+def render_html(comparison: Comparison, figures: Sequence[Figure], note: str = "") -> str:
     """The page as text. All strings of the run are escaped; nothing outside the page is referred to.
 
     :param figures: as `linksim.report.figures.draw_figures` returns them; their PNGs are embedded.
+    :param note: on what the figures cannot show.
     :raises StoreError: a PNG cannot be read.
     """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
     )
     template = environment.from_string(files("linksim.report").joinpath("report.html.j2").read_text("utf-8"))
     shown = [describe(name) for name in comparison.shown if len(values_of(comparison, name))]
@@ -37,11 +39,17 @@ def render_html(comparison: Comparison, figures: Sequence[Figure]) -> str:
         title=comparison.title,
         runs=[_run(run, name) for run, name in zip(comparison.runs, run_names(comparison.runs))],
         figures=[_figure(figure) for figure in figures],
+        note=note,
         tables=all_tables(comparison, [metric.name for metric in shown]),
         definitions=shown,
         has_summaries=any(one.method.summary for one in comparison.series),
         methods={one.method.name: one.method for one in comparison.series},
     )
+
+
+def _visible(value: Any) -> Any:
+    """Texts without characters that act on what stands around them, or that UTF-8 cannot write."""
+    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _figure(figure: Figure) -> dict[str, Any]:

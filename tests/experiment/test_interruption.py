@@ -19,7 +19,7 @@ LONG = {
 SLOW = """
 import sys, time, types
 quiet = types.ModuleType("linksim.report.build")
-quiet.build_report = lambda folders, output=None: []
+quiet.build_report = lambda folders, output=None, say=None: []
 sys.modules[quiet.__name__] = quiet  # figures take seconds
 from linksim.experiment.store import Store
 write = Store.write_unit

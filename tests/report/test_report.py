@@ -71,7 +71,7 @@ def test_hostile_text_is_escaped(write_run):
     evil = "<script>alert(1)</script>"
     folder = write_run(
         snr=(0.0, 10.0), speed=(3.0,), description=evil, methods=[(evil, "method"), ("hold", "reference")],
-        notes=[evil], status=evil, scenario_name=evil, scenario_text=f"</pre>{evil}",
+        notes=[evil, "\ud800\x1b\u202e"], status=evil, scenario_name=evil, scenario_text=f"</pre>{evil}",
         conventions={evil: '"><img src=x>'}, versions={"a": evil}, command=evil,
         metrics=["rate_bps_hz", evil],
     )
@@ -79,6 +79,7 @@ def test_hostile_text_is_escaped(write_run):
     page = Page(text)
     assert "script" not in page.tags
     assert "&lt;script&gt;" in text
+    assert "<li>\\ud800\\x1b\\u202e</li>" in text
     assert all(reference.startswith("data:") for reference in page.references)
 
 
@@ -133,6 +134,33 @@ def test_the_terminal_table_fits_and_names_its_point(write_run, width, methods):
     assert "SNR = 10 dB, UE speed = 30 km/h" in text
     assert "perfect CSI" in text
     assert all(name in text for name, _ in methods)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_terminal_clips_nothing(write_run, width):
+    names = ["x" * 60, "a method of many words that is longer than a column", "hold"]
+    run = load_run(write_run(methods=[(name, "method") for name in names]))
+    text = printed(run, width)
+    assert "…" not in text
+    assert text.count("x") >= 60
+    whole = " ".join(text.split())
+    assert "NMSE (dB)" in whole
+    assert "SGCS" in whole
+    assert whole.count("Achievable") == 2, "a column that does not fit stands below"
+
+
+def test_tables_have_the_best_on_top(write_run):
+    run = load_run(write_run(snr=(0.0, 10.0), speed=(3.0, 120.0)))
+    comparison = compare([run])
+    for name, sign in (("nmse_db", -1), ("rate_bps_hz", 1)):
+        for table in metric_tables(comparison, name):
+            last = table.to_pandas().iloc[:, -1].str.split(" ").str[0].str.replace("−", "-").str.replace("∞", "inf")
+            values = sign * last.astype(float)
+            assert values.is_monotonic_decreasing, "by the right edge"
+    lines = [line for line in printed(run).splitlines() if line]
+    place = {name: next(number for number, line in enumerate(lines) if line.startswith(name))
+             for name in ("sum capacity", "perfect CSI", "GRU", "genie LMMSE bound")}
+    assert place["sum capacity"] < place["perfect CSI"] < place["GRU"], "by the metric that most have"
 
 
 def test_the_terminal_table_of_one_metric_runs_over_its_axis(write_run):

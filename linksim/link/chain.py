@@ -27,11 +27,13 @@ from linksim.link.acquisition import Observation, acquire, coherence_bandwidth_h
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history, report_key
 from linksim.link.names import channel_name
+from linksim.link.parts import predicted
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.metrics.rate_distortion import genie_rate_distortion
+from linksim.scenario.memory import drops_at_once
 from linksim.scenario.schema import (
     BOUNDS,
     GENIE_CSI,
@@ -101,6 +103,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     capacities: dict[float, dict[str, torch.Tensor]] = {}
     genies: Estimates = {}
     floors: dict[int, torch.Tensor] = {}
+    at_once = drops_at_once(first)
     for acquisition in dict.fromkeys(scenario.acquisition for _, scenario in points):
         group = [(index, scenario) for index, scenario in points if scenario.acquisition == acquisition]
         noise = generator(stream_seed(seed, "acquisition"))
@@ -118,7 +121,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                     known = history if reported is None else reported.history
                     with doing(f"prediction by {method.name}"), torch.inference_mode(), \
                             _precision(predictor, scenario, device):
-                        csi = predictor.predict(known, drops.future.time_s, drops.future.frequency_hz)
+                        csi = predicted(predictor, known, drops.future.time_s, drops.future.frequency_hz, at_once)
                     estimates[key] = _scored(csi, method.name, scenario, drops, result,
                                              reported is not None and reported.directions_only)
                     if reported is not None:

@@ -10,6 +10,7 @@ from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
 from linksim.scenario.coding_checks import check_coding, check_future
 from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
+from linksim.scenario.memory import check_channels, check_memory
 from linksim.scenario.requirements import check_requirement
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
@@ -41,6 +42,7 @@ def check(scenario: Scenario) -> None:
         check_source(channel)
     except ScenarioError as error:
         raise ScenarioError(f"channel.{error}") from None
+    check_channels(scenario)
     if scenario.run.maps and channel.source == "files":
         raise ScenarioError("run.maps: channel files do not say where the base station stands: leave it out, or draw "
                             "the drops with channel.source=model")
@@ -120,6 +122,7 @@ def check(scenario: Scenario) -> None:
         )
     if METRICS[scenario.run.stopping.metric].reduction == "percentile":
         raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
+    check_memory(scenario)
 
 
 def _check_files(scenario: Scenario) -> None:

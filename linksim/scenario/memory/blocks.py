@@ -1,0 +1,106 @@
+"""Memory of blocks while they work on a unit, by kind and name; what is not here takes a few copies of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from linksim import registry
+from linksim.scenario.memory.networks import network_needs
+from linksim.scenario.memory.sizes import COMPLEX, DOUBLE, Need, Sizes, placed
+from linksim.scenario.schema import Method, Scenario, block_of, codec_of, knows_channel
+
+Options = dict[str, Any]
+
+_USERS_AT_ONCE = 8
+"""Of a sparse Bayesian predictor."""
+
+
+def block_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+    """What the methods' blocks take, each while it works."""
+    for index, method in enumerate(scenario.methods):
+        if method.universal is None and not knows_channel(method):
+            name, given = block_of(method.predictor)
+            spec = registry.find("predictor", name)
+            options = registry.validate_options(spec, given)
+            own = _ESTIMATES[name](options, scenario, size) if name in _ESTIMATES else 0.0
+            copies = (6 * size.past + 4 * size.ahead) * COMPLEX
+            # a fit takes all drops, and plane waves take a few users at once already
+            splits = name not in ("ridge", "sparse_bayesian", "unfolded_sparse_bayesian")
+            yield placed(Need(copies + own, name, size.largest_of(spec, options), splits), f"methods.{index}.predictor")
+            if _reaches_band(name, options, scenario, method):
+                yield Need((6 * size.links * size.tones**2 + 8 * size.tones**3 + 16 * size.tones**2) * DOUBLE
+                           + 3 * size.past * COMPLEX, f"{name}: another band by its delays", "channel.num_subcarriers")
+        if method.feedback is not None:
+            name, options = codec_of(scenario, method)
+            yield placed(Need(6 * size.past * COMPLEX + _codec(name, options, size), name,
+                              size.largest_of(registry.find("feedback", name), options)), f"methods.{index}.feedback")
+    yield from network_needs(scenario, size)
+
+
+def _over_time(options: Options, scenario: Scenario, size: Sizes) -> float:
+    return 12 * size.links * size.history**2 * DOUBLE
+
+
+def _per_order(options: Options, scenario: Scenario, size: Sizes) -> float:
+    return size.bins * (3 * (options["order"] + 1)**2 + 6 * options["order"]) * COMPLEX
+
+
+def _prony(options: Options, scenario: Scenario, size: Sizes) -> float:
+    return size.bins * (3 * (options["order"] + 1)**2 + 2 * size.history) * DOUBLE
+
+
+def _vector_kalman(options: Options, scenario: Scenario, size: Sizes) -> float:
+    return (10 * size.links * (options["order"] * size.bs)**2 + (3 + options["order"]) * size.past) * DOUBLE
+
+
+def _matrix_pencil(options: Options, scenario: Scenario, size: Sizes) -> float:
+    window = options["pencil_fraction"] * size.history + 1
+    return size.bins * (2 * window**2 + 2 * size.history) * DOUBLE
+
+
+def _plane_waves(options: Options, scenario: Scenario, size: Sizes) -> float:
+    channel = scenario.channel
+    doppler_hz = channel.speed_kmh / 3.6 * channel.carrier_frequency_ghz * 1e9 / 3e8
+    cycles = 2 * doppler_hz * channel.csi_period_ms * 1e-3 * size.history
+    times = min(size.history, cycles + 8)
+    tones = min(size.tones, options.get("frequency_rank") or size.tones)
+    beams = channel.bs_array.rows * channel.bs_array.columns
+    waves = min(options.get("num_delays") or size.tones, 8 * size.tones) * (options.get("num_dopplers")
+                                                                           or 2 * cycles + 16)
+    users, snapshots = min(_USERS_AT_ONCE, size.links), size.ue * size.bs / beams
+    between = 2 * options["num_steps"] * (30 + 3 * options["hidden_size"]) if "num_steps" in options else 0
+    return users * beams * (8 * (times * tones)**2 + waves * (4 + 2 * snapshots + between)) * COMPLEX \
+        + users * 12 * size.tones**2 * DOUBLE
+
+
+def _ridge(options: Options, scenario: Scenario, size: Sizes) -> float:
+    if options["domain"] == "antenna":
+        inputs, outputs, classes, terms = size.history * size.tones, size.future * size.tones, 1, 1
+    else:
+        terms, classes = options["speed_order"] + 1, options["num_snr_classes"]
+        inputs, outputs = size.history * terms, size.future
+    return classes * inputs * (5 * inputs + 5 * outputs) * DOUBLE + terms * 4 * size.past * COMPLEX
+
+
+_ESTIMATES: dict[str, Callable[[Options, Scenario, Sizes], float]] = {
+    "wiener": _over_time, "vector_prony": _over_time, "ar": _per_order, "kalman": _per_order, "pad": _prony,
+    "vector_kalman": _vector_kalman, "matrix_pencil": _matrix_pencil, "sparse_bayesian": _plane_waves,
+    "unfolded_sparse_bayesian": _plane_waves, "ridge": _ridge,
+}
+
+
+def _reaches_band(name: str, options: Options, scenario: Scenario, method: Method) -> bool:
+    if scenario.channel.duplex == "tdd" or method.feedback is not None:
+        return False
+    return options.get("band") == "sparse" or (name == "ridge" and options["domain"] == "angle_delay")
+
+
+def _codec(name: str, options: Options, size: Sizes) -> float:
+    if "delay_oversampling" in options:
+        delays, beams = options["delay_oversampling"] * size.tones, options["beam_oversampling"]**2 * size.bs
+        return 8 * size.ue * delays * beams * DOUBLE
+    if name in ("klt", "context"):
+        kept = options["num_table_drops"] * size.users * size.ue * size.bs * size.tones * COMPLEX * 4
+        return kept + 6 * (size.bs**2 + size.tones**2) * DOUBLE
+    return 0.0

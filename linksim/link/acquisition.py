@@ -12,6 +12,8 @@ from linksim.seeding import sionna_seed
 
 PILOT_SEED = 0
 
+_NOISELESS_DB = 60.0
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -62,17 +64,17 @@ def complex_normal(shape: torch.Size | tuple[int, ...], generator: torch.Generat
     return torch.view_as_complex(torch.randn(*shape, 2, generator=generator, device=generator.device)) * 0.5**0.5
 
 
-def coherence_bandwidth_hz(delay_spread_s: float) -> float:
-    """Bandwidth over which the channel's correlation stays above one half: 1 / (5 tau).
+def pilot_floor(true: Csi, acquisition: Acquisition) -> torch.Tensor:
+    """Error of pilot estimates that no power takes away: what interpolation between pilots misses, at 60 dB.
 
-    Source: Rappaport, Wireless Communications, 2nd ed., eq. (5.39).
+    :param true: the true uplink channel; its last instant is looked at.
+    :returns: NMSE of each user, linear, ``[batch, user]``.
     """
-    return 1 / (5 * delay_spread_s)
-
-
-def pilot_spacing_hz(num_ports: int, subcarrier_spacing_hz: float) -> float:
-    """Distance between two pilots of one antenna port: ports share the tones as a comb."""
-    return num_ports * subcarrier_spacing_hz
+    last = replace(true, h=true.h[..., -1:, :], time_s=true.time_s[-1:])
+    estimate, _ = _pilot_estimate(last, acquisition, torch.Generator().manual_seed(PILOT_SEED), _NOISELESS_DB)
+    error, power = ((estimate.h - last.h), last.h)
+    error, power = (part.abs().square().sum((-4, -3, -2, -1)) for part in (error, power))
+    return error / power.clamp_min(torch.finfo(power.dtype).tiny)
 
 
 def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Generator, snr_db: float | torch.Tensor

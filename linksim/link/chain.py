@@ -23,11 +23,11 @@ from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
 from linksim.errors import NumericalError
 from linksim.heartbeat import doing
-from linksim.link.acquisition import Observation, acquire, coherence_bandwidth_hz, pilot_spacing_hz
+from linksim.link.acquisition import Observation, acquire
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history, report_key
-from linksim.link.names import channel_name
 from linksim.link.parts import predicted
+from linksim.link.pilot_notes import pilot_notes
 from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
@@ -104,11 +104,16 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     genies: Estimates = {}
     floors: dict[int, torch.Tensor] = {}
     at_once = drops_at_once(first)
+    told = [method.name for method in first.methods if knows_channel(method)]
+    if told and _shares_streams(first) and any(needs_link(scenario) for _, scenario in points):
+        for name in told:
+            _count_deficient(true, name, first, result)
     for acquisition in dict.fromkeys(scenario.acquisition for _, scenario in points):
         group = [(index, scenario) for index, scenario in points if scenario.acquisition == acquisition]
         noise = generator(stream_seed(seed, "acquisition"))
         history, observation = acquire(drops.history, acquisition, noise)
-        result.notes |= _pilot_notes(group[0][1], drops)
+        if acquisition.type == "pilots" and chunk_index == 0:  # once: the note is the same however many units there are
+            result.notes |= pilot_notes(drops.history, acquisition, first.channel)
         estimates: Estimates = {}
         reports = _Reports(drops, acquisition, seed, codecs or {}, report_errors or {})
         for index, scenario in group:
@@ -269,11 +274,15 @@ def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: Chunk
     """A usable estimate by resource, and its measures."""
     csi = _usable(csi, name, scenario, result)
     h_hat = by_resource(csi.h)
-    several = scenario.channel.num_users * scenario.link.num_streams_per_user > 1
     # where nothing can be learnt the genie's link is left out
-    if several and (name not in GENIE_CSI.values() or h_hat.any()):
+    if _shares_streams(scenario) and (name not in GENIE_CSI.values() or h_hat.any()):
         _count_deficient(h_hat, name, scenario, result)
     return h_hat, csi_measures(csi.h, drops.future.h, directions_only)
+
+
+def _shares_streams(scenario: Scenario) -> bool:
+    """Whether there are several streams that a precoder keeps apart."""
+    return scenario.channel.num_users * scenario.link.num_streams_per_user > 1
 
 
 def _genies(scenario: Scenario) -> list[str]:
@@ -363,30 +372,9 @@ def _usable(csi: Csi, name: str, scenario: Scenario, result: ChunkResult) -> Csi
 
 def _count_deficient(h_hat: torch.Tensor, name: str, scenario: Scenario, result: ChunkResult) -> None:
     deficient = count_deficient(h_hat, scenario.link.num_streams_per_user)
-    if deficient:
+    if deficient.any():
         if scenario.link.unusable_csi == "raise":
-            raise NumericalError(
-                f"method {name!r}: its CSI is rank deficient on {deficient} resources (link.unusable_csi: mend "
-                "goes on)"
-            )
-        result.counters[f"rank-deficient resources regularised: {name}"] += deficient
-
-
-def _pilot_notes(scenario: Scenario, drops: Drops) -> set[str]:
-    if scenario.acquisition.type != "pilots" or drops.uplink_rays is None:
-        return set()
-    rays = drops.uplink_rays
-    power = rays.amplitude.square()
-    mean = (power * rays.delay_s).sum(-1) / power.sum(-1)
-    spread_s = ((power * rays.delay_s.square()).sum(-1) / power.sum(-1) - mean.square()).clamp_min(0).sqrt()
-    channel = scenario.channel
-    coherence_hz = coherence_bandwidth_hz(max(float(spread_s.median()), 1e-12))
-    spacing_hz = pilot_spacing_hz(channel.num_users * channel.ue_array.num_antennas,
-                                  channel.subcarrier_spacing_khz * 1e3)
-    if spacing_hz <= coherence_hz:
-        return set()
-    return {
-        f"pilots of a user stand {spacing_hz / 1e3:.0f} kHz apart, sparser than the coherence bandwidth of "
-        f"{channel_name(channel)} (median of each chunk below that; 1/(5 delay spread)): expect an error "
-        "floor; use fewer users or a smaller channel.subcarrier_spacing_khz"
-    }
+            drop = int(deficient.nonzero()[0])
+            raise NumericalError(f"method {name!r}: its CSI is rank deficient on {int(deficient[drop])} resources in "
+                                 f"drop {drop} of this chunk (link.unusable_csi: mend goes on)")
+        result.counters[f"rank-deficient resources regularised: {name}"] += int(deficient.sum())

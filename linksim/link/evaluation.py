@@ -67,9 +67,9 @@ def mend(csi: Csi) -> tuple[Csi, int]:
     return (csi.with_h(torch.where(finite, csi.h, torch.zeros_like(csi.h))), bad) if bad else (csi, 0)
 
 
-def count_deficient(h_hat: torch.Tensor, num_streams: int) -> int:
-    """How many resources have rank-deficient CSI across users (the precoders load those).
+def count_deficient(h_hat: torch.Tensor, num_streams: int) -> torch.Tensor:
+    """How many resources of each drop have rank-deficient CSI across users (the precoders load those): ``[batch]``.
 
     :param h_hat: ``[batch, time, subcarrier, user, ue_ant, bs_ant]``.
     """
-    return int(is_deficient(gram_matrix(effective_channel(h_hat, num_streams))).sum())
+    return is_deficient(gram_matrix(effective_channel(h_hat, num_streams))).flatten(1).sum(1)

@@ -1,10 +1,12 @@
 """Acquisition: noise as announced, pilots through Sionna, warnings when they are too sparse."""
 
+import re
+
 import pytest
 import torch
 
 from linksim.channel.drops import draw_drops
-from linksim.link.acquisition import acquire, coherence_bandwidth_hz
+from linksim.link.acquisition import acquire
 from linksim.link.chain import simulate_chunk
 from linksim.metrics import nmse
 from linksim.scenario.channel import BsArray, Channel
@@ -69,15 +71,19 @@ def test_the_observation_behind_pilots_is_the_channel_in_noise(drops):
     assert float(error / observation.noise_variance.mean()) == pytest.approx(1, rel=0.05)
 
 
-@pytest.mark.parametrize(("spacing_khz", "warned"), [(15, False), (360, True)])
-def test_pilots_sparser_than_the_coherence_bandwidth_are_reported(spacing_khz, warned):
+@pytest.mark.parametrize(("spacing_khz", "users", "warned"), [(15, 2, False), (60, 4, True), (360, 2, True)])
+def test_pilots_that_stand_too_far_apart_are_reported_with_the_floor_that_they_leave(spacing_khz, users, warned):
+    channel = CHANNEL.model_copy(update={"subcarrier_spacing_khz": spacing_khz, "num_users": users, "num_history": 1,
+                                         "num_subcarriers": 48})
     scenario = scenario_from_dict({
-        "channel": CHANNEL.model_copy(update={"subcarrier_spacing_khz": spacing_khz}).model_dump(),
-        "acquisition": {"type": "pilots"}, "methods": ["hold"], "bounds": [], "run": {"chunk_size": 4},
+        "channel": channel.model_dump(), "acquisition": {"type": "pilots"}, "methods": ["hold"], "bounds": [],
+        "run": {"chunk_size": 20},
     })
-    notes = simulate_chunk([(0, scenario)], 1, "cpu", {}).notes
-    assert any("coherence bandwidth" in note for note in notes) is warned
-
-
-def test_coherence_bandwidth_is_a_fifth_of_the_inverse_delay_spread():
-    assert coherence_bandwidth_hz(1e-6) == pytest.approx(200e3)
+    notes = " ".join(simulate_chunk([(0, scenario)], 1, "cpu", {}).notes)
+    assert ("pilots of a user stand" in notes) is warned
+    if warned:
+        true = draw_drops(channel, 20, 1).history
+        noiseless = acquire(true, Acquisition(type="pilots", csi_snr_db=90), noise())[0]
+        said = float(re.search(r"errs by (-?[0-9.]+) dB", notes)[1])
+        assert said == pytest.approx(decibel(nmse(noiseless.h, true.h)), abs=0.3)
+    assert not simulate_chunk([(0, scenario)], 1, "cpu", {}, chunk_index=1).notes

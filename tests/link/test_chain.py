@@ -1,6 +1,7 @@
 """The chain as a whole: pairing of methods, physics of the curves, unusable CSI counted or refused."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -159,3 +160,23 @@ def test_users_stand_in_the_sector_where_maps_are_asked_for():
     plain, _ = simulate(scenario(channel=channel, methods=["hold"], bounds=[], run={"chunk_size": 40}))
     assert "east_m" not in plain[0, "hold"]
     assert torch.equal(plain[0, "hold"]["nmse"], rows[0, "hold"]["nmse"])
+
+
+@pytest.mark.parametrize("unusable", ["raise", "mend"])
+def test_a_rank_deficient_true_channel_is_counted_or_stops_where_csi_is_perfect(unusable, monkeypatch):
+    original = chain.chunk_of_drops
+
+    def two_alike(*arguments):
+        drops = original(*arguments)
+        h = drops.future.h.clone()
+        h[3, 1] = h[3, 0]  # both users of a drop have one channel
+        return replace(drops, future=drops.future.with_h(h))
+
+    monkeypatch.setattr(chain, "chunk_of_drops", two_alike)
+    case = scenario(methods=["perfect CSI"], bounds=[], link={"unusable_csi": unusable})
+    if unusable == "raise":
+        with pytest.raises(NumericalError, match="'perfect CSI': its CSI is rank deficient on 24 resources in drop 3"):
+            simulate(case)
+        return
+    _, result = simulate(case)
+    assert result.counters == {"rank-deficient resources regularised: perfect CSI": 24}

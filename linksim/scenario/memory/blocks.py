@@ -70,7 +70,7 @@ def _plane_waves(options: Options, scenario: Scenario, size: Sizes) -> float:
                                                                            or 2 * cycles + 16)
     users, snapshots = min(_USERS_AT_ONCE, size.links), size.ue * size.bs / beams
     between = 2 * options["num_steps"] * (30 + 3 * options["hidden_size"]) if "num_steps" in options else 0
-    return users * beams * (8 * (times * tones)**2 + waves * (4 + 2 * snapshots + between)) * COMPLEX \
+    return users * beams * (4 * (times * tones)**2 + waves * (4 + 2 * snapshots + between)) * COMPLEX \
         + users * 12 * size.tones**2 * DOUBLE
 
 

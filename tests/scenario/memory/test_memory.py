@@ -87,7 +87,7 @@ def test_shipped_scenarios_take_a_fraction_of_16_gb(name):
 
 
 def test_near_the_limit_fewer_drops_go_through_a_predictor_together(monkeypatch):
-    long = scenario_from_dict(scenario({"num_history": 2000}, "wiener", run={"chunk_size": 20}))
+    long = scenario_from_dict(scenario({"num_history": 1500}, "wiener", run={"chunk_size": 20}))
     assert drops_at_once(long) == 20
     monkeypatch.setenv("LINKSIM_MEMORY_GB", "6")
     assert 1 <= drops_at_once(long) < 20

@@ -12,7 +12,6 @@ _RAYS, _PATHS = 420, 24
 """Of a link, about: the models have up to 20 clusters of 20 rays."""
 
 _BYTES_OF_RAY = 300
-_BYTES_OF_ENTRY = 400
 _BYTES_OF_PATH = 64
 
 
@@ -26,9 +25,6 @@ def held(scenario: Scenario, size: Sizes) -> Iterator[Need]:
     codecs = {str(method.feedback) for method in estimating if method.feedback is not None}
     if codecs:
         yield Need((2 + len(codecs)) * size.past * COMPLEX, "reported histories", size.largest())
-    yield Need(scenario.run.stopping.min_drops / size.drops * _BYTES_OF_ENTRY, "the list of units",
-               "run.stopping.min_drops")
-    yield Need(scenario.training.num_drops / 25 * _BYTES_OF_ENTRY, "the list of training drops", "training.num_drops")
     yield Need(size.links * _RAYS * _BYTES_OF_RAY, "rays of a unit", size.largest("run.chunk_size",
                                                                                 "channel.num_users"))
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -87,6 +88,14 @@ def test_a_bare_manifest_still_gives_a_page(write_run, methods):
     folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=methods[:3])
     (folder / "manifest.json").write_text("{}")
     Page(build_report([folder])[-1].read_text(encoding="utf-8"))
+
+
+def test_tables_alone_give_all_but_distributions(write_run, methods):
+    folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=methods[:3], metrics=["rate_bps_hz"])
+    shutil.rmtree(folder / "drops")
+    written = {path.name for path in build_report([folder])}
+    assert written == {"report.html", *(f"{stem}.{kind}" for stem in ("rate_bps_hz_vs_snr_db", "nmse_vs_horizon")
+                                        for kind in ("png", "pdf"))}
 
 
 def test_two_runs_go_to_the_report_folder(write_run, tmp_path, monkeypatch, methods):

@@ -59,6 +59,10 @@ def _failed(error: Exception) -> int:
     if line := import_failure(error) or not_set_up(error):
         _write_error(line)
         return EXIT_BAD_INPUT
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
+        _write_error(f"{error.object}: names of files are written in {error.encoding} here, which lacks "
+                     f"{error.object[error.start:error.end]}: set PYTHONUTF8=1, or choose another name")
+        return EXIT_BAD_INPUT
     from linksim.experiment.failure import failure_line
 
     line = failure_line(error)

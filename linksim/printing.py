@@ -43,6 +43,8 @@ def visible(text: str, keep: str = "") -> str:
 
     :param keep: such characters to leave as they are.
     """
+    with contextlib.suppress(UnicodeError):  # a path in UTF-8 on a system set to another encoding is a text after all
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8")
     return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
 

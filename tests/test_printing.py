@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -50,7 +52,8 @@ def without_figures(monkeypatch):
 @pytest.mark.parametrize(("text", "shown"), [
     ("a\x1b[31mb", "a\\x1b[31mb"), ("a\nb\tc\r", "a\\nb\\tc\\r"), ("\x00\x07\x9b", "\\x00\\x07\\x9b"),
     ("abc\u202edcb\u2066", "abc\\u202edcb\\u2066"), ("\ufeffa\u200bb\u2028", "\\ufeffa\\u200bb\\u2028"),
-    ("x\udcff", "x\\udcff"), ("基线 سلك 👩‍👩‍👧 é ±", "基线 سلك 👩‍👩‍👧 é ±"), ("\\n", "\\n"),
+    ("x\udcff", "x\\udcff"), ("\udce5\udc9f\udcba", "基"),
+    ("基线 سلك 👩‍👩‍👧 é ±", "基线 سلك 👩‍👩‍👧 é ±"), ("\\n", "\\n"),
 ])
 def test_what_would_act_on_a_terminal_is_shown_and_all_else_left_alone(text, shown):
     assert visible(text) == shown
@@ -181,6 +184,21 @@ def calls():
 
 def is_text(node):
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+@pytest.mark.parametrize(("verb", "said"), [
+    ("validate", "\\u57fa\\u7ebf.yaml: valid"),
+    pytest.param("run", "which lacks \\u57fa\\u7ebf: set PYTHONUTF8=1", marks=pytest.mark.slow),
+])
+def test_paths_on_a_system_that_is_not_set_to_utf8(verb, said, tmp_path, scenario_file):
+    scenario = scenario_file({"name": "基线"}, "基线.yaml")
+    process = subprocess.run(
+        [sys.executable, "-m", "linksim", verb, scenario.name], cwd=tmp_path, capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0",
+                          "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert said in process.stdout + process.stderr
+    assert "Traceback" not in process.stderr
+    assert list(tmp_path.iterdir()) == [scenario]
 
 
 def test_nothing_is_printed_but_through_this_module(calls):

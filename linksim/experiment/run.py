@@ -260,7 +260,7 @@ class _Session:
             "description": self.scenario.description,
             "status": status,
             "hash": scenario_hash(self.scenario),
-            "command": visible(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+            "command": visible(shlex.join([*_program(), *sys.argv[1:]])),
             "versions": versions(),
             "seed": self.scenario.seed,
             "chunk_size": self.scenario.run.chunk_size,
@@ -289,6 +289,12 @@ class _Session:
         changed = [f"{name} {before[name]}" for name in before if before[name] != here.get(name)]
         kept = [note for note in self.earlier.get("notes", []) if note.startswith(_RESUMED)]
         return [*kept, *([_RESUMED + ", ".join(changed)] if changed else [])]
+
+
+def _program() -> list[str]:
+    """What was called, without its folder: ``run_sim.py``, ``linksim``, ``python -m linksim``."""
+    name = Path(sys.argv[0]).name
+    return ["python", "-m", "linksim"] if name == "__main__.py" else [name]
 
 
 def resolve_device(asked: str) -> str:

@@ -100,7 +100,10 @@ def _date(run: Run) -> str:
     """When the run ended; older manifests do not say, then when the manifest was written."""
     stated = run.manifest.get("date") or run.manifest.get("finished_at")
     if stated:
-        return str(stated)
+        try:
+            return datetime.fromisoformat(str(stated)).strftime("%Y-%m-%d %H:%M %Z").strip()
+        except ValueError:
+            return str(stated)
     try:
         written = (run.folder / "manifest.json").stat().st_mtime
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from functools import cache
 from pathlib import Path
@@ -115,3 +116,17 @@ def test_what_is_said_to_be_installed_from_the_index_is_what_linksim_works_with(
         for extra in re.findall(r"'\.\[(\w+)\]'", path.read_text(encoding="utf-8")):
             assert extra in (*EXTRAS, "all"), path
     assert found == set(WEIGHTS)
+
+
+def test_what_the_readme_compares_shares_its_drops(command, scenario_file, tmp_path):
+    commands = [words for words in commands_of(ROOT / "README.md") if words[0] == "linksim" and words[1] == "compare"]
+    ((_, _, first, second, *options),) = commands
+    (changed,) = [words for words in commands_of(ROOT / "README.md") if second in words and words[0] == "run_sim.py"]
+    overrides = [word for option, word in itertools.pairwise(changed) if option == "--set"]
+    path = scenario_file({"sweep": {"link.snr_db": [0, 10]}})
+    folders = [tmp_path / Path(name).name for name in (first, second)]
+    for folder, sets in zip(folders, ([], overrides)):
+        assert command("run", path, "--output", folder, *[f"--set={one}" for one in sets]).code == 0
+    outcome = command("compare", *folders, *options)
+    assert outcome.code == 0, outcome.err
+    assert "hold" in outcome.out

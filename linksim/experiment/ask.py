@@ -10,9 +10,9 @@ import torch
 from linksim import registry
 from linksim.blocks.universal.base import Truth, UniversalBlock, UniversalShape, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity, task_named
+from linksim.channel.files.drops import stored_rays
 from linksim.channel.files.linksim_layout import LinksimReader, open_linksim
 from linksim.channel.ray_traced.places import places_of_rays
-from linksim.channel.rays import Rays
 from linksim.csi import Csi, Panel
 from linksim.errors import LinksimError
 from linksim.places import Places
@@ -71,7 +71,7 @@ def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
     csi = Csi(h, torch.zeros(h.shape[-2]), torch.arange(h.shape[-1]) * channel.subcarrier_spacing_khz * 1e3,
               torch.zeros(users), Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1),
               torch.zeros(users))
-    rays = Rays.from_dict({name: torch.from_numpy(values) for name, values in samples.rays.items()})
+    rays, _ = stored_rays(samples, reader.header)
     return csi, places_of_rays(rays, channel)
 
 

@@ -13,7 +13,7 @@ from linksim.channel.drops import Band, Drops, bands, time_grid
 from linksim.channel.files.agreement import by_drop, check_against_file, check_training_file, items_of_drops
 from linksim.channel.files.opened import digest, open_channel_files
 from linksim.channel.files.reader import Header, Reader, Samples
-from linksim.channel.files.values import check_amplitudes, check_finite, mean_power
+from linksim.channel.files.values import check_amplitudes, check_finite, check_rays, mean_power
 from linksim.channel.rays import Rays
 from linksim.csi import Csi, Panel
 from linksim.errors import LinksimError, NumericalError
@@ -117,7 +117,7 @@ def to_drops(samples: Samples, channel: Channel, header: Header, items: np.ndarr
         for h in _bands_of(samples, channel, header, uplink, downlink)
     )
     up_doppler, down_doppler = _dopplers(samples, channel, history, uplink, downlink)
-    rays, downlink_rays = _rays(samples, header, device)
+    rays, downlink_rays = stored_rays(samples, header, device)
     if channel.normalization != "none" and not header.is_normalized:
         gain = _gain(history, rays, channel, header, items)
         scale = gain.rsqrt()[:, :, None, None, None, None]
@@ -224,17 +224,22 @@ def _dopplers(samples: Samples, channel: Channel, history: torch.Tensor, uplink:
     return speed_m_s * (uplink.carrier_hz / SPEED_OF_LIGHT), speed_m_s * (downlink.carrier_hz / SPEED_OF_LIGHT)
 
 
-def _rays(samples: Samples, header: Header, device: str) -> tuple[Rays | None, Rays | None]:
-    """Rays of both bands; one object where they are the same, which says that phases are."""
+def stored_rays(samples: Samples, header: Header, device: str = "cpu") -> tuple[Rays | None, Rays | None]:
+    """Rays of both bands; one object where they are the same, which says that phases are.
+
+    :raises LinksimError: tensors that are missing or do not fit together.
+    """
     if not samples.rays:
         return None, None
     tensors, other = ({name: _to_torch(array, device) for name, array in named.items()}
                       for named in (samples.rays, samples.downlink_rays))
     try:
-        rays = Rays.from_dict(tensors)
-        return rays, Rays.from_dict({**tensors, **other}) if other else rays
+        both = [Rays.from_dict(one) for one in ([tensors, {**tensors, **other}] if other else [tensors])]
     except KeyError as error:
         raise LinksimError(f"{header.title}: its rays have no {error.args[0]!r}: another version wrote it") from None
+    for rays in both:
+        check_rays(rays, header)
+    return both[0], both[-1]
 
 
 def _gain(history: torch.Tensor, rays: Rays | None, channel: Channel, header: Header, items: np.ndarray

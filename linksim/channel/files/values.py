@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from linksim.channel.files.reader import Header, Samples, fault
+from linksim.channel.rays import Rays
 
 LARGEST = 1e8
 """Amplitude of an entry: powers of channels are squared again on the way to a rate, in single precision."""
@@ -62,6 +63,40 @@ def check_amplitudes(parts: dict[str, torch.Tensor], header: Header, items: np.n
         return ()
     places = [place(*where) for where in silent.nonzero().tolist()]
     return (f"{header.title}: zero throughout: {'; '.join(places[:20])}{'; …' * (len(places) > 20)}",)
+
+
+def check_rays(rays: Rays, header: Header) -> None:
+    """Whether the tensors of stored rays fit together.
+
+    :raises ScenarioError: the first that has another shape or type than the others ask for.
+    """
+    links, count = tuple(rays.large_scale_gain.shape), rays.amplitude.shape[-1]
+    paths = len(rays.path_lengths)
+    if min(rays.path_lengths, default=0) < 1 or sum(rays.path_lengths) != count:
+        raise fault(header.title, f"rays/path_lengths make {sum(rays.path_lengths)} rays, but rays/amplitude has "
+                                  f"{count}")
+    wanted: dict[str, tuple[int, ...]] = {
+        "amplitude": (*links, count), "path_delay_s": (*links, paths), "velocity_projection_m_s": (*links, count),
+        "coupling": (*links, count, 2, 2), "phase": (*links, count, 2, 2), "line_of_sight": links, "speed_m_s": links,
+        "position_user_m": (*links, 3), "position_bs_m": (*links, 3), "is_specular": (count,),
+    }
+    for name, end in (("ue", rays.ue), ("bs", rays.bs)):
+        layout = end.layout
+        ports, columns, rows = (len(part) if part.ndim else 0
+                                for part in (layout.port_m, layout.column_m, layout.row_m))
+        wanted |= {f"{name}.direction": (*links, count, 3), f"{name}.field": (*links, count, ports, 2),
+                   f"{name}.rotation": (*links, 3, 3), f"{name}.port_m": (ports, 3), f"{name}.column_m": (columns, 3),
+                   f"{name}.row_m": (rows, 3), f"{name}.order": (ports * columns * rows,)}
+    for name, tensor in rays.to_dict().items():
+        if name in wanted and tuple(tensor.shape) != wanted[name]:
+            raise fault(header.title, f"rays/{name} has shape {list(tensor.shape)}, but the other rays need "
+                                      f"{list(wanted[name])}")
+    for name, end in (("ue", rays.ue), ("bs", rays.bs)):
+        order = end.layout.order
+        if not torch.equal(order.sort().values, torch.arange(len(order), device=order.device, dtype=order.dtype)):
+            raise fault(header.title, f"rays/{name}.order does not number every antenna once")
+    if rays.is_specular.dtype != torch.bool:
+        raise fault(header.title, "rays/is_specular is not true or false")
 
 
 def mean_power(h: torch.Tensor) -> torch.Tensor:

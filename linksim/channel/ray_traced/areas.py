@@ -45,7 +45,7 @@ def table_of_areas(channel: Channel, say: Callable[[str], None]) -> PathTable:
         raise ScenarioError(f"channel.ray_traced: no position of {channel.ray_traced.title} is reached by a path: "
                             "allow more (max_depth, diffraction, radius_m)")
     return PathTable.joined(parts, {**parts[0].about, "options": channel.ray_traced.model_dump(mode="json"),
-                                    "candidates": sum(part.about["candidates"] for part in parts)})
+                                    "candidates": sum(part.about.get("candidates", 0) for part in parts)})
 
 
 def num_processes(jobs: int) -> int:

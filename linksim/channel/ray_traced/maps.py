@@ -11,6 +11,7 @@ import torch
 
 from linksim.cache import cached_tensors
 from linksim.channel.ray_traced.area import VERSION, make_area
+from linksim.channel.ray_traced.table import understood
 from linksim.scenario.ray_traced import PROCEDURAL, RayTraced
 
 CELL_M = 4.0
@@ -70,7 +71,13 @@ def height_map(options: RayTraced) -> torch.Tensor:
 
         return {"height_m": torch.from_numpy(heights(options, x, y)).float()}
 
-    return cached_tensors(name, seen)["height_m"]
+    def read() -> torch.Tensor:
+        height_m = cached_tensors(name, seen)["height_m"]
+        if height_m.shape != (CELLS, CELLS) or not height_m.isfinite().all():
+            raise ValueError(f"height_m is {list(height_m.shape)}, or not finite")
+        return height_m
+
+    return understood(name, read)
 
 
 def to_scene(options: RayTraced, ahead: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.nn.functional import pad
@@ -14,9 +14,12 @@ from torch.nn.functional import pad
 from linksim.cache import cache_folder, cached_tensors
 from linksim.channel.ray_traced.area import VERSION
 from linksim.channel.ray_traced.runtime import RELEASE
+from linksim.errors import StoreError
 from linksim.printing import write
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL, TRACED
+
+Item = TypeVar("Item")
 
 _FORMAT = 1
 """Of the table: another one is traced again."""
@@ -111,9 +114,59 @@ class PathTable:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> PathTable:
-        """Inverse of `to_tensors`."""
-        about = json.loads(bytes(tensors["about"].tolist()))
-        return cls(**{name: value for name, value in tensors.items() if name != "about"}, about=about)
+        """Inverse of `to_tensors`.
+
+        :raises ValueError: tensors that are no table: one is missing, or of another shape or type.
+        """
+        try:
+            about = json.loads(bytes(tensors["about"].tolist()))
+            table = cls(**{name: value for name, value in tensors.items() if name != "about"}, about=about)
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"no table of paths: {error}") from None
+        if not isinstance(about, dict):
+            raise ValueError("what it says of itself is no list of keys and values")
+        table._check()
+        return table
+
+    def _check(self) -> None:
+        positions, paths = (*self.transfer.shape, 0, 0)[:2]
+        wanted: dict[str, tuple[tuple[int, ...], str]] = {
+            "position_m": ((positions, 3), "float"), "transfer": ((positions, paths, 2, 2), "complex"),
+            "bs_position_m": ((3,) if self.bs_position_m.ndim == 1 else (positions, 3), "float"),
+            "delay_s": ((positions, paths), "float"), "departure": ((positions, paths, 2), "float"),
+            "arrival": ((positions, paths, 2), "float"), "num_paths": ((positions,), "int"),
+            "line_of_sight": ((positions,), "bool"), "total_gain": ((positions,), "float"),
+            "area": ((positions,), "int"),
+        }
+        for name, (shape, kind) in wanted.items():
+            tensor = getattr(self, name)
+            if tensor is None:
+                continue
+            if tuple(tensor.shape) != shape or kind not in str(tensor.dtype):
+                raise ValueError(f"{name} is {list(tensor.shape)} {tensor.dtype}, not {list(shape)} {kind}")
+            if kind in ("float", "complex") and not tensor.isfinite().all():
+                raise ValueError(f"{name} has values that are not finite")
+
+
+def from_cache(name: str, make: Callable[[], dict[str, torch.Tensor]]) -> PathTable:
+    """A table from the cache, made and kept there at first.
+
+    :raises StoreError: the cache cannot be written, or the file in it is no table.
+    """
+    return understood(name, lambda: PathTable.from_tensors(cached_tensors(name, make)))
+
+
+def understood(name: str, read: Callable[[], Item]) -> Item:
+    """What a file of the cache holds.
+
+    :param read: raises ValueError or KeyError where it is something else.
+    :raises StoreError: it is; names the file.
+    """
+    try:
+        return read()
+    except (ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{cache_folder() / name}: damaged ({reason}): delete it, and it is made again") from None
 
 
 _BY_PATH = ("transfer", "delay_s", "departure", "arrival")
@@ -148,7 +201,7 @@ def kept_table(channel: Channel, say: Callable[[str], None]) -> PathTable:
 
         return trace(channel.ray_traced, channel.carrier_frequency_ghz * 1e9, say).to_tensors()
 
-    return PathTable.from_tensors(cached_tensors(table_name(channel), traced))
+    return from_cache(table_name(channel), traced)
 
 
 def table_name(channel: Channel) -> str:

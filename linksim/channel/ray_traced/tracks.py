@@ -21,7 +21,7 @@ from linksim.channel.drops import Drops, bands, drops_of_rays, time_grid
 from linksim.channel.ray_traced.drops import drawn_positions
 from linksim.channel.ray_traced.rays import mean_gain, to_rays
 from linksim.channel.ray_traced.split import positions_of
-from linksim.channel.ray_traced.table import PathTable, table_name
+from linksim.channel.ray_traced.table import PathTable, table_name, understood
 from linksim.channel.rays import Rays
 from linksim.csi import Csi
 from linksim.errors import ScenarioError
@@ -78,9 +78,15 @@ def track_table(channel: Channel, say: Callable[[str], None]) -> TrackTable:
            f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     key = (str(cache_folder()), name)
     if key not in _TABLES:
-        tensors = dict(cached_tensors(name, lambda: _traced(channel, num_points, say)))
-        heading = tensors.pop("heading")
-        _TABLES[key] = TrackTable(PathTable.from_tensors(tensors), heading, num_points)
+        def read() -> TrackTable:
+            tensors = dict(cached_tensors(name, lambda: _traced(channel, num_points, say)))
+            heading = tensors.pop("heading")
+            paths = PathTable.from_tensors(tensors)
+            if heading.shape != (len(paths) // num_points,) or len(paths) % num_points or not heading.isfinite().all():
+                raise ValueError(f"{list(heading.shape)} headings of {len(paths)} points, {num_points} to a way")
+            return TrackTable(paths, heading, num_points)
+
+        _TABLES[key] = understood(name, read)
     return _TABLES[key]
 
 

@@ -9,7 +9,7 @@ from linksim.cache import cache_folder, cached_tensors
 from linksim.channel.ray_traced import runtime
 from linksim.channel.ray_traced import table as tables
 from linksim.channel.ray_traced.table import PathTable, path_table, table_name
-from linksim.errors import ScenarioError
+from linksim.errors import ScenarioError, StoreError
 from linksim.scenario.ray_traced import RayTraced, Site
 
 
@@ -68,3 +68,27 @@ def test_without_llvm_nothing_is_imported(monkeypatch, library):
         monkeypatch.setenv("DRJIT_LIBLLVM_PATH", library)
     with pytest.raises(ScenarioError, match=r"LLVM 19 or newer.*DRJIT_LIBLLVM_PATH"):
         runtime.import_sionna_rt()
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda held: held.pop("transfer"), "no table of paths"),
+    (lambda held: held.update(stranger=torch.zeros(3)), "no table of paths"),
+    (lambda held: held.update(delay_s=held["delay_s"][:, :1]), r"delay_s is \[3, 1\]"),
+    (lambda held: held.update(arrival=held["arrival"] * torch.nan), "arrival has values that are not finite"),
+    (lambda held: held.update(line_of_sight=torch.zeros(3)), "line_of_sight is"),
+    (lambda held: held.update(transfer=torch.zeros(3)), "transfer is"),
+    (lambda held: held.update(about=torch.tensor(list(b"[1]"), dtype=torch.uint8)), "no list of keys"),
+    (lambda held: held.update(about=torch.tensor(list(b"{" * 9), dtype=torch.uint8)), "damaged"),
+    (lambda held: held.update(about=torch.tensor(list(b"[" * 10**5), dtype=torch.uint8)), "damaged"),
+    (lambda held: held.update(about=torch.zeros(2, 2)), "damaged"),
+])
+def test_a_kept_table_that_somebody_was_at_is_named(change, words, make_table, make_channel, monkeypatch, tmp_path):
+    monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path))
+    monkeypatch.setattr(tables, "_TABLES", {})
+    held = make_table(num=3).to_tensors()
+    change(held)
+    cached_tensors(table_name(make_channel()), lambda: held)
+    with pytest.raises(StoreError, match=words) as error:
+        path_table(make_channel())
+    assert str(tmp_path / table_name(make_channel())) in str(error.value)
+    assert "delete it" in str(error.value)

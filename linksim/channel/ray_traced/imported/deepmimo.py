@@ -31,6 +31,9 @@ def read_deepmimo(path: Path) -> dict[str, np.ndarray]:
     found = {"rx_pos": _numbers(arrays, "rx_pos"), "tx_pos": _numbers(arrays, "tx_pos").ravel()}
     if found["rx_pos"].shape[1] != 3 or found["tx_pos"].size != 3:
         raise fault(path, "rx_pos [user, 3] and tx_pos [3] are needed: one base station at a time")
+    for name in ("rx_pos", "tx_pos"):
+        if not np.isfinite(found[name]).all():
+            raise fault(path, f"{name} has places that are not finite")
     shape = require(arrays, "power", 2, "[user, path]")
     for name in _PATHS:
         found[name] = _numbers(arrays, name)
@@ -46,4 +49,7 @@ def read_deepmimo(path: Path) -> dict[str, np.ndarray]:
 
 def _numbers(arrays: Arrays, name: str) -> np.ndarray:
     require(arrays, name, (1, 2), "numbers of users")
-    return numeric(arrays, name, arrays.read(name)).astype(float)
+    values = numeric(arrays, name, arrays.read(name))
+    if values.dtype.kind == "c":
+        raise fault(arrays.path, f"{name} holds {values.dtype}, but real numbers are needed")
+    return values.astype(float)

@@ -26,6 +26,9 @@ from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
 from linksim.seeding import stream_seed
 
 _LIGHT_M_S = 299_792_458.0
+_LARGEST = {"gains": 1e3, "delays": 1.0, "departures": 100.0, "arrivals": 100.0}
+"""Of path parameters: between isotropic antennas, s, radian."""
+
 _STRAIGHT_M = 0.5
 """A path that is no longer than the straight line by more than this is the line of sight."""
 
@@ -122,13 +125,15 @@ def _of_area(channel: Channel, options: RayTraced) -> PathTable:
 
 def _of_file(channel: Channel) -> PathTable:
     arrays = read_deepmimo(Path(channel.ray_traced.scene))
-    used = np.isfinite(arrays["power"]) & np.isfinite(arrays["delay"])
+    used = ~np.isnan(arrays["power"]) & ~np.isneginf(arrays["power"]) & ~np.isnan(arrays["delay"])
     chosen = used.any(1) & _within(arrays["rx_pos"] - arrays["tx_pos"], channel.ray_traced)
 
     def cleaned(name: str) -> np.ndarray:
-        return np.where(used, np.nan_to_num(arrays[name]), 0)[chosen]
+        return np.where(used, arrays[name], 0)[chosen]
 
-    gain = np.where(used[chosen], 10 ** (cleaned("power") / 20), 0) * np.exp(1j * np.radians(cleaned("phase")))
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+        size = np.where(used[chosen], 10 ** (cleaned("power") / 20), 0)
+        gain = size * np.exp(1j * np.radians(cleaned("phase")))
     departure, arrival = (np.radians(np.stack([cleaned(f"{end}_el"), cleaned(f"{end}_az")], -1))
                           for end in ("aod", "aoa"))
     los = arrays["los"][chosen] == 1 if "los" in arrays else None
@@ -148,6 +153,13 @@ def _within(offset: np.ndarray, options: RayTraced) -> np.ndarray:
 def _table(channel: Channel, places: np.ndarray, bs: np.ndarray, gain: np.ndarray, delay: np.ndarray,
            departure: np.ndarray, arrival: np.ndarray, los: np.ndarray | None, candidates: int) -> PathTable:
     """:param gain: ``[position, path]``, with the phase at the carrier that the delay brings; a table is without."""
+    for name, values in (("gains", gain), ("delays", delay), ("departures", departure), ("arrivals", arrival)):
+        size = np.abs(values) if name != "delays" else values
+        wrong = ~((size >= 0) & (size <= _LARGEST[name])).all(tuple(range(1, size.ndim)))
+        if wrong.any():
+            x, y = places[wrong.argmax()][:2]
+            raise ScenarioError(f"channel.ray_traced.scene: {channel.ray_traced.scene}: {name} of the terminal at "
+                                f"x = {x:g} m, y = {y:g} m: some are not finite, or out of range")
     order = np.argsort(-np.abs(gain), axis=1, kind="stable")[:, :STORED_PATHS]
 
     def sorted_by_gain(values: np.ndarray) -> np.ndarray:

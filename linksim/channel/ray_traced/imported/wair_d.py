@@ -119,13 +119,13 @@ def read_info(area: Path) -> tuple[np.ndarray, np.ndarray]:
     info = read_objects(area / "Info.npy")
     try:
         if isinstance(info, np.ndarray) and info.ndim == 2 and info.shape[1] == 4:
-            size, rows = info[0, :2].astype(float), info[1:].astype(float)
+            size, rows = _real(info[0, :2]), _real(info[1:])
         else:
-            flat = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in info])
+            flat = np.concatenate([np.ravel(_real(part)) for part in info])
             size, rows = flat[:2], flat[2:].reshape(-1, 4)
         if not len(rows) or not np.isfinite(rows).all() or not (size > 0).all():
             raise ValueError
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError):
         raise ScenarioError(f"{area / 'Info.npy'}: width and height, then bs_x, bs_y, ue_x, ue_y of each link are "
                             "needed") from None
     return size, rows
@@ -143,7 +143,7 @@ def _gains_at(area: Path, carrier_ghz: float) -> Path:
 
 
 def _links(path: Path, held: Any) -> dict[str, Any]:
-    if not isinstance(held, dict):
+    if not isinstance(held, dict) or not all(isinstance(name, str) for name in held):
         raise ScenarioError(f"{path}: a dict of links (bs0_ue00001, …) is needed")
     return held
 
@@ -153,12 +153,23 @@ def _path_of(area: Path, name: str, paths: dict[str, Any], gains: Any
     of_link = _links(area / "H", gains).get(name)
     try:
         gain = np.ravel(np.asarray(of_link, dtype=complex))
-        delay = np.ravel(np.asarray(paths[name]["taud"], dtype=float)) * 1e-9
-        departure, arrival = (np.asarray(paths[name][key], dtype=float).reshape(-1, 2) for key in ("dod", "doa"))
+        delay = np.ravel(_real(paths[name]["taud"])) * 1e-9
+        departure, arrival = (_real(paths[name][key]).reshape(-1, 2) for key in ("dod", "doa"))
         if not len(gain) == len(delay) == len(departure) == len(arrival) or of_link is None:
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise ScenarioError(f"{area}: {name}: as many gains, delays (taud), departures (dod) and arrivals (doa) are "
                             "needed") from None
-    used = np.abs(gain) > 0
+    used = gain != 0
     return gain[used], delay[used], departure[used], arrival[used]
+
+
+def _real(values: Any) -> np.ndarray:
+    """As float64.
+
+    :raises ValueError: not numbers, or complex ones.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise ValueError("complex numbers")
+    return array.astype(float)

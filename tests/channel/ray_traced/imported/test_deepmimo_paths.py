@@ -69,3 +69,24 @@ def test_where_it_stands_is_not_to_be_said_twice(tmp_path):
     np.savez(tmp_path / "asu.npz", **arrays())
     with pytest.raises(ValueError, match="says where its base stations stand"):
         channel(tmp_path / "asu.npz", position_m=(0, 0, 10))
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("rx_pos", np.nan, "rx_pos has places that are not finite"), ("power", np.inf, "gains of the terminal at x = 50 m"),
+    ("power", 1e300, "gains of the terminal at"), ("delay", -1e-9, "delays of the terminal at"),
+    ("delay", 1e300, "delays of the terminal at"), ("aod_az", np.nan, "departures of the terminal at"),
+    ("aoa_el", np.inf, "arrivals of the terminal at"), ("phase", np.nan, "gains of the terminal at"),
+])
+def test_path_parameters_that_are_none_are_named(name, value, words, tmp_path):
+    held = arrays()
+    held[name][0, 0] = value
+    np.savez(tmp_path / "asu.npz", **held)
+    with pytest.raises(ScenarioError, match=words) as error:
+        path_table(channel(tmp_path / "asu.npz"))
+    assert str(tmp_path / "asu.npz") in str(error.value)
+
+
+def test_complex_places_are_none(tmp_path):
+    np.savez(tmp_path / "asu.npz", **{**arrays(), "rx_pos": arrays()["rx_pos"] * 1j})
+    with pytest.raises(ScenarioError, match="rx_pos holds complex128, but real numbers are needed"):
+        path_table(channel(tmp_path / "asu.npz"))

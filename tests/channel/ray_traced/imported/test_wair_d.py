@@ -158,3 +158,23 @@ def test_a_scenario_names_a_folder_beside_it(scenario_file, tmp_path):
     path.write_text(path.read_text().replace("./wair_d", "./elsewhere"))
     with pytest.raises(ScenarioError, match="no such file or folder"):
         load_scenario(path)
+
+
+@pytest.mark.parametrize(("file", "change", "words"), [
+    ("Path.npy", {1: 2}, "a dict of links"), ("Path.npy", {"bs0_ue00000": None}, "links"),
+    ("Info.npy", np.zeros((0, 4)), "width and height"), ("Info.npy", np.ones((7, 4)) * 1j, "width and height"),
+    ("taud", np.array([np.nan, 1.0]), "delays of the terminal at x = 80 m, y = 60 m"),
+    ("dod", np.full((2, 2), np.inf), "departures of the terminal at"),
+    ("doa", np.full((2, 2), 1e300), "arrivals of the terminal at"), ("doa", np.ones((2, 2)) * 1j, "bs0_ue00000"),
+])
+def test_what_is_no_such_file_is_one_line(file, change, words, tmp_path):
+    area = write_area(tmp_path)
+    if file.endswith(".npy"):
+        save(area / file, change) if isinstance(change, dict) else np.save(area / file, change)
+    else:
+        paths = read_objects(area / "Path.npy")
+        paths["bs0_ue00000"][file] = change
+        save(area / "Path.npy", paths)
+    with pytest.raises(ScenarioError, match=words) as error:
+        path_table(channel(tmp_path))
+    assert str(tmp_path) in str(error.value)

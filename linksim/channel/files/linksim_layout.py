@@ -15,7 +15,7 @@ import pydantic
 
 from linksim.channel.files.arrays import Arrays, numeric, open_arrays, require, text_of
 from linksim.channel.files.reader import Header, Point, Samples, fault
-from linksim.faults import booleans_as_numbers, describe
+from linksim.faults import describe, other_kinds
 from linksim.scenario.channel import Channel
 from linksim.scenario.dotted import replaced
 
@@ -164,9 +164,8 @@ class LinksimReader:
                 first = error.errors()[0]
                 raise fault(self._arrays.path, f"channel.{'.'.join(map(str, first['loc']))} of its header: "
                                                f"{describe(first)}") from None
-            for place in booleans_as_numbers(section, channel):
-                raise fault(self._arrays.path, f"channel.{'.'.join(map(str, place))} of its header: a number needed "
-                                               "(given true or false)")
+            for place, message in other_kinds(section, channel):
+                raise fault(self._arrays.path, f"channel.{'.'.join(map(str, place))} of its header: {message}")
             sizes = {"num_users": channel.num_users, "ue_array.num_antennas": channel.ue_array.num_antennas,
                      "bs_array": channel.bs_array.num_antennas, "num_subcarriers": channel.num_subcarriers}
             for (key, said), axis, held in zip(sizes.items(), ("users", "UE antennas", "BS antennas", "subcarriers"),

@@ -83,7 +83,7 @@ def test_a_header_that_is_none(text, whole, tmp_path):
     ({"num_users": True}, "a number needed"),
     ({"bs_array": {"rows": 4, "columns": 4}}, "makes 32 BS antennas, but history/h has 2"),
     ({"subcarrier_spacing_khz": 15}, "history/frequency_hz does not go in steps of channel.subcarrier_spacing_khz"),
-    ({"csi_period_ms": 1e9}, "history/time_s does not go in steps of channel.csi_period_ms"),
+    ({"csi_period_ms": 1.5}, "history/time_s does not go in steps of channel.csi_period_ms"),
 ])
 def test_a_header_that_its_arrays_belie(changes, words, whole, tmp_path):
     arrays, header = whole

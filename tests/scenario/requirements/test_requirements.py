@@ -131,7 +131,7 @@ def test_a_block_of_the_user_says_what_it_needs_in_the_same_way():
 
     try:
         scenario_from_dict(predictor("picky"))
-        with pytest.raises(ScenarioError, match="methods.0.predictor: picky: .* a multiple of 3"):
+        with pytest.raises(ScenarioError, match=r"methods.0.predictor: picky: .* a multiple of 3"):
             scenario_from_dict(predictor("picky", step=3))
     finally:
         del registry._plugins["predictor", "picky"]

@@ -172,7 +172,8 @@ def _run(options: argparse.Namespace) -> int:
         )
     except Interrupted as interruption:
         folder = interruption.results.folder
-        say(console, f"interrupted: finished units are kept in {folder}; run the same command to go on")
+        again = "the same command without --fresh" if options.fresh else "the same command"
+        say(console, f"interrupted: finished units are kept in {folder}; run {again} to go on")
         return EXIT_INTERRUPTED
     final_table(load_run(results.folder), console)
     for note in results.manifest["notes"]:

@@ -20,9 +20,9 @@ from linksim.calibration.large_scale_check import Finding
 from linksim.calibration.large_scale_table import PARAMETERS
 from linksim.calibration.reference import reference_curve
 from linksim.calibration.study import Comparison, Outcome, Study
+from linksim.files import write_atomically
 from linksim.report import style
 from linksim.report.canvas import add_legend
-from linksim.report.files import write_atomically
 
 CDF_POINTS = 400
 PNG_DPI = 150

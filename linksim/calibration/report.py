@@ -20,7 +20,7 @@ from linksim.calibration.reference import reference_curve
 from linksim.calibration.statistics import PERCENTILES, curve_distance
 from linksim.calibration.study import Comparison, Outcome, Study
 from linksim.experiment.run import versions
-from linksim.report.files import write_atomically
+from linksim.files import write_atomically
 
 
 def write_report(study: Study, pictures: Sequence[Picture], folder: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import sys
 import time
@@ -27,6 +26,7 @@ from linksim.experiment.results import Results
 from linksim.experiment.statistics import Interval, RunningTotal, interval_of, summarize_unit
 from linksim.experiment.store import Store
 from linksim.experiment.table import gaps, intervals, metrics_table
+from linksim.experiment.unit_file import told
 from linksim.heartbeat import Heartbeat, doing
 from linksim.metrics.catalogue import metric
 from linksim.printing import say, visible
@@ -79,7 +79,7 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
         try:
             print_header(console, make_plan(scenario), versions(), device, str(folder), executor.description, blocks)
             make_channels_ready(scenario, console)
-            with Store(folder, scenario_hash(scenario), fresh) as store:
+            with Store(folder, scenario_hash(scenario), scenario.seed, fresh) as store:
                 return _Session(scenario, store, device, console, scenario_text, report).go(executor, blocks)
         finally:
             executor.close()
@@ -112,7 +112,7 @@ class _Session:
         self.text = text
         self.report = report
         self.device = device
-        self.earlier = store.read_manifest() or {}
+        self.earlier = store.earlier
         self.began = time.monotonic()
         self.axes = [axis.column for axis in self.plan.axes]
         self.totals = [RunningTotal() for _ in self.plan.channel_points]
@@ -136,7 +136,9 @@ class _Session:
             with LiveProgress(self.console, self.plan) as progress:
                 self._simulate(executor, progress)
         except KeyboardInterrupt:
-            raise Interrupted(self._finish("partial")) from None
+            # where nothing has been written, what the folder held before is more than what was read of it
+            kept = not self.marked and (self.earlier or self.store.replacing)
+            raise Interrupted(Results(self.store.folder) if kept else self._finish("partial")) from None
         finally:
             executor.close()
         with doing("writing metrics, figures and report"):
@@ -166,10 +168,10 @@ class _Session:
                 else:
                     self._take(c, k, self._read(path))
                     progress.resumed(1)
-            if missing and not self.marked:
-                self._write_manifest("partial")
-                self.marked = True
             for result in executor.run(missing):
+                if not self.marked:
+                    self.store.begin(self._manifest)
+                    self.marked = True
                 label = self.plan.channel_points[result.channel_point].label
                 self.store.write_unit(label, result.chunk, result.table)
                 self._take(result.channel_point, result.chunk, result.table)
@@ -183,9 +185,10 @@ class _Session:
                     active.discard(c)
 
     def _read(self, path: Path) -> pa.Table:
-        table = self.store.read_unit(path)
-        if missing := [axis for axis in self.axes if axis not in table.column_names]:
-            raise StoreError(f"{path}: damaged (no column {missing[0]!r}); delete it and run again")
+        table, about = self.store.read_unit(path)
+        if about.num_drops != self.scenario.run.chunk_size:
+            raise StoreError(f"{path}: belongs to another run ({about.num_drops} drops, here "
+                             f"{self.scenario.run.chunk_size}); delete it and run again")
         return table
 
     def _show(self, channel_point: int, progress: LiveProgress) -> None:
@@ -196,9 +199,9 @@ class _Session:
     def _take(self, channel_point: int, chunk: int, table: pa.Table) -> None:
         counted = table.filter(pc.field("drop") < self.plan.max_drops)
         self.totals[channel_point].add(chunk, summarize_unit(counted, self.axes))
-        about = json.loads((table.schema.metadata or {}).get(b"linksim", b"{}"))
-        self.counters.update(about.get("counters", {}))
-        self.notes.update(about.get("notes", []))
+        about = told(table)
+        self.counters.update(about["counters"])
+        self.notes.update(about["notes"])
 
     def _num_drops(self, channel_point: int) -> int:
         """Drops that count so far: those of the units taken, up to `Plan.max_drops`."""
@@ -246,16 +249,16 @@ class _Session:
         files = [units[point.label, k] for point, one in zip(self.plan.channel_points, self.totals) for k in one.chunks]
         found = intervals(self.plan, sums, files)
         self.gaps = gaps(self.plan, sums, found)
-        self.store.write_text("metrics.csv", metrics_table(self.plan, found).to_csv(index=False))
-        self._write_manifest(status)
+        digest = self.store.write_text("metrics.csv", metrics_table(self.plan, found).to_csv(index=False))
+        self.store.write_manifest({**self._manifest(status), "metrics_sha256": digest})
         if self.report and any(total.chunks for total in self.totals):
             from linksim.report.build import build_report
 
             build_report([self.store.folder], say=partial(say, self.console))
         return Results(self.store.folder)
 
-    def _write_manifest(self, status: str) -> None:
-        manifest = {
+    def _manifest(self, status: str) -> dict[str, Any]:
+        return {
             "scenario_name": self.scenario.name,
             "description": self.scenario.description,
             "status": status,
@@ -267,7 +270,7 @@ class _Session:
             "num_drops": {point.label: self._num_drops(c) for c, point in enumerate(self.plan.channel_points)},
             "device": self.device,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "wall_time_s": round(float(self.earlier.get("wall_time_s", 0.0)) + time.monotonic() - self.began, 3),
+            "wall_time_s": round(self.earlier.get("wall_time_s", 0.0) + time.monotonic() - self.began, 3),
             "axes": [vars(axis) | {"values": list(axis.values)} for axis in self.plan.axes],
             "methods": self.plan.method_records(),
             "trained": self.trained,
@@ -280,14 +283,14 @@ class _Session:
             "scenario": self.scenario.model_dump(mode="json"),
             "scenario_text": self.text,
         }
-        self.store.write_text("manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
     def _resumed_elsewhere(self) -> list[str]:
         """A note where earlier units of this folder may differ in their last digits."""
         here = {**versions(), "device": self.device}
         before = {**self.earlier.get("versions", {}), "device": self.earlier.get("device", self.device)}
         changed = [f"{name} {before[name]}" for name in before if before[name] != here.get(name)]
-        kept = [note for note in self.earlier.get("notes", []) if note.startswith(_RESUMED)]
+        notes = self.earlier.get("notes", [])
+        kept = [note for note in ([notes] if isinstance(notes, str) else notes) if note.startswith(_RESUMED)]
         return [*kept, *([_RESUMED + ", ".join(changed)] if changed else [])]
 
 

@@ -1,23 +1,34 @@
-"""The output folder: one writer, whole files only, and never another scenario's."""
+"""The output folder: one writer, whole files only, never another scenario's, and nothing touched that is not linksim's.
+
+Names that linksim writes: ``manifest.json``, ``metrics.csv``, ``report.html``, units in ``drops/``, figures in
+``figures/``, ``.lock``, and temporary names of these. Everything else in a folder is its owner's.
+"""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
+import contextlib
+import hashlib
 import re
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from linksim.errors import StoreError
+from linksim.experiment.manifest import read_manifest, sealed
+from linksim.experiment.unit_file import About, RunIdentity, UnitId, read_unit, unit_files, unit_name, write_unit
+from linksim.files import name_behind, reason, write_whole
+from linksim.metrics.catalogue import METRICS
 
-_UNIT = re.compile(r"(?P<label>[0-9a-f]{10})-(?P<chunk>\d{6})\.parquet")
+REPLACING = "replacing"
+"""Status of a manifest while results of an earlier run still lie beside it."""
+
+_DERIVED = ("metrics.csv", "report.html")
+_UNIT = re.compile(r"[0-9a-f]{10}-\d{6,}\.parquet")
+_FIGURE = re.compile(rf"(?:{'|'.join(sorted({*METRICS, *(name.removesuffix('_db') for name in METRICS)}))}"
+                     r"|nmse_step_\d+_db|position_error|path_loss)_(?:by_method|cdf|map|vs_\w+)\.(?:png|pdf)")
 
 
 class Store:
@@ -25,14 +36,17 @@ class Store:
 
     :param folder: made if missing.
     :param identity: hash of the scenario; a folder of another one is refused.
-    :param fresh: remove an earlier run's results first.
+    :param seed: of the scenario.
+    :param fresh: replace an earlier run's results; they stay as they are until `begin`.
     :raises StoreError: in use by another run, another scenario's, or not writable.
     """
 
-    def __init__(self, folder: Path, identity: str, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, identity: str, seed: int = 0, fresh: bool = False) -> None:
         self.folder = folder
+        self._run = RunIdentity(identity, seed)
         self._lock = filelock.FileLock(folder / ".lock")
         self._made: list[Path] = []
+        _recognised(folder, fresh)  # before there is a lock file: a folder that is refused stays as it was
         try:
             self._made = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
@@ -41,39 +55,66 @@ class Store:
             raise StoreError(f"{folder}: another run is writing here; wait for it or use --output DIR") from None
         except OSError as error:
             self._remove_empty()
-            raise StoreError(f"{folder}: cannot write here: {_reason(error)}; use --output DIR") from None
+            raise StoreError(f"{folder}: cannot write here: {reason(error)}; use --output DIR") from None
         try:
-            self._claim(identity, fresh)
+            self._claim(fresh)
         except BaseException:
             self.close()
             raise
 
-    def _claim(self, identity: str, fresh: bool) -> None:
-        manifest = self.read_manifest()
-        # a kill while the first manifest was written leaves these two
-        own = (".lock", "manifest.json.tmp")
-        if manifest is None and any(path.name not in own for path in self.folder.iterdir()):
-            raise StoreError(f"{self.folder}: holds files that are not a linksim run; use --output DIR")
-        if manifest is not None and not {"hash", "scenario_name"} <= set(manifest):
-            raise StoreError(f"{self.folder}: its manifest.json is not a linksim run's; use --output DIR")
-        if fresh and manifest is not None:
-            self._guard(self._remove_results)
-        elif manifest is not None and manifest["hash"] != identity:
+    def _claim(self, fresh: bool) -> None:
+        found = _recognised(self.folder, fresh)
+        self.replacing = found is not None and (fresh or found.get("status") == REPLACING)
+        if found is not None and found["hash"] != self._run.hash and not fresh:
             raise StoreError(
                 f"{self.folder}: belongs to another scenario (or to this one before an edit); use --output DIR, "
                 "or --fresh to replace it"
             )
-        self._guard(self._remove_leftovers)
+        if found and not self.replacing and "schema_version" not in found:
+            raise StoreError(f"{self.folder}: of an older linksim, whose units do not say which run they belong to; "
+                             "use --output DIR, or --fresh to replace it")
+        self.earlier: dict[str, Any] = found if found and not self.replacing else {}
+        with self._writing():
+            for folder, is_own in self._own_files():
+                for path in _files(folder):
+                    if (name := name_behind(path.name)) and is_own(name):
+                        path.unlink()
 
-    def _remove_leftovers(self) -> None:
-        for leftover in self.folder.rglob("*.tmp"):
-            leftover.unlink(missing_ok=True)
+    def begin(self, manifest: Callable[[str], dict[str, Any]]) -> None:
+        """About to write the first unit of this process: remove what would not fit it.
 
-    def _remove_results(self) -> None:
-        for name in ("drops", "figures"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in ("metrics.csv", "manifest.json", "report.html"):
-            (self.folder / name).unlink(missing_ok=True)
+        After a kill at any moment in here, the manifest says what the files beside it are.
+
+        :param manifest: of a status.
+        """
+        if self.replacing:
+            self.write_manifest(manifest(REPLACING))
+            self._remove(self.folder / "drops", _UNIT.fullmatch)
+        else:
+            self.write_manifest(manifest("partial"))
+        self._remove(self.folder / "figures", _FIGURE.fullmatch)
+        self._remove(self.folder, _DERIVED.__contains__)
+        if self.replacing:
+            self.write_manifest(manifest("partial"))
+            self.replacing = False
+
+    def _own_files(self) -> Iterator[tuple[Path, Callable[[str], Any]]]:
+        """Every folder that linksim writes to, and whether a name in it is one that linksim writes."""
+        yield self.folder, {"manifest.json", *_DERIVED}.__contains__
+        yield self.folder / "drops", _UNIT.fullmatch
+        yield self.folder / "figures", _FIGURE.fullmatch
+
+    def _remove(self, folder: Path, is_own: Callable[[str], Any]) -> None:
+        for path in _files(folder):
+            if is_own(path.name):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise StoreError(f"{path}: cannot be deleted ({reason(error)}), and belongs to earlier results; "
+                                     "delete it and run again") from None
+        if folder != self.folder:
+            with contextlib.suppress(OSError):  # it holds others' files
+                folder.rmdir()
 
     def close(self) -> None:
         """Release the folder; one that was made for this run and got nothing is removed again."""
@@ -96,84 +137,93 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read_manifest(self) -> dict[str, Any] | None:
-        """The manifest, or None where there is none.
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write ``manifest.json``, sealed."""
+        self._write("manifest.json", lambda path: path.write_bytes(sealed(manifest).encode()))
 
-        :raises StoreError: damaged file, named.
+    def write_text(self, name: str, text: str) -> str:
+        """Write a text file whole.
+
+        :returns: SHA-256 of it.
         """
-        path = self.folder / "manifest.json"
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: damaged ({error}); use --output DIR, or delete the folder") from None
-        if not isinstance(manifest, dict):
-            raise StoreError(f"{path}: damaged (not a mapping); use --output DIR, or delete the folder")
-        return manifest
-
-    def write_text(self, name: str, text: str) -> Path:
-        """Write a text file whole."""
-        return self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
+        content = text.encode()
+        self._write(name, lambda path: path.write_bytes(content))
+        return hashlib.sha256(content).hexdigest()
 
     def write_unit(self, label: str, chunk: int, table: pa.Table) -> Path:
         """Write a unit's rows whole; a kill before the rename loses this unit alone."""
-        return self._write(f"drops/{label}-{chunk:06d}.parquet",
-                           lambda path: pq.write_table(table, path, compression="zstd"))
+        return self._write(f"drops/{unit_name(label, chunk)}",
+                           lambda path: write_unit(path, table, self._run, (label, chunk)))
 
-    def units(self) -> dict[tuple[str, int], Path]:
-        """The finished units by (channel point label, chunk)."""
-        return unit_files(self.folder)
+    def units(self) -> dict[UnitId, Path]:
+        """The finished units by (channel point label, chunk); none while they are those to be replaced."""
+        return {} if self.replacing else unit_files(self.folder)
 
-    def read_unit(self, path: Path) -> pa.Table:
-        """A finished unit.
+    def read_unit(self, path: Path) -> tuple[pa.Table, About]:
+        """A finished unit and what it says of itself.
 
-        :raises StoreError: damaged file, named.
+        :raises StoreError: damaged, changed or another run's; named.
         """
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{path}: damaged ({error}); delete it and run again") from None
-        if not {"drop", "user", "method"} <= set(table.column_names):
-            raise StoreError(f"{path}: damaged (not the rows of a unit); delete it and run again")
-        return table
+        table, about = read_unit(path)
+        self._run.check(about, path)
+        return table, about
 
     def _write(self, name: str, write: Callable[[Path], Any]) -> Path:
         path = self.folder / name
-        temporary = path.with_name(path.name + ".tmp")
-
-        def whole() -> None:
+        with self._writing():
             path.parent.mkdir(exist_ok=True)
-            try:
-                write(temporary)
-                os.replace(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-
-        self._guard(whole)
+            write_whole(path, write)
         return path
 
-    def _guard(self, action: Callable[[], Any]) -> None:
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            action()
+            yield
         except OSError as error:
             raise StoreError(
-                f"{self.folder}: cannot write: {_reason(error)}; finished units are kept, run again to go on"
+                f"{self.folder}: cannot write: {reason(error)}; finished units are kept, run again to go on"
             ) from None
 
 
-def unit_files(folder: Path) -> dict[tuple[str, int], Path]:
-    """The finished units of an output folder by (channel point label, chunk)."""
-    found = {}
-    for path in sorted((folder / "drops").glob("*.parquet")):
-        match = _UNIT.fullmatch(path.name)
-        if match:
-            found[match["label"], int(match["chunk"])] = path
-    return found
+def _recognised(folder: Path, fresh: bool) -> dict[str, Any] | None:
+    """The manifest of a folder that a run may use; one of its units stands in where it is lost. None: it is empty.
+
+    :param fresh: a damaged manifest will be replaced.
+    :raises StoreError: the folder holds something else, or cannot be read.
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot read this folder: {reason(error)}; use --output DIR") from None
+    try:
+        manifest = read_manifest(folder)
+    except StoreError:
+        manifest = _of_a_unit(folder) if fresh else None
+        if manifest is None:
+            raise
+        return manifest
+    if manifest is not None and not {"hash", "scenario_name"} <= manifest.keys():
+        raise StoreError(f"{folder}: its manifest.json is not a linksim run's; use --output DIR")
+    if manifest is None and any(name != ".lock" and name_behind(name) != "manifest.json" for name in names):
+        manifest = _of_a_unit(folder)
+        if manifest is None:
+            raise StoreError(f"{folder}: holds files that are not a linksim run; use --output DIR")
+    return manifest
 
 
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "the disk is full"
-    return (error.strerror or str(error)).lower()
+def _of_a_unit(folder: Path) -> dict[str, Any] | None:
+    """What a manifest would say of the run that a folder's units belong to."""
+    for path in unit_files(folder).values():
+        with contextlib.suppress(StoreError):
+            about = read_unit(path)[1]
+            return {"hash": about.hash, "schema_version": about.schema_version}
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files and links of a folder, not what is below it."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_symlink() or path.is_file()]

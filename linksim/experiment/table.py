@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from linksim.experiment.plan import Plan
+from linksim.experiment.results import NUMBER_COLUMNS, TEXT_COLUMNS
 from linksim.experiment.statistics import Interval, interval_of, num_undefined, num_valued, percentiles
 from linksim.metrics.catalogue import Metric, metric
 
 Key = tuple[Any, ...]
 """A method and the values of the axes."""
-
-COLUMNS = ("method", "metric", "value", "ci_low", "ci_high", "num_drops")
 
 
 def intervals(plan: Plan, sums: list[pd.DataFrame], files: list[Path]) -> dict[str, dict[Key, Interval]]:
@@ -37,7 +36,7 @@ def intervals(plan: Plan, sums: list[pd.DataFrame], files: list[Path]) -> dict[s
 
 
 def metrics_table(plan: Plan, found: dict[str, dict[Key, Interval]]) -> pd.DataFrame:
-    """Columns `COLUMNS`, then one for each axis; a row for each metric, method and point, in the scenario's order."""
+    """The rows of ``metrics.csv``: one for each metric, method and point, in the scenario's order."""
     axes = [axis.column for axis in plan.axes]
     order = {name: number for number, name in enumerate(plan.method_names)}
     places = [{value: number for number, value in enumerate(axis.values)} for axis in plan.axes]
@@ -48,7 +47,7 @@ def metrics_table(plan: Plan, found: dict[str, dict[Key, Interval]]) -> pd.DataF
             one = by_key[key]
             records.append({"method": key[0], "metric": name, "value": one.value, "ci_low": one.low,
                             "ci_high": one.high, "num_drops": one.num_drops, **dict(zip(axes, key[1:]))})
-    return pd.DataFrame(records, columns=[*COLUMNS, *axes])
+    return pd.DataFrame(records, columns=[*TEXT_COLUMNS, *NUMBER_COLUMNS, *axes])
 
 
 def gaps(plan: Plan, sums: list[pd.DataFrame], found: dict[str, dict[Key, Interval]]) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from linksim.errors import StoreError
+from linksim.files import write_atomically
 from linksim.report.comparison import compare
 from linksim.report.figures import draw_figures, label_fonts
-from linksim.report.files import write_atomically
 from linksim.report.html import render_html
 from linksim.report.load import load_run
 

@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from linksim.files import write_atomically
 from linksim.report import style
-from linksim.report.files import write_atomically
 
 MAX_LABEL = 46
 LEGEND_ROW_IN = 0.15

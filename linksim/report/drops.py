@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy
 import pyarrow
 import pyarrow.dataset
+import pyarrow.parquet
 
 from linksim.errors import StoreError
+from linksim.experiment.unit_file import units_of
 from linksim.report.load import Run
 
 
@@ -23,7 +25,7 @@ def read_measure(run: Run, measure: str, point: Mapping[str, float | str]) -> di
     :param measure: a per-drop column, e.g. ``nmse`` (linear) or ``rate_bps_hz``.
     :param point: axis column to its value; axes left out are not filtered.
     :returns: method name to float array ``[num_values]`` without NaN; empty when the run has no such measure.
-    :raises StoreError: a Parquet file cannot be read.
+    :raises StoreError: a unit that cannot be read, or is not as linksim wrote it.
     """
     return {name: values[:, 0] for name, values in read_measures(run, [measure], point).items()}
 
@@ -33,8 +35,7 @@ def read_measures(run: Run, measures: Sequence[str], point: Mapping[str, float |
 
     Only the columns needed are read, one record batch at a time: the drops of a long run do not fit in memory.
     """
-    # Named one by one: a unit still being written has a temporary name and must not be read.
-    paths = sorted((run.folder / "drops").glob("*.parquet"))
+    paths = list(units_of(run.folder, run.manifest).values())
     if not paths:
         return {}
     values: dict[str, list[numpy.ndarray]] = defaultdict(list)
@@ -52,18 +53,18 @@ def read_measures(run: Run, measures: Sequence[str], point: Mapping[str, float |
     return {name: array[~numpy.isnan(array).any(1)] for name, array in joined.items()}
 
 
-def counted(run: Run, paths: Sequence[Path]) -> dict[int | None, list[str]]:
+def counted(run: Run, paths: Sequence[Path]) -> dict[int | None, list[Path]]:
     """The files that hold drops which the run's metrics count, by how many of the first drops do; None: all.
 
     Others are of an earlier run of the same scenario that went on for longer.
     """
     counts = run.manifest.get("num_drops")
-    if not isinstance(counts, dict):
-        return {None: [str(path) for path in paths]}
-    found: dict[int | None, list[str]] = defaultdict(list)
+    if counts is None:
+        return {None: list(paths)}
+    found: dict[int | None, list[Path]] = defaultdict(list)
     for path in paths:
         if limit := counts.get(path.name.partition("-")[0]):
-            found[limit].append(str(path))
+            found[limit].append(path)
     return found
 
 
@@ -72,10 +73,17 @@ def first_drops(limit: int | None) -> pyarrow.dataset.Expression | None:
     return None if limit is None else pyarrow.dataset.field("drop") < limit
 
 
+def dataset_of(paths: Sequence[Path], alike: Sequence[Path] = ()) -> pyarrow.dataset.Dataset:
+    """Units as one table, with the columns of all (and of others): those of another number of steps have other ones."""
+    schemas = [pyarrow.parquet.read_schema(path).remove_metadata() for path in (*paths, *alike)]
+    return pyarrow.dataset.dataset([str(path) for path in paths], format="parquet",
+                                   schema=pyarrow.unify_schemas(schemas))
+
+
 def _batches(run: Run, paths: Sequence[Path], measures: Sequence[str], point: Mapping[str, float | str]
              ) -> Iterator[pyarrow.RecordBatch]:
     for limit, files in counted(run, paths).items():
-        dataset = pyarrow.dataset.dataset(files, format="parquet")
+        dataset = dataset_of(files)
         if not {"method", *measures} <= set(dataset.schema.names):
             continue
         conditions = [one for one in (_at(point, dataset.schema.names), first_drops(limit)) if one is not None]

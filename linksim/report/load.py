@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import re
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +12,10 @@ import numpy
 import pandas
 
 from linksim.errors import StoreError
+from linksim.experiment.manifest import read_manifest
+from linksim.experiment.results import NUMBER_COLUMNS, TEXT_COLUMNS, read_metrics
+from linksim.experiment.store import REPLACING
 
-TEXT_COLUMNS = ("method", "metric")
-NUMBER_COLUMNS = ("value", "ci_low", "ci_high", "num_drops")
 PERFECT_CSI = "perfect CSI"
 
 
@@ -79,60 +78,35 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
-    metrics = _read_metrics(folder / "metrics.csv")
-    try:
-        axes = _axes(manifest, metrics)
-        methods = _methods(manifest, metrics)
-        named = manifest.get("metrics") or list(dict.fromkeys(metrics["metric"]))
-        horizon = tuple(float(time) for time in manifest.get("horizon_s") or ())
-        shown = tuple(str(name) for name in named if not str(name).startswith("nmse_step_"))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{folder / 'manifest.json'} is not a linksim manifest: {_line(error)}") from None
+    path = folder / "metrics.csv"
+    metrics = read_metrics(path)
+    if "schema_version" in manifest and hashlib.sha256(path.read_bytes()).hexdigest() != manifest.get("metrics_sha256"):
+        raise StoreError(f"{path}: changed after linksim wrote it, or left behind by a kill; run the scenario again, "
+                         "which writes it anew from the finished units")
+    axes, methods = _axes(manifest, metrics), _methods(manifest, metrics)
+    named = manifest.get("metrics") or list(dict.fromkeys(metrics["metric"]))
+    shown = tuple(name for name in named if not name.startswith("nmse_step_"))
     missing = [axis.column for axis in axes if axis.column not in metrics]
     if missing:
-        raise StoreError(f"{folder / 'metrics.csv'} lacks the column of a sweep axis: {', '.join(missing)}")
+        raise StoreError(f"{path} lacks the column of a sweep axis: {', '.join(missing)}")
     try:
         axes = tuple(_match(axis, metrics) for axis in axes)
     except ValueError as error:
-        raise StoreError(f"{folder / 'metrics.csv'}: {_line(error)}") from None
-    name = str(manifest.get("scenario_name") or folder.resolve().name)
-    return Run(folder, name, manifest, metrics, axes, methods, shown, horizon)
+        raise StoreError(f"{path}: {' '.join(str(error).split())}") from None
+    name = manifest.get("scenario_name") or folder.resolve().name
+    return Run(folder, name, manifest, metrics, axes, methods, shown, tuple(manifest.get("horizon_s", ())))
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
     if not folder.is_dir():
         raise StoreError(f"{folder} is not a folder: give the output folder of a linksim run")
-    if not path.is_file():
+    manifest = read_manifest(folder)
+    if manifest is None:
         raise StoreError(f"{folder} is not a linksim run: it has no manifest.json")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read {path}: {_line(error)}") from None
-    if not isinstance(manifest, dict):
-        raise StoreError(f"{path} is not a linksim manifest: expected a mapping")
+    if manifest.get("status") == REPLACING:
+        raise StoreError(f"{folder}: a run with --fresh was killed while it replaced these results; run its scenario "
+                         "again")
     return manifest
-
-
-def _read_metrics(path: Path) -> pandas.DataFrame:
-    if not path.is_file():
-        raise StoreError(f"{path.parent} has no metrics.csv: nothing has been simulated yet")
-    try:
-        # Everything as text first: pandas would read a method called "none" or "NA" as a missing value.
-        frame = pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError, csv.Error) as error:
-        raise StoreError(f"cannot read {path}: {_line(error)}") from None
-    missing = [name for name in ("method", "metric", "value") if name not in frame]
-    if missing:
-        raise StoreError(f"{path} is not a linksim result: no column {', '.join(missing)}")
-    for name in NUMBER_COLUMNS:
-        if name not in frame:
-            frame[name] = ""
-        try:
-            frame[name] = _numbers(frame[name])
-        except ValueError as error:
-            raise StoreError(f"{path}, column {name!r}: {_line(error)}") from None
-    return frame
 
 
 def _numbers(texts: Iterable[str]) -> list[float]:
@@ -145,8 +119,8 @@ def _axes(manifest: dict[str, Any], metrics: pandas.DataFrame) -> tuple[Axis, ..
         return tuple(Axis(column, column, column, _values(metrics[column].unique())) for column in columns)
     return tuple(
         Axis(
-            str(axis.get("key", axis["column"])), str(axis["column"]), str(axis.get("label", axis["column"])),
-            _values(axis.get("values", ())), str(axis.get("stage", "")),
+            axis.get("key") or axis["column"], axis["column"], axis.get("label") or axis["column"],
+            _values(axis.get("values", ())), axis.get("stage") or "",
         )
         for axis in manifest["axes"]
     )
@@ -177,10 +151,8 @@ def _match(axis: Axis, metrics: pandas.DataFrame) -> Axis:
 
 def _methods(manifest: dict[str, Any], metrics: pandas.DataFrame) -> tuple[Method, ...]:
     listed = {
-        str(method["name"]): Method(
-            str(method["name"]), str(method.get("kind") or _guess_kind(str(method["name"]))),
-            str(method.get("summary") or ""),
-        )
+        method["name"]: Method(method["name"], method.get("kind") or _guess_kind(method["name"]),
+                               method.get("summary") or "")
         for method in manifest.get("methods") or ()
     }
     for name in dict.fromkeys(metrics["method"]):
@@ -192,9 +164,3 @@ def _guess_kind(name: str) -> str:
     if name == PERFECT_CSI:
         return "reference"
     return "bound" if name.endswith(("bound", "capacity")) else "method"
-
-
-def _line(error: Exception) -> str:
-    """The error as one line; a KeyError alone would print only the key."""
-    text = f"no {error}" if isinstance(error, KeyError) else str(error)
-    return re.sub(r"\s+", " ", text).strip() or type(error).__name__

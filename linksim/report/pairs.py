@@ -9,13 +9,12 @@ from typing import Any
 
 import pandas
 import pyarrow
-import pyarrow.dataset
 
 from linksim.errors import ScenarioError, StoreError
-from linksim.experiment.store import unit_files
+from linksim.experiment.unit_file import units_of
 from linksim.faults import suggestion
 from linksim.report.comparison import scenario_field
-from linksim.report.drops import counted, first_drops
+from linksim.report.drops import counted, dataset_of, first_drops
 from linksim.report.load import Axis, Run
 
 _TOLERANCE = 6
@@ -42,7 +41,7 @@ def read_pairs(first: Run, second: Run, measures: Sequence[str]) -> Pairs:
     :raises ScenarioError: no drop is shared; says why.
     :raises StoreError: drops that are missing or cannot be read.
     """
-    units = [unit_files(run.folder) for run in (first, second)]
+    units = [units_of(run.folder, run.manifest) for run in (first, second)]
     for run, found in zip((first, second), units):
         if not found:
             raise StoreError(f"{run.folder} holds no drops: nothing can be paired (released results hold tables alone)")
@@ -68,12 +67,13 @@ def picked(frame: pandas.DataFrame, run: Run, method: str) -> pandas.DataFrame:
 
 def _frame(run: Run, files: Sequence[Path], axes: Sequence[Axis], measures: Sequence[str]) -> pandas.DataFrame:
     try:
-        columns = pyarrow.dataset.dataset([str(path) for path in files], format="parquet").schema.names
+        columns = dataset_of(files).schema.names
         own = [axis.column for axis in axes if axis.column in columns]
         held = [name for name in dict.fromkeys(measures) if name in columns]
+        # every part has all columns: channel points with fewer steps lack some
         parts = [
-            pyarrow.dataset.dataset(these, format="parquet").to_table(
-                columns=["method", "drop", "user", *own, *held], filter=first_drops(limit)).to_pandas()
+            dataset_of(these, files).to_table(columns=["method", "drop", "user", *own, *held],
+                                              filter=first_drops(limit)).to_pandas()
             for limit, these in counted(run, files).items()]
     except (OSError, pyarrow.ArrowException) as error:
         raise StoreError(f"cannot read the drops of {run.folder}: {' '.join(str(error).split())}") from None

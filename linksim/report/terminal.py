@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from linksim.files import write_atomically
 from linksim.printing import cell, make_console, printable, say
 from linksim.report.comparison import Comparison, compare
 from linksim.report.differences import Difference
-from linksim.report.files import write_atomically
 from linksim.report.load import Run
 from linksim.report.tables import Table, metric_tables, point_table
 from linksim.report.views import values_of

@@ -106,17 +106,23 @@ def later_link_fields(link: Link) -> set[str]:
     return {"mode", "coding"} if link.mode == "rate" else set()
 
 
-def _nothing_hidden(text: str) -> str:
+FORMULA = tuple("=+-@")
+"""With which a spreadsheet's formulas begin: a cell of ``metrics.csv`` would be computed where it is opened."""
+
+
+def _plain_name(text: str) -> str:
     """A name that looks as it is written, in every table, figure and file name."""
     if found := hidden_character(text):
         raise ValueError(f"must not hold {found}: a name is one line of visible characters")
+    if text.startswith(FORMULA):
+        raise ValueError(f"must not begin with {text[0]!r}: a spreadsheet would take it for a formula")
     return text
 
 
 class Method(Section):
     """One curve: which CSI the base station has, which predictor, which precoder."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_nothing_hidden)]
+    name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_name)]
     predictor: str | dict[str, Any] = Field(
         "hold", description="A predictor's name, or {type: name, option: …}; a trained one may name its checkpoint's "
         "folder, {type: name, checkpoint: folder}."
@@ -219,6 +225,10 @@ class Scenario(Section):
                 raise ValueError(f"sweep: {values_of} has no values")
             if len(set(values)) != len(values):
                 raise ValueError(f"sweep: {values_of} names a value twice")
+            for value in values:
+                if isinstance(value, str) and value.startswith(FORMULA):
+                    raise ValueError(f"sweep: {values_of}: {value!r} must not begin with {value[0]!r}: a spreadsheet "
+                                     "would take it for a formula")
         columns = [axis_column(key) for key in self.sweep]
         for column in columns:
             if columns.count(column) > 1:

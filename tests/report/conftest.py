@@ -100,7 +100,7 @@ def write(
     pandas.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
     for number, part in enumerate((drops[::2], drops[1::2])):
         if part:
-            pandas.concat(part).to_parquet(folder / "drops" / f"unit_{number}.parquet")
+            pandas.concat(part).to_parquet(folder / "drops" / f"0123456789-{number:06d}.parquet")
     content = {
         "scenario_name": folder.name, "description": "UMa at 3.5 GHz; invented numbers.", "status": "done",
         "scenario": {"name": folder.name, "link": {"snr_db": snr[0]}, "channel": {"speed_kmh": speed[0]}},

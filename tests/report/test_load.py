@@ -110,9 +110,9 @@ def test_drops_are_read_at_one_point_only(write_run):
 
 def test_a_unit_being_written_is_ignored_but_a_damaged_one_is_not(write_run):
     folder = write_run(snr=(0.0, 10.0))
-    (folder / "drops" / "unit_9.parquet.tmp").write_bytes(b"half")
+    (folder / "drops" / ".0123456789-000009.parquet.7.tmp").write_bytes(b"half")
     assert read_measure(load_run(folder), "nmse", {"snr_db": 0.0})
-    (folder / "drops" / "unit_0.parquet").write_bytes(b"half")
+    (folder / "drops" / "0123456789-000000.parquet").write_bytes(b"half")
     with pytest.raises(StoreError, match="cannot read the drops") as caught:
         read_measure(load_run(folder), "nmse", {"snr_db": 0.0})
     assert "\n" not in str(caught.value)

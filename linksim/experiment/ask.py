@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -47,14 +48,34 @@ def _opened(folder: Path) -> tuple[UniversalBlock, UniversalShape]:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         name, options, sizes = about["block"], about["options"], dict(about["shape"])
         shape = UniversalShape(**{**sizes, "panel": Panel(**sizes["panel"])})
+        _check_sizes(shape)
         block = registry.create("universal", name, options)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise LinksimError(f"{folder}: not the checkpoint of a universal model "
+        with torch.random.fork_rng([]):
+            block.prepare(shape)
+    except LinksimError as error:
+        raise LinksimError(f"{folder / 'about.json'}: {error}") from None
+    except (OSError, ArithmeticError, ValueError, TypeError, LookupError, AttributeError, RuntimeError,
+            MemoryError) as error:
+        raise LinksimError(f"{folder / 'about.json'}: not that of a universal model "
                            f"({type(error).__name__}: {error})") from None
-    with torch.random.fork_rng([]):
-        block.prepare(shape)
     fill(block, read_weights(folder), str(folder))
     return block.eval(), shape
+
+
+def _check_sizes(shape: UniversalShape) -> None:
+    """:raises ValueError: sizes that no model was made for."""
+    counts = {**vars(shape), **vars(shape.panel)}
+    spacing = counts.pop("subcarrier_spacing_hz")
+    del counts["panel"]
+    wrong = {name: count for name, count in counts.items() if type(count) is not int or not 1 <= count <= _LARGEST}
+    if type(spacing) not in (int, float) or not 0 < spacing < math.inf:
+        wrong["subcarrier_spacing_hz"] = spacing
+    if wrong:
+        name, value = next(iter(wrong.items()))
+        raise ValueError(f"shape.{name} is {str(value)[:50]}")
+
+
+_LARGEST = 100_000
 
 
 def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:

@@ -67,6 +67,15 @@ class Selection(Callback):
         self.stage = state.get("stage", 0)
 
 
+class Begun(Callback):
+    """Whether the training has begun: what fails before that, where one is resumed, is the state that was kept."""
+
+    is_so = False
+
+    def on_train_start(self, trainer: Trainer, module: BlockModule) -> None:
+        self.is_so = True
+
+
 class Budget(Callback):
     """Stops when the wall clock says so, with a last validation; time before an interruption counts.
 

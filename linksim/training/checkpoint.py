@@ -21,6 +21,7 @@ from linksim.blocks.prediction.trained import (
     ProblemShape,
     TrainedPredictor,
 )
+from linksim.blocks.state import matched
 from linksim.errors import LinksimError, ScenarioError
 from linksim.heartbeat import counted, doing
 from linksim.printing import say
@@ -30,7 +31,15 @@ from linksim.seeding import stream_seed
 from linksim.training.conditions import CHUNK, methods_to_train, num_chunks, training_chunks, training_key
 from linksim.training.data import TrainingDrops, problem_shape, training_batches
 from linksim.training.folder import making, written_whole
-from linksim.training.identity import contradictions, differences, digest, identity, is_learned, method_named
+from linksim.training.identity import (
+    contradictions,
+    differences,
+    digest,
+    identity,
+    is_learned,
+    malformed,
+    method_named,
+)
 from linksim.training.trainee import Trainee
 
 RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
@@ -199,7 +208,8 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise LinksimError(f"{folder}: no checkpoint here; run `linksim train` where this folder is shared") from None
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError, MemoryError,
+            OverflowError) as error:
         raise LinksimError(f"{path}: damaged ({error}); delete the folder and train again") from None
 
 
@@ -252,34 +262,39 @@ def _as_given(scenario: Scenario, method: Method, folder: Path) -> str:
     """
     there, here = _read_about(folder), identity(scenario, method)
     if faults := contradictions(there, here):
-        raise ScenarioError(f"method {method.name!r}: the checkpoint {folder} does not fit: {'; '.join(faults)}")
+        raise ScenarioError(f"method {method.name!r}: the checkpoint {folder} does not fit: {_listed(faults)}")
     others = differences(there, here)
-    return f"loaded from {folder} as given" + (f", which was trained otherwise: {'; '.join(others)}" if others else "")
+    return f"loaded from {folder} as given" + (f", which was trained otherwise: {_listed(others)}" if others else "")
+
+
+def _listed(texts: list[str]) -> str:
+    return "; ".join(texts[:_MOST_LISTED]) + f"; and {len(texts) - _MOST_LISTED} more" * (len(texts) > _MOST_LISTED)
+
+
+_MOST_LISTED = 12
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        return {**about, "shape": dict(about["shape"])}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ScenarioError(f"{folder / _ABOUT}: not what a checkpoint says of itself ({type(error).__name__}: {error})"
-                            ) from None
+        if fault := malformed(about):
+            raise ValueError(fault)
+        return about
+    except (OSError, ValueError, RecursionError) as error:
+        raise ScenarioError(f"{folder / _ABOUT}: not what a predictor's checkpoint says of itself ({error}); name "
+                            "another checkpoint, or train anew") from None
 
 
 def _fill(block: TrainedPredictor, state: dict[str, torch.Tensor], folder: Path) -> None:
     """Put a checkpoint's tensors into a block; only a frozen backbone has its own already.
 
-    :raises LinksimError: names or sizes are not the block's.
+    :raises LinksimError: names, sizes or types are not the block's.
     """
     expected = block.saved_state() if isinstance(block, LearnedPredictor) else block.state_dict()
-    faults = [f"missing {name}" for name in expected if name not in state]
-    faults += [f"unknown {name}" for name in state if name not in expected]
-    faults += [f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}" for name, tensor in expected.items()
-               if name in state and state[name].shape != tensor.shape]
-    if faults:
-        raise LinksimError(f"{folder}: does not fit {block.block_name}: {', '.join(faults[:4])}"
-                           + f" and {len(faults) - 4} more" * (len(faults) > 4))
-    block.load_state_dict(state, strict=False)
+    try:
+        block.load_state_dict(matched(expected, state, block.block_name), strict=False)
+    except LinksimError as error:
+        raise LinksimError(f"{folder}: {error}; delete it and train again, or name another one") from None
 
 
 def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> bool:

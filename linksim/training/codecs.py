@@ -16,7 +16,7 @@ from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
 from linksim.channel.streaming import prefetched
 from linksim.csi import Panel
-from linksim.errors import LinksimError, ScenarioError
+from linksim.errors import LinksimError
 from linksim.heartbeat import counted, doing
 from linksim.printing import say
 from linksim.scenario.channel import drawn_fields
@@ -179,7 +179,7 @@ def load_codec(scenario: Scenario, method: Method) -> TrainedCodec:
         codec = _shaped(scenario, method)
     try:
         codec.restore(state)
-    except ScenarioError as error:
+    except LinksimError as error:
         raise LinksimError(f"{folder}: {error}; delete the folder and fit again") from None
     return codec.eval()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ _KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "see
          "plugins", "fraction", "csi_snr_db", "teacher", "start_from", "training", "data", "generated", "channel_uses",
          "num_streams")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
+
+_FIRST = {"block": str, "version": int, "options": dict, "shape": dict, "conditions": list}
+"""What every predictor's identity has, and its kinds."""
+
+_DEEPEST = 20
+_LONGEST_TEXT = 200
 
 _BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher", "start_from"}
 """Training fields that have a key of their own, or are told by the conditions."""
@@ -86,6 +93,31 @@ def digest(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def malformed(about: Any) -> str | None:
+    """Why something read from a file cannot be a predictor's identity; None where it can."""
+    if not isinstance(about, dict):
+        return "no mapping"
+    if missing := [key for key in _FIRST if key not in about]:
+        return f"no {missing[0]!r}"
+    wrong = [key for key, kind in _FIRST.items() if not isinstance(about[key], kind) or isinstance(about[key], bool)]
+    if wrong:
+        return f"{wrong[0]!r} is {_text(about[wrong[0]])}"
+    cycles = about["shape"].get("max_doppler_cycles")
+    if not isinstance(cycles, float | int) or isinstance(cycles, bool) or not 0 <= cycles < math.inf:
+        return f"'shape.max_doppler_cycles' is {_text(cycles)}"
+    for condition in about["conditions"]:
+        if not isinstance(condition, list) or [type(part) for part in condition] != [dict, dict]:
+            return f"'conditions' hold {_text(condition)}"
+    if _depth(about) > _DEEPEST:
+        return "nested too deep"
+    return None
+
+
+def _depth(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, parts), default=0)
+
+
 def contradictions(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Why a checkpoint cannot be used for a scenario's method: another block, other options or sizes."""
     return [text for key, text in _differences(there, here).items()
@@ -99,7 +131,7 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
     before, now = _described(there), _described(here)
-    return {key: f"{key} {_text(before.get(key))} there, {_text(now.get(key))} here"
+    return {key: f"{_short(key)} {_text(before.get(key))} there, {_text(now.get(key))} here"
             for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)}
 
 
@@ -129,7 +161,11 @@ def _flat(section: dict[str, Any], at: str = "") -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None:
         return "not said"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return _short(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _source(scenario: Scenario, training: Training) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from rich.console import Console
 from linksim import registry
 from linksim.blocks.feedback.base import FeedbackCodec, history_of
 from linksim.blocks.prediction.trained import normalized_errors
+from linksim.blocks.state import matched
+from linksim.errors import LinksimError
 from linksim.heartbeat import counted
 from linksim.link.feedback import report_key
 from linksim.scenario.points import point_scenario, sweep_points
@@ -67,7 +69,11 @@ def load_report_errors(scenario: Scenario) -> dict[str, float]:
     found = {}
     for point, method in _reports(scenario):
         about = _about(point, method)
-        state = read_weights(found_checkpoint(point, about) or checkpoint_folder(point, about))
+        folder = found_checkpoint(point, about) or checkpoint_folder(point, about)
+        try:
+            state = matched({"error": torch.zeros(1, dtype=torch.float64)}, read_weights(folder), "a report's error")
+        except LinksimError as error:
+            raise LinksimError(f"{folder}: {error}; delete the folder and run again") from None
         found[report_key(point, method)] = float(state["error"])
     return found
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from linksim import registry
 from linksim.blocks.semantic.base import SemanticShape
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
+from linksim.blocks.state import matched
 from linksim.errors import LinksimError, ScenarioError
 from linksim.metrics.retrieval import RANKS
 from linksim.printing import say
@@ -209,10 +210,9 @@ def load_semantic(scenario: Scenario, method: Method) -> LearnedSemanticCodec:
     state = read_weights(folder)
     codec = trainee.untrained()
     try:
-        codec.load_state_dict(state)
-    except RuntimeError:
-        raise LinksimError(f"{folder}: does not fit {trainee.about['block']}; delete the folder and train "
-                           "again") from None
+        codec.load_state_dict(matched(codec.state_dict(), state, trainee.about["block"]))
+    except LinksimError as error:
+        raise LinksimError(f"{folder}: {error}; delete the folder and train again") from None
     if others := _companions(method):
         codec.send_bits_by([load_semantic(scenario, other) for other in others])
     return codec.eval()

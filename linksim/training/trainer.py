@@ -28,7 +28,7 @@ from linksim.interruption import handlers_kept
 from linksim.printing import say
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
-from linksim.training.callbacks import Budget, Resumption, Selection
+from linksim.training.callbacks import Begun, Budget, Resumption, Selection
 from linksim.training.conditions import condition_names
 from linksim.training.data import TrainingDrops
 from linksim.training.epochs import EpochPlan
@@ -170,8 +170,7 @@ def _num_epochs(task: Task, block: Any, minibatches: Minibatches, console: Conso
     path = plan_path(task.folder)
     while rank > 0 and not path.is_file():  # the first process decides for all
         time.sleep(0.1)
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        num_epochs = int(json.loads(path.read_text(encoding="utf-8"))["num_epochs"])
+    if (num_epochs := _planned_epochs(path)) is not None:
         if rank == 0:
             say(console, f"training {task.name} goes on from {path.parent}")
         return num_epochs
@@ -182,6 +181,15 @@ def _num_epochs(task: Task, block: Any, minibatches: Minibatches, console: Conso
     with written_whole(path) as waiting:
         waiting.write_text(json.dumps({"num_epochs": num_epochs}), encoding="utf-8")
     return num_epochs
+
+
+def _planned_epochs(path: Path) -> int | None:
+    """What was decided before an interruption; None where nothing was, or where the file is damaged."""
+    try:
+        num_epochs = json.loads(path.read_text(encoding="utf-8"))["num_epochs"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return num_epochs if type(num_epochs) is int and num_epochs > 0 else None
 
 
 def _announcement(task: Task, minibatches: Minibatches, estimate: Estimate, num_epochs: int) -> str:
@@ -262,16 +270,28 @@ def _run(trainer: Trainer, module: BlockModule, minibatches: Minibatches, state:
         try:  # before Lightning does, to tell a damaged file from a fault in training
             torch.load(state, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise StoreError(f"{state}: damaged or of another version ({' '.join(str(error).split())[:80]}); delete "
-                             f"{state.parent} to train anew") from None
+            raise _damaged(state, error) from None
+    begun = Begun()
+    trainer.callbacks.append(begun)
     try:
         with handlers_kept():
             trainer.fit(module, _Steps(minibatches, trainer), _Validation(minibatches),
                         ckpt_path=None if state is None else str(state), weights_only=True)
+    except (LinksimError, OSError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if state is None or begun.is_so:
+            raise
+        raise _damaged(state, error) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
+
+
+def _damaged(state: Path, error: Exception) -> StoreError:
+    return StoreError(f"{state}: damaged or of another version ({' '.join(str(error).split())[:80]}); delete "
+                      f"{state.parent} to train anew")
 
 
 def _what_is_left(task: Task, selection: Selection) -> str:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from linksim import registry
+from linksim.blocks.state import matched
 from linksim.blocks.universal.base import FittedBlock, UniversalBlock, UniversalShape, truth_of, views_of
 from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.channel.streaming import prefetched
@@ -192,15 +193,13 @@ def load_universal(scenario: Scenario, method: Method) -> UniversalBlock:
 def fill(block: UniversalBlock, state: dict[str, torch.Tensor], where: str) -> None:
     """Put a checkpoint's tensors into a block; only a frozen language model has its own already.
 
-    :raises LinksimError: names or sizes are not the block's.
+    :raises LinksimError: names, sizes or types are not the block's.
     """
-    expected = set(block.saved_state() if isinstance(block, LearnedUniversalBlock) else block.state_dict())
+    expected = block.saved_state() if isinstance(block, LearnedUniversalBlock) else block.state_dict()
     try:
-        if expected != set(state):
-            raise RuntimeError
-        block.load_state_dict(state, strict=False)
-    except RuntimeError:
-        raise LinksimError(f"{where}: does not fit {block.block_name}; delete the folder and train again") from None
+        block.load_state_dict(matched(expected, state, block.block_name), strict=False)
+    except LinksimError as error:
+        raise LinksimError(f"{where}: {error}; delete the folder and train again") from None
 
 
 def _made(scenario: Scenario, method: Method, training: Training) -> Any:

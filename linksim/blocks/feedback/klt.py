@@ -72,6 +72,14 @@ class KltCodec(ClosedFormCodec):
         self.register_buffer("tables", torch.ones(NUM_CLASSES, NUM_TOKENS, dtype=torch.int32))
         self.register_buffer("centroids", torch.arange(NUM_DIRECT, dtype=torch.float32).repeat(NUM_CLASSES, 1))
 
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        antennas, tones = self.shape.panel.num_antennas, self.shape.num_subcarriers
+        kept = state["tone_basis"].shape[-1] if "tone_basis" in state and state["tone_basis"].ndim else 0
+        if 0 < kept <= tones:  # as many as the training drops' energy takes
+            self.tone_basis = torch.eye(tones, kept, dtype=torch.complex64)
+            self.deviation = torch.ones(antennas * kept, dtype=torch.float32)
+        super().restore(state)
+
     def minimum_bits(self, grid: ReportGrid) -> int:
         return SCALE_BITS + STEP_BITS
 

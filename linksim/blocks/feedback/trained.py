@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
+from linksim.blocks.feedback.range_coder import MAX_TOTAL
+from linksim.blocks.state import matched
 from linksim.csi import Csi, Panel
-from linksim.errors import ScenarioError
+from linksim.errors import LinksimError, ScenarioError
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,9 @@ class TrainedCodec(FeedbackCodec):
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take over what `saved_state` gave.
 
-        :raises ScenarioError: other names or sizes; says which.
+        :raises LinksimError: other names, sizes or types; says which.
         """
-        expected = self.saved_state()
-        faults = sorted(expected.keys() ^ state.keys())
-        faults += [name for name in expected if name in state and state[name].shape != expected[name].shape]
-        if faults:
-            raise ScenarioError(f"does not fit {self.block_name}: {', '.join(faults[:4])}")
-        self.load_state_dict(state, strict=False)
+        self.load_state_dict(matched(self.saved_state(), state, self.block_name), strict=False)
 
     def check_shape(self, grid: ReportGrid) -> None:
         """:raises ScenarioError: the codec was shaped for other sizes, or not yet."""
@@ -79,10 +76,10 @@ class ClosedFormCodec(TrainedCodec):
     """Fitted from training drops without gradients."""
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        if state.keys() != self.saved_state().keys():
-            raise ScenarioError(f"does not fit {self.block_name}: {', '.join(sorted(state))}")
-        for name, tensor in state.items():  # sizes may follow from the drops
-            setattr(self, name, tensor.float() if tensor.dtype == torch.half else tensor)  # released ones are in half
+        super().restore(state)
+        for name, table in self.named_buffers():
+            if table.dtype == torch.int32 and not _are_frequencies(table):
+                raise LinksimError(f"does not fit {self.block_name}: {name} holds no frequencies of symbols")
 
     @abstractmethod
     def observe(self, csi: Csi, validation: bool) -> None:
@@ -94,3 +91,8 @@ class ClosedFormCodec(TrainedCodec):
 
         :returns: NMSE of validation drops (of training drops where there are none), linear.
         """
+
+
+def _are_frequencies(table: torch.Tensor) -> bool:
+    """Whether every row of integers can be a range coder's."""
+    return bool((table >= 1).all() and (table.long().sum(-1) <= MAX_TOTAL).all())

@@ -6,17 +6,20 @@ kept in the cache folder; a generation that is killed goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from linksim.cache import cache_folder
 from linksim.errors import LinksimError, StoreError
+from linksim.heartbeat import counted
+from linksim.holding import held
 from linksim.retrieval.data import RetrievalSet
 from linksim.retrieval.generation.prompts import parsed, prompt
 from linksim.seeding import stream_seed
-from linksim.training.folder import written_whole
 
 RELEASED = Path(__file__).parent / "released"
 """Captions that come with linksim, one file a data set; never written to."""
@@ -29,11 +32,11 @@ _BATCH = 64
 def generated_captions(data: RetrievalSet) -> dict[str, list[str]]:
     """Generated captions by training caption; a caption that the model found no words for has fewer.
 
-    :raises LinksimError: they are not generated yet.
+    :raises LinksimError: they are not generated yet, or what is kept of them is damaged.
     """
     for path in (RELEASED / _name(data), cache_folder() / "generated" / _name(data)):
         if path.is_file():
-            made = json.loads(path.read_text(encoding="utf-8"))["captions"]
+            made = _kept(path)
             if all(text in made for text in data.train.captions):
                 return made
     raise LinksimError(f"{data.name}: no generated captions; `linksim train` generates them")
@@ -43,6 +46,8 @@ def is_generated(data: RetrievalSet) -> bool:
     """Whether generated captions of a set are there."""
     try:
         generated_captions(data)
+    except StoreError:
+        raise
     except LinksimError:
         return False
     return True
@@ -56,14 +61,24 @@ def generate_captions(data: RetrievalSet, model: str, say: Callable[[str], None]
     :raises LinksimError: the model is not to be had.
     :raises StoreError: the cache folder cannot be written.
     """
+    path = cache_folder() / "generated" / _name(data)
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(path.with_suffix(".lock"), f"generates {path}", say))
+        except OSError as error:
+            raise _not_kept(path, error) from None
+        _generate(data, model, path, say)
+
+
+def _generate(data: RetrievalSet, model: str, path: Path, say: Callable[[str], None]) -> None:
     from linksim.retrieval.generation.language_model import TextGenerator
 
-    path = cache_folder() / "generated" / _name(data)
     texts = sorted(dict.fromkeys(data.train.captions), key=len)  # of like length: little padding
     made = _kept(path)
     missing = [text for text in texts if text not in made]
     generator = TextGenerator(model) if missing else None
-    for first in range(0, len(missing), _BATCH):
+    for first in counted(f"generating captions of {data.name}, {_BATCH} at a time", range(0, len(missing), _BATCH)):
         batch = missing[first:first + _BATCH]
         found: dict[str, list[str]] = {text: [] for text in batch}
         for turn in range(NUM_CANDIDATES):
@@ -93,15 +108,33 @@ def _name(data: RetrievalSet) -> str:
 
 
 def _kept(path: Path) -> dict[str, list[str]]:
-    return json.loads(path.read_text(encoding="utf-8"))["captions"] if path.is_file() else {}
+    """The captions of a file; none where there is no file.
+
+    :raises StoreError: it is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))["captions"]
+        if not all(isinstance(found, list) and all(isinstance(text, str) for text in found) for found in made.values()):
+            raise TypeError("captions are lists of texts")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(f"{path}: damaged ({type(error).__name__}: {error}); delete it, and `linksim train` generates "
+                         "it anew") from None
+    return made
 
 
 def _keep(path: Path, data: RetrievalSet, model: str, made: dict[str, list[str]]) -> None:
     about = {"data": data.identity, "model": model, "temperature": TEMPERATURE, "top_p": TOP_P, "captions": made}
+    waiting = path.with_suffix(".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as waiting:
-            waiting.write_text(json.dumps(about, ensure_ascii=False, indent=0), encoding="utf-8")
+        waiting.write_text(json.dumps(about, ensure_ascii=False, indent=0), encoding="utf-8")
+        os.replace(waiting, path)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be kept: {error}; set LINKSIM_CACHE to a folder that can be "
-                         "written") from None
+        with contextlib.suppress(OSError):
+            waiting.unlink(missing_ok=True)
+        raise _not_kept(path, error) from None
+
+
+def _not_kept(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be kept: {error}; set LINKSIM_CACHE to a folder that can be written")

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from linksim.errors import LinksimError
+from linksim.errors import LinksimError, StoreError
 from linksim.retrieval.data import RetrievalSet, Split
 from linksim.retrieval.generation import stored
 
@@ -71,3 +71,20 @@ def test_a_generation_that_was_killed_goes_on(data, speaker, tmp_path):
     stored.generate_captions(data, "any", lambda text: None)
     assert Speaker.asked == stored.NUM_CANDIDATES
     assert stored.is_generated(data)
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", "{}", '{"captions": null}', '{"captions": ["thing 0"]}',
+                                     '{"captions": {"thing 0": "text"}}', '{"captions": {"thing 0": [1]}}',
+                                     "[" * 100_000], ids=range(10))
+def test_damaged_captions_are_named_with_what_to_do(content, data, speaker, tmp_path):
+    stored.generate_captions(data, "any", lambda text: None)
+    (path,) = (tmp_path / "generated").glob("*.json")
+    path.write_text(content)
+    for action in (lambda: stored.is_generated(data), lambda: stored.generated_digest(data),
+                   lambda: stored.generate_captions(data, "any", lambda text: None)):
+        with pytest.raises(StoreError, match=r"toy-\w+\.json: damaged \(.*delete it, and `linksim train` generates"):
+            action()
+    path.unlink()
+    stored.generate_captions(data, "any", lambda text: None)
+    assert stored.is_generated(data)
+    assert not list((tmp_path / "generated").glob("*.tmp"))

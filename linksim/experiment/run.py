@@ -33,6 +33,8 @@ from linksim.printing import say, visible
 from linksim.scenario.channel import horizon_s
 from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario
+from linksim.scenario.memory import check_workers
+from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Scenario, trained_methods
 from linksim.versions import versions
 
@@ -72,6 +74,8 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     folder = Path(output) if output is not None else Path("results") / scenario.name
     device = resolve_device(scenario.run.device)
     check_executor(workers, ray_address)
+    if not ray_address:  # a cluster has machines of its own
+        check_workers([point_scenario(scenario, point) for point in sweep_points(scenario)], workers)
     with Heartbeat(partial(say, console)):
         blocks = _planned_blocks(scenario, device)
         with doing("starting Ray") if workers > 1 or ray_address else contextlib.nullcontext():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def check_memory(scenario: Scenario) -> None:
     :raises ScenarioError: it cannot; names the field to shrink, what takes most and the machine's memory.
     """
     _check(scenario, *_needs(scenario))
+
+
+def check_workers(scenarios: Iterable[Scenario], workers: int) -> None:
+    """Whether so many units fit this machine at once.
+
+    :param scenarios: at the sweep points.
+    :raises ScenarioError: they do not; says how many would.
+    """
+    if workers < 2:
+        return
+    points = list(scenarios)
+    needed = max(estimate(one)[0] for one in points)
+    there, whose = machine_bytes(points[0].run.device)
+    fitting = max(1, int(_USABLE * there * _TOLERATED / needed))
+    if workers > fitting:
+        raise ScenarioError(f"--workers {workers}: each takes about {_gb(needed)} of memory, but {whose} has "
+                            f"{_gb(there)}: use at most {fitting}")
 
 
 def _needs(scenario: Scenario) -> tuple[list[Need], list[Need]]:

@@ -10,7 +10,7 @@ import pytest
 
 from linksim.errors import ScenarioError
 from linksim.scenario.load import load_scenario, scenario_from_dict
-from linksim.scenario.memory import drops_at_once, estimate, machine_bytes
+from linksim.scenario.memory import check_workers, drops_at_once, estimate, machine_bytes
 from linksim.scenario.points import point_scenario, sweep_points
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
@@ -91,6 +91,13 @@ def test_near_the_limit_fewer_drops_go_through_a_predictor_together(monkeypatch)
     monkeypatch.setenv("LINKSIM_MEMORY_GB", "6")
     assert 1 <= drops_at_once(long) < 20
     scenario_from_dict(long.model_dump())
+
+
+def test_more_workers_than_fit_are_refused_with_how_many_would():
+    one = scenario_from_dict(scenario({"num_history": 1500}, "wiener", run={"chunk_size": 20}))
+    check_workers([one], 1)
+    with pytest.raises(ScenarioError, match=r"--workers 100: each takes about .* use at most [1-9]$"):
+        check_workers([one], 100)
 
 
 def test_another_machines_memory_is_told_in_gb(monkeypatch):

@@ -41,7 +41,7 @@ def passing(scenario: Scenario, size: Sizes) -> Iterator[Need]:
         yield Need(3 * size.past * COMPLEX, "noise of the histories", size.largest())
     elif scenario.acquisition.type == "pilots":
         covariance = size.tones**2 * COMPLEX * 4 if scenario.acquisition.estimator == "lmmse" else 0
-        yield Need(5 * size.past * COMPLEX + covariance, "pilot estimates", size.largest())
+        yield Need(11 * size.past * COMPLEX + covariance, "pilot estimates", size.largest())
     yield Need(5 * size.ahead * COMPLEX, "measuring what is predicted", size.largest())
     streams = size.users * link.num_streams_per_user
     seen = {method.precoder or link.precoder if isinstance(method.precoder or link.precoder, str)

@@ -163,3 +163,18 @@ def test_a_checkpoint_of_another_configuration_names_the_fields_and_is_left_as_i
                             "5 here; shape.num_history 4 there, 6 here")
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "out").exists()
+
+
+def test_the_header_comes_first_then_what_is_made_then_the_units(command, scenario_file, tmp_path):
+    path = scenario_file({
+        "methods": ["hold", {"name": "ridge", "predictor": {"type": "ridge", "num_snr_classes": 1}}], "bounds": [],
+        "channel.num_history": 8, "training": {"num_drops": 250, "folder": str(tmp_path / "kept")}})
+    first = command("run", path, "--output", tmp_path / "out").out
+    parts = [f"ridge: no matching checkpoint in {tmp_path / 'kept'}: trained first", "this process, 1 thread",
+             "training ridge on 250 drops", "ridge: trained in", "units"]
+    first = " ".join(first.split())
+    places = [first.index(part) for part in parts]
+    assert places == sorted(places)
+    again = " ".join(command("run", path, "--output", tmp_path / "again").out.split())
+    assert again.count("ridge: loaded from") == 1
+    assert again.index("ridge: loaded from") < again.index("this process, 1 thread")

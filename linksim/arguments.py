@@ -36,6 +36,12 @@ def make_parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) ->
     run.add_argument("--workers", type=_positive, default=1, metavar="N", help="work units in parallel (needs Ray)")
     run.add_argument("--ray", metavar="ADDRESS", help="run on this Ray cluster (auto: the one of this machine)")
     run.add_argument("--fresh", action="store_true", help="replace earlier results instead of resuming")
+    run.add_argument("--quick", action="store_true",
+                     help="a look in under a minute: few drops at the ends and the middle of every axis, nothing "
+                          "trained; default of --output: results/<scenario name>-quick")
+    run.add_argument("--trained-only", action="store_true",
+                     help="leave out methods that would have to be trained first, and name them; default of --output: "
+                          "results/<scenario name>-trained-only")
     run.add_argument("--checkpoint", action="append", default=[], metavar="[METHOD=]DIR",
                      help="use this checkpoint for a trained method, whatever it was trained on")
     run.set_defaults(command=functions["run"])
@@ -111,6 +117,6 @@ def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)

@@ -113,15 +113,22 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
-def _load(options: argparse.Namespace) -> Any:
-    from linksim.scenario.load import load_scenario
+def _load(options: argparse.Namespace) -> tuple[Any, str]:
+    """The scenario, and the torch device that it is run on here."""
+    from linksim.scenario.load import cited_scenario
 
     overrides = _overrides(options.overrides)
     for given in getattr(options, "checkpoint", []):
         # as an override it is cited, checked and hashed like one
         method, _, folder = given.rpartition("=")
         overrides |= _checkpoint(options, overrides, method, folder)
-    return load_scenario(options.scenario, overrides, options.plugin)
+    scenario, source = cited_scenario(options.scenario, overrides, options.plugin)
+    from linksim.experiment.machine import resolve_device
+
+    try:
+        return scenario, resolve_device(scenario.run.device)
+    except ScenarioError as error:
+        raise ScenarioError(f"{source.cite(('run', 'device'))}: {str(error).partition(': ')[2]}") from None
 
 
 def _checkpoint(options: argparse.Namespace, overrides: dict[str, Any], method: str, folder: str) -> dict[str, Any]:
@@ -139,36 +146,26 @@ def _checkpoint(options: argparse.Namespace, overrides: dict[str, Any], method: 
     return {f"methods.{method}.predictor.checkpoint": str(Path(folder).resolve())}
 
 
-def _device(options: argparse.Namespace, scenario: Any) -> str:
-    """The torch device, before anything is written."""
-    from linksim.experiment.run import resolve_device
-    from linksim.scenario.source import parse, read_text
-
-    try:
-        return resolve_device(scenario.run.device)
-    except ScenarioError as error:
-        source = parse(read_text(options.scenario), options.scenario)[1]
-        if any(pair.startswith("run.device=") for pair in options.overrides):
-            source = source.overridden(("run", "device"), "--set")
-        raise ScenarioError(f"{source.cite(('run', 'device'))}: {error}") from None
-
-
 def _run(options: argparse.Namespace) -> int:
     if options.workers > 1 or options.ray:
         # idle threads sleep instead of spinning, before torch is loaded: workers would starve each other
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _announce(options)
-    scenario = _load(options)
-    _device(options, scenario)
+    scenario, device = _load(options)
     from linksim.experiment.run import Interrupted, run
     from linksim.report.load import load_run
     from linksim.report.terminal import final_table
+    from linksim.scenario.source import read_text
 
     console = make_console()
+    output = options.output
+    if options.quick or options.trained_only:
+        scenario, suffix = _shortened(options, scenario, device, console)
+        output = output or Path("results") / f"{scenario.name}{suffix}"
     try:
         results = run(
-            scenario, output=options.output, workers=options.workers, ray_address=options.ray,
-            fresh=options.fresh, console=console, scenario_text=options.scenario.read_text(encoding="utf-8"),
+            scenario, output=output, workers=options.workers, ray_address=options.ray,
+            fresh=options.fresh, console=console, scenario_text=read_text(options.scenario),
         )
     except Interrupted as interruption:
         folder = interruption.results.folder
@@ -180,6 +177,16 @@ def _run(options: argparse.Namespace) -> int:
         say(console, f"note: {note}", style="yellow")
     _write_files(_written(results.folder))
     return EXIT_DONE
+
+
+def _shortened(options: argparse.Namespace, scenario: Any, device: str, console: Any) -> tuple[Any, str]:
+    """The scenario with what ``--quick`` or ``--trained-only`` changes, and what its folder's name ends in."""
+    from linksim.experiment.shortcuts import quick_look, trained_only
+
+    if options.quick:
+        return quick_look(scenario), "-quick"
+    short = trained_only(scenario, device, partial(say, console))
+    return short, "-trained-only" if short.run.left_out != scenario.run.left_out else ""
 
 
 def _announce(options: argparse.Namespace) -> None:
@@ -205,12 +212,14 @@ def _write_files(names: Iterable[object]) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    scenario = _load(options)
+    scenario, _ = _load(options)
+    from linksim.experiment.machine import missing_here
     from linksim.experiment.plan import make_plan
 
     plan = make_plan(scenario)
     write(f"{options.scenario}: valid: {len(plan.method_names)} curves, {len(plan.points)} sweep points, "
-          f"{len(plan.channel_points)} channel points")
+          f"{len(plan.channel_points)} channel points",
+          *(f"before a run here: {text}" for text in missing_here(scenario)))
     return EXIT_DONE
 
 
@@ -278,8 +287,7 @@ def _train(options: argparse.Namespace) -> int:
     # a thread draws drops while another trains: idle ones sleep instead of spinning, before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _announce(options)
-    scenario = _load(options)
-    device = _device(options, scenario)
+    scenario, device = _load(options)
     from linksim.experiment.failure import named_blocks
     from linksim.experiment.ready import make_channels_ready
     from linksim.heartbeat import Heartbeat
@@ -301,8 +309,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _dataset(options: argparse.Namespace) -> int:
     _announce(options)
-    scenario = _load(options)
-    device = _device(options, scenario)
+    scenario, device = _load(options)
     from linksim.experiment.dataset import Export, write_dataset
 
     export = Export(options.num_drops, options.split, options.layout, not options.no_rays)

@@ -8,7 +8,7 @@ from typing import Any
 
 from linksim import registry
 from linksim.scenario.channel import NOT_DRAWN, chosen_fields
-from linksim.scenario.points import axis_stage, point_scenario, sweep_points
+from linksim.scenario.points import axis_stage, axis_values, point_scenario, simulated_points
 from linksim.scenario.schema import (
     BOUNDS,
     GENIE_CSI,
@@ -18,6 +18,7 @@ from linksim.scenario.schema import (
     block_of,
     knows_channel,
     only_teaches,
+    simulated_methods,
 )
 from linksim.seeding import stream_seed
 
@@ -81,7 +82,7 @@ class Plan:
     @property
     def method_names(self) -> list[str]:
         """Methods, then bounds, in plotting order."""
-        names = [m.name for m in self.scenario.methods if not only_teaches(m)]
+        names = [m.name for m in simulated_methods(self.scenario) if not only_teaches(m)]
         genie = [name for bound, name in GENIE_CSI.items() if bound in self.scenario.bounds]
         return [*names, *genie, *(BOUNDS[bound] for bound in self.scenario.bounds)]
 
@@ -111,6 +112,16 @@ class Plan:
         codec, options = block_of(method.feedback)
         chosen = ", ".join(f"{key} {value}" for key, value in options.items())
         return f"{sender}CSI reported by {codec}{f' ({chosen})' if chosen else ''}; {summary}"
+
+    def shortcuts(self) -> list[str]:
+        """What was made short, for all who see the results."""
+        run, notes = self.scenario.run, []
+        if run.quick:
+            notes.append(f"a quick look: {self.max_drops} drops at the ends and the middle of every axis; run without "
+                         "--quick for results")
+        if run.left_out:
+            notes.append(f"left out, not being trained here: {', '.join(run.left_out)}")
+        return notes
 
     def shown_metrics(self) -> list[str]:
         """Reported metrics, with the NMSE of each predicted step where NMSE is reported."""
@@ -142,14 +153,15 @@ class Plan:
 
 def make_plan(scenario: Scenario) -> Plan:
     """Resolve every sweep point and group the points by the drops they share."""
-    points = sweep_points(scenario)
+    points = simulated_points(scenario)
     axes = tuple(
-        Axis(key, axis_column(key), axis_label(key), tuple(values), axis_stage(key))
-        for key, values in scenario.sweep.items()
+        Axis(key, axis_column(key), axis_label(key), tuple(axis_values(scenario, key)), axis_stage(key))
+        for key in scenario.sweep
     )
     groups: dict[str, list[tuple[int, Scenario]]] = {}
     for index, point in enumerate(points):
         resolved = point_scenario(scenario, point)
+        resolved = resolved.model_copy(update={"methods": simulated_methods(resolved)})
         groups.setdefault(channel_identity(resolved), []).append((index, resolved))
     return Plan(scenario, axes, tuple(points),
                 tuple(ChannelPoint(identity, tuple(group)) for identity, group in groups.items()),

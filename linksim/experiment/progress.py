@@ -70,6 +70,8 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     row("methods", ", ".join(plan.method_names))
     for line in blocks:
         row("trained", line)
+    for line in plan.shortcuts():
+        row("note", line)
     row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
     mixed = f", learned predictors in {scenario.run.precision}" if scenario.run.precision != 32 else ""
     row("runs on", f"{device}, {executor}{mixed}")

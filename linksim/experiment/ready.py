@@ -9,7 +9,7 @@ from rich.console import Console
 from linksim.heartbeat import doing
 from linksim.printing import say
 from linksim.scenario.channel import Channel
-from linksim.scenario.points import point_scenario, sweep_points
+from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
 
 _LEARNED_FROM = ("training", "validation")
@@ -42,7 +42,7 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
 
 def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:
     """Channels that drops are taken of, each with the set they are from."""
-    wanted = [(point_scenario(scenario, point).channel, "test") for point in sweep_points(scenario)]
+    wanted = [(point_scenario(scenario, point).channel, "test") for point in simulated_points(scenario)]
     for method in trained_methods(scenario):
         if checkpoint_of(method.predictor) is None:
             from linksim.training.conditions import training_conditions

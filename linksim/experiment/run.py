@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from linksim.errors import ScenarioError, StoreError
+from linksim.errors import StoreError
 from linksim.experiment.execute import LocalExecutor, RayExecutor, check_executor, make_executor
 from linksim.experiment.failure import named_blocks
+from linksim.experiment.machine import resolve_device
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
 from linksim.experiment.ready import make_channels_ready
@@ -37,6 +38,9 @@ from linksim.scenario.memory import check_workers
 from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Scenario, trained_methods
 from linksim.versions import versions
+
+QUICK_SECONDS = 30.0
+"""After which a quick look begins no unit."""
 
 _RESUMED = "resumed: some units are from an earlier run with "
 
@@ -182,6 +186,8 @@ class _Session:
                 progress.unit_done(self.scenario.run.chunk_size)
                 if len(self.totals[result.channel_point].chunks) % per_round == 0:
                     self._show(result.channel_point, progress)
+                if self.scenario.run.quick and time.monotonic() - self.began > QUICK_SECONDS:
+                    return  # nothing is lost: the same command goes on
             for c in sorted(active):
                 if not any(point == c for point, _ in missing):
                     self._show(c, progress)
@@ -280,13 +286,21 @@ class _Session:
             "trained": self.trained,
             "metrics": self.plan.shown_metrics(),
             "horizon_s": horizon_s(self.scenario.channel),
-            "notes": [*sorted(self.notes), *self._resumed_elsewhere(), *self.gaps,
+            "notes": [*self.plan.shortcuts(), *self._cut_short(), *sorted(self.notes), *self._resumed_elsewhere(),
+                      *self.gaps,
                       *(f"{name}: {count}" for name, count in sorted(self.counters.items()))],
             "counters": dict(sorted(self.counters.items())),
             "conventions": CONVENTIONS,
             "scenario": self.scenario.model_dump(mode="json"),
             "scenario_text": self.text,
         }
+
+    def _cut_short(self) -> list[str]:
+        """A note where a quick look ended before all of its units were simulated."""
+        done, wanted = sum(len(one.chunks) for one in self.totals), len(self.totals) * self.plan.max_units()
+        if not self.scenario.run.quick or done == wanted:
+            return []
+        return [f"{done} of {wanted} work units were simulated within {QUICK_SECONDS:g} s; the same command goes on"]
 
     def _resumed_elsewhere(self) -> list[str]:
         """A note where earlier units of this folder may differ in their last digits."""
@@ -302,20 +316,3 @@ def _program() -> list[str]:
     """What was called, without its folder: ``run_sim.py``, ``linksim``, ``python -m linksim``."""
     name = Path(sys.argv[0]).name
     return ["python", "-m", "linksim"] if name == "__main__.py" else [name]
-
-
-def resolve_device(asked: str) -> str:
-    """The torch device that ``run.device`` names.
-
-    :raises ScenarioError: a GPU asked for where there is none.
-    """
-    import torch
-
-    if asked == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda"):
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(asked.partition(":")[2] or 0) >= count:
-            seen = f"{count} GPU{'s' * (count > 1)}" if count else "no GPU"
-            raise ScenarioError(f"{asked} asked for, but torch sees {seen}; use cpu or auto")
-    return "cuda:0" if asked == "cuda" else asked

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from linksim.errors import LinksimError
+from linksim.errors import LinksimError, NumericalError
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.plugins import load_plugins
@@ -60,7 +60,8 @@ class UnitRunner:
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
 
-        :raises LinksimError: unusable CSI where the scenario asks to stop; a GPU's memory is too small.
+        :raises LinksimError: unusable CSI where the scenario asks to stop; a GPU's memory is too small; a measure that
+            is infinite.
         :raises Exception: whatever a block raises, with a note about the block and its line.
         """
         import torch
@@ -93,8 +94,8 @@ class UnitRunner:
             for name in names:
                 value = measures.get(name)
                 # null is a measure that the method does not have, NaN one without a value in this drop
-                measured[name].append(pa.nulls(len(drop), pa.float32()) if value is None
-                                      else pa.array(value.detach().cpu().float().numpy().ravel()))
+                measured[name].append(pa.nulls(len(drop), pa.float32()) if value is None else pa.array(
+                    _finite(value.detach().cpu().float().numpy().ravel(), name, method, drop)))
         return UnitResult(channel_point, chunk, self._table(columns, methods, measured, result.counters, result.notes))
 
     def _table(self, columns: dict[str, list[Any]], methods: list[int], measured: dict[str, list[pa.Array]],
@@ -113,6 +114,17 @@ class UnitRunner:
         data |= {name: pa.concat_arrays(parts) for name, parts in measured.items()}
         about = {"counters": dict(counters), "notes": sorted(notes)}
         return pa.table(data).replace_schema_metadata({"linksim": json.dumps(about)})
+
+
+def _finite(values: np.ndarray, measure: str, method: str, drops: np.ndarray) -> np.ndarray:
+    """The values of a measure; NaN where a drop has none.
+
+    :raises NumericalError: one is infinite; names measure, method and drop.
+    """
+    if len(infinite := np.flatnonzero(np.isinf(values))):
+        raise NumericalError(f"method {method!r}: {measure} of drop {drops[infinite[0]]} is infinite: powers are "
+                             "beyond what single precision holds; check SNR, gains and normalization")
+    return values
 
 
 def _fitted_codecs(scenario: Scenario, device: str) -> dict[str, FeedbackCodec]:

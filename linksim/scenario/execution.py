@@ -68,9 +68,15 @@ class Run(Section):
         False, description="Keep where every user stands, and draw a map of each method's NMSE over the cell."
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Level of every interval.")
+    quick: bool = Field(
+        False, description="A look at the ends and the middle of every axis alone, which begins no work unit after "
+        "30 s; run again, it goes on. What is trained stays as it is."
+    )
+    left_out: list[str] = Field([], description="Names of methods that are neither trained nor simulated.")
     stopping: Stopping = Stopping()
 
 
 def later_run_fields(run: Run) -> set[str]:
     """As `later_fields`."""
-    return {name for name, default in (("precision", 32), ("maps", False)) if getattr(run, name) == default}
+    defaults = {"precision": 32, "maps": False, "quick": False, "left_out": []}
+    return {name for name, default in defaults.items() if getattr(run, name) == default}

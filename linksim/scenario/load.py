@@ -31,6 +31,12 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
     :returns: the scenario; ``name`` is the file's stem unless the file says otherwise, plugin paths are absolute.
     :raises ScenarioError: anything wrong, in the file, an override or a sweep point; nothing has been written.
     """
+    return cited_scenario(path, overrides, plugins)[0]
+
+
+def cited_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
+                   plugins: list[str] | None = None) -> tuple[Scenario, Source]:
+    """As `load_scenario`, with where each value comes from, for faults that only show later."""
     path = Path(path)
     data, source = parse(read_text(path), path)
     check_texts(data, source)  # before anything is taken for a path
@@ -42,16 +48,18 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
             source = source.overridden(("plugins", len(data["plugins"])), "--plugin")
             data["plugins"].append(str(Path(extra).resolve()))
     data = _with_checkpoints_from(path.parent, _with_paths_from(path.parent, spelled_out(data)))
-    return scenario_from_dict(data, overrides, source)
+    return _from_dict(data, overrides, source)
 
 
-def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = None,
-                       source: Source | None = None) -> Scenario:
+def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = None) -> Scenario:
     """Check a scenario given as a dictionary, with overrides applied and every sweep point tried.
 
     :raises ScenarioError: anything wrong.
     """
-    source = source or Source()
+    return _from_dict(data, overrides, Source())[0]
+
+
+def _from_dict(data: dict[str, Any], overrides: dict[str, Any] | None, source: Source) -> tuple[Scenario, Source]:
     for key, value in (overrides or {}).items():
         try:
             data, source = replaced(data, key, value), source.overridden(place_of(data, key), "--set")
@@ -79,7 +87,7 @@ def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = 
             raise _at_point(scenario, source, point, str(error)) from None
         _checked(resolved, data, source, point)
     _check_training_drops(scenario, source)
-    return scenario
+    return scenario, source
 
 
 def parse_value(text: str) -> Any:

@@ -30,6 +30,18 @@ def sweep_points(scenario: Scenario) -> list[dict[str, float | str]]:
     return [dict(zip(scenario.sweep, values)) for values in itertools.product(*scenario.sweep.values())]
 
 
+def axis_values(scenario: Scenario, key: str) -> list[float | str]:
+    """The values of an axis that are simulated."""
+    values = scenario.sweep[key]
+    return [values[0], values[len(values) // 2], values[-1]] if scenario.run.quick and len(values) > 3 else values
+
+
+def simulated_points(scenario: Scenario) -> list[dict[str, float | str]]:
+    """The points of `sweep_points` that are simulated: all, unless the axes are thinned."""
+    return [point for point in sweep_points(scenario)
+            if all(value in axis_values(scenario, key) for key, value in point.items())]
+
+
 def axis_stage(key: str) -> str:
     """The first stage of the chain that a sweep axis invalidates."""
     section, _, rest = key.partition(".")

@@ -212,6 +212,11 @@ class Scenario(Section):
                 raise ValueError(f"methods: two are named {name!r}")
             if name in (*BOUNDS.values(), *GENIE_CSI.values()):
                 raise ValueError(f"methods: {name!r} is the name of a limit: choose another")
+        for name in self.run.left_out:
+            if name not in names:
+                raise ValueError(f"run: left_out names {name!r}, and no method is called that")
+        if set(self.run.left_out) >= set(names):
+            raise ValueError("run: left_out leaves no method")
         for section, listed in (("bounds", self.bounds), ("metrics", self.metrics)):
             for name in listed:
                 if listed.count(name) > 1:
@@ -307,9 +312,14 @@ def universal_of(method: Method) -> tuple[str, dict[str, Any]]:
     return name, registry.validate_options(registry.find("universal", name), options)
 
 
+def simulated_methods(scenario: Scenario) -> list[Method]:
+    """The methods that the scenario does not leave out."""
+    return [method for method in scenario.methods if method.name not in scenario.run.left_out]
+
+
 def trained_methods(scenario: Scenario) -> list[Method]:
-    """The methods whose predictor learns."""
-    return [method for method in scenario.methods if is_trained(method)]
+    """The methods whose predictor learns, but those left out."""
+    return [method for method in simulated_methods(scenario) if is_trained(method)]
 
 
 def knows_channel(method: Method) -> bool:

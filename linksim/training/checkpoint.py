@@ -81,7 +81,8 @@ def planned(scenario: Scenario, only: str | None = None) -> list[str]:
 
 def to_be(verb: str, scenario: Scenario) -> str:
     """What a header says of a block that has no checkpoint yet."""
-    return f"no matching checkpoint in {scenario.training.folder}: {verb} first"
+    hint = " (--trained-only leaves it out)" if verb == "trained" else ""
+    return f"no matching checkpoint in {scenario.training.folder}: {verb} first{hint}"
 
 
 def how_made(verb: str, here: bool, began: float, folder: Path) -> str:
@@ -225,8 +226,10 @@ def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[s
 
 
 def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:
-    """Each method once, the teachers and what others start from first."""
-    names = [name for method in methods for training in [training_of(scenario, method)]
+    """Each method once, first the teachers of those that are still to be trained, and what they start from."""
+    learning = [method for method in methods if not checkpoint_of(method.predictor)
+                and found_checkpoint(scenario, identity(scenario, method)) is None]
+    names = [name for method in learning for training in [training_of(scenario, method)]
              for name in (training.teacher, training.start_from) if name]
     before = [method_named(scenario, name) for name in names]
     return list({training_key(method): method for method in [*before, *methods]}.values())

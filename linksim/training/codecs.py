@@ -20,7 +20,7 @@ from linksim.errors import LinksimError
 from linksim.heartbeat import counted, doing
 from linksim.printing import say
 from linksim.scenario.channel import drawn_fields
-from linksim.scenario.schema import Method, Scenario, codec_of, has_trained_codec
+from linksim.scenario.schema import Method, Scenario, codec_of, has_trained_codec, simulated_methods
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import (
@@ -50,7 +50,7 @@ def codec_key(scenario: Scenario, method: Method) -> str:
 def methods_with_fitted_codecs(scenario: Scenario) -> list[Method]:
     """One method for each codec that is fitted or trained before a run."""
     found: dict[str, Method] = {}
-    for method in scenario.methods:
+    for method in simulated_methods(scenario):
         if has_trained_codec(method):
             found.setdefault(codec_key(scenario, method), method)
     # what others start from comes first
@@ -219,6 +219,11 @@ def _fit(scenario: Scenario, method: Method, folder: Path, device: str, console:
         with doing(f"solving for codec of {method.name}"):
             score = codec.solve()
     write_checkpoint(folder, codec.saved_state(), {**codec_identity(scenario, method), "validation_nmse": score})
+
+
+def is_learned_codec(scenario: Scenario, method: Method) -> bool:
+    """Whether the codec of a method's reports is trained by gradient descent."""
+    return _is_learned(codec_of(scenario, method)[0])
 
 
 def _is_learned(name: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.points import point_scenario, sweep_points
+from linksim.scenario.points import point_scenario, simulated_points, sweep_points
 from linksim.scenario.schema import (
     Acquisition,
     Method,
@@ -49,7 +49,7 @@ def methods_to_train(scenario: Scenario, only: str | None = None) -> list[Method
     :param only: the name of a method, with its swept values or without; the others are left out.
     """
     found: dict[tuple, Method] = {}
-    for point in sweep_points(scenario):
+    for point in simulated_points(scenario):
         values = {key: value for key, value in point.items() if key.startswith(("methods.", "training."))}
         for method in trained_methods(point_scenario(scenario, values)):
             name = swept_name(scenario, method.name, "training", values)

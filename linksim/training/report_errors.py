@@ -15,8 +15,8 @@ from linksim.blocks.state import matched
 from linksim.errors import LinksimError
 from linksim.heartbeat import counted
 from linksim.link.feedback import report_key
-from linksim.scenario.points import point_scenario, sweep_points
-from linksim.scenario.schema import Method, Scenario, block_of, codec_of
+from linksim.scenario.points import point_scenario, simulated_points
+from linksim.scenario.schema import Method, Scenario, block_of, codec_of, simulated_methods
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_remembers, codec_training
 from linksim.training.codecs import codec_identity, load_codec
@@ -81,10 +81,10 @@ def load_report_errors(scenario: Scenario) -> dict[str, float]:
 def _reports(scenario: Scenario) -> list[tuple[Scenario, Method]]:
     """Every codec and budget that something is predicted from, with a sweep point that has it."""
     found: dict[str, tuple[Scenario, Method]] = {}
-    if not any(needs_error(method) for method in scenario.methods):
+    if not any(needs_error(method) for method in simulated_methods(scenario)):
         return []
-    for point in (point_scenario(scenario, values) for values in sweep_points(scenario)):
-        for method in filter(needs_error, point.methods):
+    for point in (point_scenario(scenario, values) for values in simulated_points(scenario)):
+        for method in filter(needs_error, simulated_methods(point)):
             found.setdefault(report_key(point, method), (_fitted_at(scenario, point, method), method))
     return list(found.values())
 

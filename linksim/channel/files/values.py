@@ -13,6 +13,9 @@ from linksim.channel.rays import Rays
 LARGEST = 1e8
 """Amplitude of an entry: powers of channels are squared again on the way to a rate, in single precision."""
 
+LONGEST_S = 1.0
+"""Delay of a path, also by satellite. Longer ones are in another unit."""
+
 SMALLEST = 1e-18
 """Largest amplitude of a drop that is not silent: below, powers are zero in single precision."""
 
@@ -29,11 +32,13 @@ def check_finite(samples: Samples, header: Header, items: np.ndarray) -> None:
     :raises ScenarioError: the first that is not, by its name, item and file.
     """
     for name, array in _float_arrays(samples):
-        wrong = ~np.isfinite(array) if not name.endswith("max_doppler_hz") else np.isinf(array) | (array < 0)
+        wrong, what = ~np.isfinite(array), "not finite, or too large for single precision"
+        if name.endswith("max_doppler_hz"):
+            wrong, what = np.isinf(array) | (array < 0), "negative or infinite"
+        if name == "delays_s":
+            wrong, what = ~(np.abs(array) <= LONGEST_S), "not finite, or longer than a second"
         if wrong.any():
             number = int(wrong.reshape(len(array), -1).any(1).argmax())
-            what = "negative or infinite" if name.endswith("max_doppler_hz") else \
-                "not finite, or too large for single precision"
             hint = ": paths that are not there have zero gain" if name in ("gains", "delays_s") else ""
             raise fault(header.title, f"{_WORDS.get(name, name)} of {header.name_of(items[number])}: some are {what}"
                                       f"{hint}")

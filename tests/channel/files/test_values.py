@@ -48,6 +48,10 @@ def test_a_delay_that_is_no_number_counts_where_its_path_has_a_gain(tmp_path, re
     tau[2, 0, 0, 1] = np.nan
     np.savez(tmp_path / "x.npz", a=a, tau=tau)
     assert "delays of sample 2: some are not finite" in fault_of(tmp_path / "x.npz", reading)
+    np.savez(tmp_path / "ns.npz", a=a, tau=1e9 * responses()[1])
+    assert "or longer than a second" in fault_of(tmp_path / "ns.npz", reading)
+    np.savez(tmp_path / "complex.npz", a=a, tau=1j * responses()[1])
+    assert "tau holds complex128, but seconds are needed" in fault_of(tmp_path / "complex.npz", reading)
     a[2, 0, 0, 0, :, 1] = 0
     np.savez(tmp_path / "padded.npz", a=a, tau=tau)
     a, tau = (np.delete(part, 1, axis) for part, axis in ((a[2:3], 5), (tau[2:3], 3)))

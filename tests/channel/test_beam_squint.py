@@ -96,7 +96,7 @@ def test_it_is_said_where_it_matters_unless_the_scenario_says_it():
     assert squint_note(Channel(**matters, beam_squint=True)) is None
     assert squint_note(Channel()) is None
     assert squint_loss_db(Channel()) < LEAST_LOSS_DB
-    assert "30 dB and more" in squint_note(Channel(**{**WIDE, "subcarrier_spacing_khz": 3e6}))
+    assert "30 dB and more" in squint_note(Channel(**{**WIDE, "num_subcarriers": 7}))
 
 
 def test_a_run_says_it_and_shows_it(command, scenario_file, tmp_path):

@@ -1,0 +1,168 @@
+"""One command in a process of its own, and how it ended: done, refused, a traceback, a hang, too much memory.
+
+The process is forked from this one after torch and Sionna were imported, which saves their five seconds each time and
+keeps whatever a command breaks to itself (POSIX alone).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+MEMORY_BYTES = 6 * 2**30
+"""More than this is counted as a crash: the machine of a user may have no more."""
+SILENT_S = 60.0
+"""A command that shows nothing new for so long hangs."""
+PATIENCE_S = 90.0
+"""CPU time after which a command that still talks is stopped: it is slow, not wrong."""
+
+DONE, REFUSED, SEVERAL_LINES, TRACEBACK, HANG, MEMORY, SLOW, WROTE = (
+    "done", "refused", "refused in other than one line", "traceback", "hang", "memory", "stopped while working",
+    "refused but wrote")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    :param how: one of the words above.
+    :param said: the last lines of what it printed.
+    """
+
+    how: str
+    said: str = ""
+
+
+def warm() -> None:
+    """Import what commands need, once; figures are left out but where `try_command` is told otherwise."""
+    for name in ("torch", "sionna.phy", "scipy.io", "h5py", "linksim.experiment.run", "linksim.channel.drops",
+                 "linksim.channel.sionna_models", "linksim.training.trainer", "linksim.report.load", "peft", "lightning"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    importlib.import_module("torch").set_num_threads(1)
+
+
+def try_command(arguments: Sequence[str], folder: Path, figures: bool = False) -> Ended:
+    """Run ``linksim`` with these arguments in a forked process inside a folder, and say how it ended."""
+    with started(arguments, folder, figures) as process:
+        how = _watched(process, folder / "said.txt")
+    text = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
+    return Ended(how or _judged(process.wait(), text), "\n".join(text.splitlines()[-3:])[-600:])
+
+
+@contextlib.contextmanager
+def started(arguments: Sequence[str], folder: Path, figures: bool = False) -> Callable[..., psutil.Process]:
+    """The process of a command, gone with all of its children at the end; what it prints goes to ``said.txt``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        _be_the_command(list(map(str, arguments)), folder, figures)
+    process = _Process(pid)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+class _Process:
+    """A child of this process, known by its number."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        while self.poll() is None:
+            time.sleep(0.01)
+        return self._status
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it alone."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def end(self) -> None:
+        """Kill it and what it started."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.pid).children(recursive=True):
+                child.kill()
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+
+def _be_the_command(arguments: list[str], folder: Path, figures: bool) -> None:
+    """In the forked process; never returns."""
+    code = 70
+    try:
+        os.chdir(folder)
+        out = os.open("said.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not figures:
+            build = types.ModuleType("linksim.report.build")
+            build.build_report = lambda folders, output=None: []
+            sys.modules[build.__name__] = build
+        from linksim.cli import main
+
+        code = main(arguments)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 70
+    except BaseException:
+        traceback.print_exc()
+        code = 70
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _watched(process: _Process, said: Path) -> str | None:
+    """Wait for the end; the word for it where it was brought about from here."""
+    seen, size = time.monotonic(), -1
+    while process.poll() is None:
+        time.sleep(0.02)
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            about = psutil.Process(process.pid)
+            if about.memory_info().rss > MEMORY_BYTES:
+                return MEMORY
+            used = about.cpu_times()
+            if used.user + used.system > PATIENCE_S:
+                return SLOW
+            if (now := said.stat().st_size) != size:
+                size, seen = now, time.monotonic()
+            elif time.monotonic() - seen > SILENT_S:
+                return HANG
+    return None
+
+
+def _judged(code: int, text: str) -> str:
+    if "Traceback (most recent call last)" in text or code < 0 or code in (1, 70):
+        return TRACEBACK
+    if code == 2:
+        errors = [line for line in text.splitlines() if line.startswith("error: ")]
+        return REFUSED if len(errors) == 1 and text.rstrip().endswith(errors[0]) else SEVERAL_LINES
+    return DONE if code == 0 else TRACEBACK

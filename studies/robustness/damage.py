@@ -97,7 +97,8 @@ def _values(folder: Path) -> list[tuple[Any, ...]] | None:
     if not (folder / "metrics.csv").exists():
         return None
     table = pd.read_csv(folder / "metrics.csv", keep_default_na=False, na_values=[""])
-    return [tuple(f"{cell:.9g}" if isinstance(cell, float) else cell for cell in row) for row in table.itertuples(False)]
+    return [tuple(f"{cell:.9g}" if isinstance(cell, float) else cell for cell in row)
+            for row in table.itertuples(False)]
 
 
 def _cuts(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -176,7 +177,7 @@ def _weight_changes(path: Path) -> Iterator[tuple[str, bytes]]:
 
     with safe_open(path, "np") as file:
         metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dictionary)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
     for name, tensor in tensors.items():
         for what, other in (("a row more", np.concatenate([np.atleast_1d(tensor)] * 2)),
                             ("doubles", tensor.real.astype(np.float64)), ("integers", tensor.real.astype(np.int64)),

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,14 @@ from studies.robustness.trial import (
     TRACEBACK,
     WROTE,
     Ended,
+    started,
     try_command,
 )
 
 ACCEPTED, REFUSED_LATE, NOT_FINITE = "accepted", "refused after validate accepted it", "result that is not finite"
 _VALIDATED_S = 20.0
+BAD = (TRACEBACK, HANG, MEMORY, SEVERAL_LINES, WROTE, REFUSED_LATE, NOT_FINITE)
+"""What no input should end as."""
 
 
 def fuzz(folder: Path, num_runs: int, num_mixtures: int, seed: int, jobs: int, say: Callable[[str], None]
@@ -101,21 +105,21 @@ def validated(tried: list[Attempt], folder: Path, jobs: int, say: Callable[[str]
 def _validate_share(share: tuple[list[Attempt], Path, int]) -> list[Ended]:
     tried, folder, number = share
     ended: list[Ended] = []
-    queue = multiprocessing.get_context("fork").SimpleQueue
     while len(ended) < len(tried):
-        results = queue()
-        process = _forked(lambda first=len(ended), out=results: _validate_each(tried[first:], folder, number, out))
-        waited = time.monotonic()
-        while len(ended) < len(tried):
-            if not results.empty():
-                ended.append(Ended(*results.get()))
-                waited = time.monotonic()
-            elif time.monotonic() - waited > _VALIDATED_S or not _alive(process):
-                ended.append(Ended(HANG if _alive(process) else TRACEBACK, "the process ended"))
-                break
-            else:
-                time.sleep(0.002)
-        _kill(process)
+        results = multiprocessing.get_context("fork").SimpleQueue()
+        rest = tried[len(ended):]
+        with started(partial(_validate_each, rest, folder, number, results)) as process:
+            waited = time.monotonic()
+            while len(ended) < len(tried):
+                running = process.poll() is None
+                if not results.empty():
+                    ended.append(Ended(*results.get()))
+                    waited = time.monotonic()
+                elif not running or time.monotonic() - waited > _VALIDATED_S:
+                    ended.append(Ended(HANG if running else TRACEBACK, "" if running else "the process ended"))
+                    break
+                else:
+                    time.sleep(0.002)
     return ended
 
 
@@ -167,7 +171,7 @@ def _text(attempt: Attempt) -> str:
 
 
 def _files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if not path.name.startswith("tried_")}
 
 
 def _line(attempt: Attempt, where: str, end: Ended) -> str:
@@ -186,36 +190,3 @@ def _in_parallel(function: Callable[[Any], Any], shares: Iterable[Any], jobs: in
                 said = time.monotonic()
                 say(f"{len(found)} of {len(shares)} done")
     return found
-
-
-def _forked(function: Callable[[], None]) -> int:
-    import os
-
-    pid = os.fork()
-    if pid == 0:
-        try:
-            function()
-        finally:
-            os._exit(0)
-    return pid
-
-
-def _alive(pid: int) -> bool:
-    import os
-
-    with contextlib.suppress(ChildProcessError):
-        return os.waitpid(pid, os.WNOHANG)[0] == 0
-    return False
-
-
-def _kill(pid: int) -> None:
-    import os
-    import signal
-
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-GOOD = (DONE, REFUSED, SLOW)
-BAD = (TRACEBACK, HANG, MEMORY, SEVERAL_LINES, WROTE, REFUSED_LATE, NOT_FINITE)

@@ -38,8 +38,8 @@ _TASKS = {"channel": {"source": "ray_traced", "ray_traced": _AREA, "carrier_freq
 _CODEC = {"channel": {"num_users": 1, "num_subcarriers": 16, "bs_array": {"rows": 2, "columns": 4}},
           "feedback": {"bits": 64}, "bounds": []}
 _TOY_GALLERY = Path(__file__).parents[2] / "tests" / "training" / "toy_retrieval.py"
-_WORDS = {"plugins": [str(_TOY_GALLERY)], "channel": {"num_users": 1, "ue_array": {"num_antennas": 4}}, "link": {"num_streams_per_user": 4,
-          "precoder": "svd"}, "bounds": [], "metrics": ["map"], "run": {"stopping": {"metric": "map"}},
+_WORDS = {"plugins": [str(_TOY_GALLERY)], "channel": {"num_users": 1, "ue_array": {"num_antennas": 4}},
+          "link": {"num_streams_per_user": 4, "precoder": "svd"}, "bounds": [], "metrics": ["map"], "run": {"stopping": {"metric": "map"}},
           "semantic": {"data": "toy"}, "methods": [{"name": "caption", "semantic": "no_channel"}]}
 
 _WHERE_IT_MATTERS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -153,7 +153,8 @@ def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """A node without references; of several possible types the first that is no null."""
     while True:
         if "$ref" in node:
-            node = {**schema["$defs"][node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
+            named = schema["$defs"][node["$ref"].rpartition("/")[2]]
+            node = {**named, **{key: value for key, value in node.items() if key != "$ref"}}
         elif "anyOf" in node:
             node = {**next(part for part in node["anyOf"] if part.get("type") != "null"), "null": True}
         else:

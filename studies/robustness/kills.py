@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from studies.robustness.inputs import BASE
-from studies.robustness.trial import DONE, HANG, TRACEBACK, Ended, started, try_command
+from studies.robustness.trial import DONE, HANG, TRACEBACK, Ended, command, try_command
 
 _SCENARIO = {
     **BASE,
@@ -65,7 +65,7 @@ def kill_each(folder: Path, number: int, seed: int, say: Callable[[str], None]
                 _must_be_done(try_command(COMMANDS["run"][0], own), name)
             sent = _SIGNALS[turn % len(_SIGNALS)]
             after_s = chosen.uniform(0, took_s)
-            with started(arguments, own) as process:
+            with command(arguments, own) as process:
                 time.sleep(after_s)
                 process.signal(sent)
                 waited = time.monotonic()

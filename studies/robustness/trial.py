@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +46,9 @@ class Ended:
 
 def warm() -> None:
     """Import what commands need, once; figures are left out but where `try_command` is told otherwise."""
-    for name in ("torch", "sionna.phy", "scipy.io", "h5py", "linksim.experiment.run", "linksim.channel.drops",
-                 "linksim.channel.sionna_models", "linksim.training.trainer", "linksim.report.load", "peft", "lightning"):
+    for name in ("torch", "sionna.phy", "scipy.io", "h5py", "peft", "lightning", "linksim.experiment.run",
+                 "linksim.channel.drops", "linksim.channel.sionna_models", "linksim.training.trainer",
+                 "linksim.report.load"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     importlib.import_module("torch").set_num_threads(1)
@@ -55,28 +56,35 @@ def warm() -> None:
 
 def try_command(arguments: Sequence[str], folder: Path, figures: bool = False) -> Ended:
     """Run ``linksim`` with these arguments in a forked process inside a folder, and say how it ended."""
-    with started(arguments, folder, figures) as process:
+    with started(lambda: _be_the_command(list(map(str, arguments)), folder, figures)) as process:
         how = _watched(process, folder / "said.txt")
     text = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
     return Ended(how or _judged(process.wait(), text), "\n".join(text.splitlines()[-3:])[-600:])
 
 
 @contextlib.contextmanager
-def started(arguments: Sequence[str], folder: Path, figures: bool = False) -> Callable[..., psutil.Process]:
-    """The process of a command, gone with all of its children at the end; what it prints goes to ``said.txt``."""
-    folder.mkdir(parents=True, exist_ok=True)
+def started(what: Callable[[], None]) -> Iterator[Forked]:
+    """A forked process that does something, gone with all of its children at the end."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        _be_the_command(list(map(str, arguments)), folder, figures)
-    process = _Process(pid)
+        try:
+            what()
+        finally:
+            os._exit(0)
+    process = Forked(pid)
     try:
         yield process
     finally:
         process.end()
 
 
-class _Process:
+def command(arguments: Sequence[str], folder: Path) -> contextlib.AbstractContextManager[Forked]:
+    """The process of a command, as in `try_command`, to be ended by the caller."""
+    return started(lambda: _be_the_command(list(map(str, arguments)), folder, figures=False))
+
+
+class Forked:
     """A child of this process, known by its number."""
 
     def __init__(self, pid: int) -> None:
@@ -140,7 +148,7 @@ def _be_the_command(arguments: list[str], folder: Path, figures: bool) -> None:
         os._exit(code)
 
 
-def _watched(process: _Process, said: Path) -> str | None:
+def _watched(process: Forked, said: Path) -> str | None:
     """Wait for the end; the word for it where it was brought about from here."""
     seen, size = time.monotonic(), -1
     while process.poll() is None:

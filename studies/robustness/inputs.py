@@ -39,8 +39,9 @@ _CODEC = {"channel": {"num_users": 1, "num_subcarriers": 16, "bs_array": {"rows"
           "feedback": {"bits": 64}, "bounds": []}
 _TOY_GALLERY = Path(__file__).parents[2] / "tests" / "training" / "toy_retrieval.py"
 _WORDS = {"plugins": [str(_TOY_GALLERY)], "channel": {"num_users": 1, "ue_array": {"num_antennas": 4}},
-          "link": {"num_streams_per_user": 4, "precoder": "svd"}, "bounds": [], "metrics": ["map"], "run": {"stopping": {"metric": "map"}},
-          "semantic": {"data": "toy"}, "methods": [{"name": "caption", "semantic": "no_channel"}]}
+          "link": {"num_streams_per_user": 4, "precoder": "svd"}, "bounds": [], "metrics": ["map"],
+          "run": {"stopping": {"metric": "map"}}, "semantic": {"data": "toy"},
+          "methods": [{"name": "caption", "semantic": "no_channel"}]}
 
 _WHERE_IT_MATTERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("channel.ray_traced", {**_TASKS, "methods": ["hold"], "metrics": ["nmse_db"],

@@ -1,0 +1,54 @@
+"""A small share of the study behind docs/robustness.md finds nothing; the page says that the whole found nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_no_input_kill_or_damage_ends_as_it_should_not(tmp_path):
+    page = tmp_path / "robustness.md"
+    done = subprocess.run([sys.executable, "-m", "studies.robustness", "--runs", "40", "--mixtures", "50", "--kills", "3",
+                           "--damage", "4", "--out", str(page)], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    assert not _faults(page)
+
+
+def test_the_page_tells_of_no_fault():
+    page = ROOT / "docs" / "robustness.md"
+    assert not _faults(page)
+
+
+def test_inputs_cover_every_field_and_every_option():
+    from linksim.registry import catalogue
+    from linksim.scenario.schema import Scenario
+    from studies.robustness.inputs import attempts
+
+    tried = {attempt.field for attempt in attempts()}
+    assert set(Scenario.model_fields) <= {field.partition(".")[0] for field in tried}
+    assert {"channel.bs_array.rows", "run.stopping.min_drops", "link.coding.mcs"} <= tried
+    for spec in catalogue():
+        if spec.kind in ("predictor", "precoder", "feedback", "semantic", "universal"):
+            assert {f"{spec.name}.{option}" for option in spec.options.model_fields} <= tried
+
+
+def _faults(page: Path) -> list[str]:
+    """Cells of the last columns that are above 0."""
+    found = []
+    for table in re.split(r"\n\n", page.read_text(encoding="utf-8")):
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+                if line.startswith("| ")]
+        if len(rows) < 2:
+            continue
+        first = next(number for number, name in enumerate(rows[0]) if name in ("traceback", "units lost",
+                                                                               "believed: other results"))
+        found += [f"{row[0]}, {name}: {cell}" for row in rows[1:] for name, cell in
+                  list(zip(rows[0], row))[first:] if cell != "0"]
+    return found

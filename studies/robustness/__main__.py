@@ -42,8 +42,9 @@ is counted on the right.
 
 ## Kills
 
-SIGKILL, SIGTERM and SIGINT in turn, after a random time. Then the same command is given again and must end with the
-same bytes as an undisturbed one. A unit is lost if it was finished before the kill and simulated again after it.
+SIGKILL, SIGTERM, SIGINT once and twice, SIGHUP in turn, after a random time. Then the same command is given again and
+must end with the same bytes as an undisturbed one. A unit is lost if it was finished before the kill and simulated
+again after it.
 
 {kills}
 

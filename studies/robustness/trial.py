@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 import types
@@ -58,8 +59,14 @@ def try_command(arguments: Sequence[str], folder: Path, figures: bool = False) -
     """Run ``linksim`` with these arguments in a forked process inside a folder, and say how it ended."""
     with started(lambda: _be_the_command(list(map(str, arguments)), folder, figures)) as process:
         how = _watched(process, folder / "said.txt")
-    text = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
+    text = said_in(folder)
     return Ended(how or _judged(process.wait(), text), "\n".join(text.splitlines()[-3:])[-600:])
+
+
+def said_in(folder: Path) -> str:
+    """What a command in this folder has printed so far."""
+    path = folder / "said.txt"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 @contextlib.contextmanager
@@ -129,14 +136,17 @@ def _be_the_command(arguments: list[str], folder: Path, figures: bool) -> None:
         os.dup2(out, 2)
         sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)
         sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         if not figures:
             build = types.ModuleType("linksim.report.build")
-            build.build_report = lambda folders, output=None: []
+            build.build_report = lambda folders, output=None, say=None: []
             sys.modules[build.__name__] = build
-        from linksim.cli import main
+        from linksim import cli
 
-        code = main(arguments)
+        sys.argv = ["linksim", *arguments]
+        code = cli.command_line(arguments)
+        threading._shutdown()  # what else ends an interpreter does not work in a fork: libraries' threads are gone
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 70
     except BaseException:

@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_no_input_kill_or_damage_ends_as_it_should_not(tmp_path):
     page = tmp_path / "robustness.md"
-    done = subprocess.run([sys.executable, "-m", "studies.robustness", "--runs", "40", "--mixtures", "50", "--kills", "3",
-                           "--damage", "4", "--out", str(page)], cwd=ROOT, text=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "studies.robustness", "--runs", "40", "--mixtures", "50",
+                           "--kills", "5", "--damage", "4", "--out", str(page)],
+                          cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout
     assert not _faults(page)
 

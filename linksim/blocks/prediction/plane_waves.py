@@ -13,23 +13,28 @@ powers :math:`\gamma`, the least squares estimate of any other time and frequenc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
 from linksim.blocks.prediction.band import estimate_delay_profile
 from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
+from linksim.blocks.prediction.held_out import best_weight, clarke_error, hold_out
+from linksim.blocks.prediction.wave_grid import (
+    DopplerCells,
+    GridSize,
+    delay_cells,
+    delay_sizes,
+    doppler_cells,
+    num_doppler_cells,
+)
 from linksim.csi import Csi, Panel
 
 DELAY_UNCERTAINTY_S = 5e-9
 """Standard deviation of an estimated delay, most of it the grid's: a cell of an 8.64 MHz band is 14.5 ns wide."""
 
-# Cells of the delay grid per resolution cell 1 / bandwidth.
-_OVERSAMPLING = 8
-# Share of the unambiguous delay range given to negative delays (timing error before the first path).
-_NEGATIVE_SHARE = 0.05
 # Directions of time that hold less than this share of a fading process's energy are left out.
 _LEAST_TIME_SHARE = 1e-6
 # Noise assumed at least, relative to a user's power: paths lie between the cells, and single precision ends.
@@ -38,24 +43,14 @@ _RELATIVE_NOISE_FLOOR = 1e-5
 _LEAST_LOADING = 2e-7
 # Power assumed in a beam at least, relative to a user's noise in one: a beam thought empty can never fill.
 _LEAST_BEAM_POWER = 1e-3
+# Clarke's fading that is not foreseen to less than this share of its power leaves doubt of what is learned beyond it.
+_LARGEST_FORESEEN = 0.5
 # Larger matrices are inverted by halves.
 _FACTORED_AT_ONCE = 32
-# Users solved at once, which bounds the memory.
+# Users solved at once, plane waves of theirs, and entries of their beams' covariances: these bound the memory.
 _USERS_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class GridSize:
-    """How finely a history is described.
-
-    :param num_delays: delays kept of the grid, the strongest of each user.
-    :param num_dopplers: Doppler shifts from -f_d to f_d.
-    :param frequency_rank: directions over frequency that the history is reduced to, the strongest of each user.
-    """
-
-    num_delays: int = 64
-    num_dopplers: int = 16
-    frequency_rank: int = 24
+_WAVES_AT_ONCE = 2**19
+_ENTRIES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ class PlaneWaves:
     :param scale: ``[user]``, the history's root mean square.
     :param first_power: the delay profile of each beam with a flat Clarke grid, ``[user, beam, doppler, delay]``.
     :param delay_s: ``[user, delay]``, ascending.
-    :param doppler_hz: ``[user, doppler]``.
+    :param doppler: the cells of Doppler shift.
     :param time_atoms: ``[user, time direction, doppler]``.
     :param frequency_atoms: ``[user, frequency direction, delay]``.
     """
@@ -78,7 +73,7 @@ class PlaneWaves:
     scale: torch.Tensor
     first_power: torch.Tensor
     delay_s: torch.Tensor
-    doppler_hz: torch.Tensor
+    doppler: DopplerCells
     time_atoms: torch.Tensor
     frequency_atoms: torch.Tensor
 
@@ -89,12 +84,24 @@ class PlaneWaves:
         :param noise: ``[user]``.
         :returns: :math:`\mathbf a^H\mathbf R^{-1}\mathbf y`, ``[user, beam, snapshot, doppler, delay]``.
         """
-        return self._correlated(hermitian_inverse(self._covariance(power, noise)))
+        return torch.cat([self._correlated(inverse, beams) for inverse, beams in self._inverses(power, noise)], 1)
 
     def evidence(self, power: torch.Tensor, noise: torch.Tensor) -> Evidence:
         """What the history says of every plane wave under given powers; parameters as in `matched`."""
-        inverse = hermitian_inverse(self._covariance(power, noise))
-        return Evidence(self._correlated(inverse).abs().square().mean(2), self._expected(inverse).clamp_min(1e-12))
+        seen, expected = [], []
+        for inverse, beams in self._inverses(power, noise):
+            seen.append(self._correlated(inverse, beams).abs().square().mean(2))
+            expected.append(self._expected(inverse).clamp_min(1e-12))
+        return Evidence(torch.cat(seen, 1), torch.cat(expected, 1))
+
+    def _inverses(self, power: torch.Tensor, noise: torch.Tensor) -> Iterator[tuple[torch.Tensor, slice]]:
+        """Inverse covariances of as many beams at a time as memory allows."""
+        num_rows = self.time_atoms.shape[1] * self.frequency_atoms.shape[1]
+        num_entries = num_rows**2 + self.doppler.share.shape[-1] * self.frequency_atoms.shape[1]**2
+        at_once = max(_ENTRIES_AT_ONCE // (len(power) * num_entries), 1)
+        for first in range(0, power.shape[1], at_once):
+            beams = slice(first, first + at_once)
+            yield hermitian_inverse(self._covariance(power[:, beams], noise)), beams
 
     def _covariance(self, power: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         a = self.frequency_atoms[:, None, None]
@@ -106,8 +113,8 @@ class PlaneWaves:
         loading = noise[:, None, None] + _LEAST_LOADING * diagonal.sum(-1, keepdim=True)
         return covariance + torch.diag_embed(loading.expand_as(diagonal))
 
-    def _correlated(self, inverse: torch.Tensor) -> torch.Tensor:
-        whitened = (inverse @ self.observed).unflatten(2, (self.time_atoms.shape[1], -1)).movedim(-1, 2)
+    def _correlated(self, inverse: torch.Tensor, beams: slice) -> torch.Tensor:
+        whitened = (inverse @ self.observed[:, beams]).unflatten(2, (self.time_atoms.shape[1], -1)).movedim(-1, 2)
         return self.time_atoms.mH[:, None, None] @ whitened @ self.frequency_atoms[:, None, None].conj()
 
     def _expected(self, inverse: torch.Tensor) -> torch.Tensor:
@@ -130,7 +137,7 @@ class PlaneWaves:
         :param frequency_hz: ``[subcarrier]``, relative to the history's first subcarrier.
         :returns: ``[user, beam, snapshot, time, subcarrier]``.
         """
-        times = torch.polar(*_one_and(2 * math.pi * self.doppler_hz[:, None] * time_s[:, None]))
+        times = self.doppler.waves(time_s)
         tones = torch.polar(*_one_and(-2 * math.pi * self.delay_s[:, :, None] * frequency_hz))
         x = power[:, :, None] * self.matched(power, noise)
         h = times.to(x.dtype)[:, None, None] @ x @ tones.to(x.dtype)[:, None, None]
@@ -187,29 +194,71 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     """What every predictor by plane waves does around its estimate of their powers.
 
     :param history: as for every predictor, and so are ``time_s`` and ``frequency_hz``.
+    :param size: of the grids at least.
     :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history, together with
         the noise.
     :param estimate: of the powers.
-    :param delay_uncertainty_s: standard deviation of estimated delays: outside the history's band the prediction fades
-        with the distance from it.
-    :raises ValueError: subcarriers that are not evenly spaced, or a single one.
+    :param delay_uncertainty_s: standard deviation of delays estimated in a band of 8.64 MHz, in others inversely:
+        outside the history's band the prediction fades with the distance from it.
+    :raises ValueError: subcarriers that are not evenly spaced.
     """
     past_hz, target_hz = _offsets(history), frequency_hz.double() - history.frequency_hz[0].double()
     outside_hz = (target_hz - target_hz.clamp(0, past_hz[-1])).abs()
     fading = torch.exp(-0.5 * (2 * math.pi * outside_hz * delay_uncertainty_s).square())
-    max_doppler_hz, noise_variance = history.max_doppler_hz, history.noise_variance
     if doppler == "estimated":
         max_doppler_hz, noise_variance = estimate_max_doppler(history)
-    num_ue_antennas = history.h.shape[2]
-    h, order = [], []
-    for index, waves in by_rank(history, max_doppler_hz, noise_variance, size):
-        power, noise = estimate(waves)
-        part = waves.predict(power, noise, time_s.double(), target_hz)
-        h.append(from_beams(part, history.panel, num_ue_antennas))
+        history = replace(history, max_doppler_hz=max_doppler_hz, noise_variance=noise_variance)
+    weight = _weight_of_learned(history, time_s.double(), size, estimate)
+    first, learned = _predictions(history, time_s.double(), target_hz, size, estimate, weight < 1)
+    h = torch.where(_per_user(weight, first) < 1, first + _per_user(weight, first) * (learned - first), learned)
+    h = (h * fading.to(h.real.dtype)).to(history.h.dtype)
+    return history.with_h(h.unflatten(0, history.h.shape[:2]), time_s, frequency_hz)
+
+
+def _weight_of_learned(history: Csi, time_s: torch.Tensor, size: GridSize, estimate: Estimate) -> torch.Tensor:
+    """How far each user's learned powers are believed, ``[batch times user]``, 0 to 1; else the first ones are.
+
+    Clarke's spectrum is a safe guess. Where it foretells little, what powers promise beyond it rests on few looks at
+    the spectrum, maybe on chance: there they must foretell the history's own ends first.
+    """
+    doppler_hz = history.max_doppler_hz.flatten().double()
+    weight = torch.ones_like(doppler_hz, dtype=history.h.real.dtype)
+    doubtful = (clarke_error(history.time_s.double(), time_s, doppler_hz) > _LARGEST_FORESEEN).nonzero().flatten()
+    if not len(doubtful):
+        return weight
+    weights = []
+    for past, rest in hold_out(history, doubtful, time_s):
+        with torch.no_grad():
+            both = _predictions(past, rest.time_s.double(), _offsets(history), size, estimate,
+                                torch.ones_like(doubtful, dtype=torch.bool))
+        weights.append(best_weight(*both, rest.h.flatten(0, 1)))
+    smaller = torch.stack(weights).amin(0) if weights else weight.new_zeros(len(doubtful))
+    return weight.index_put((doubtful,), smaller.to(weight.dtype))
+
+
+def _predictions(history: Csi, time_s: torch.Tensor, target_hz: torch.Tensor, size: GridSize, estimate: Estimate,
+                 also_first: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """By the first powers, for users where these are asked for, and by the estimated ones.
+
+    :param also_first: bool, ``[batch times user]``.
+    :returns: ``[batch times user, ue_ant, bs_ant, time, subcarrier]`` each.
+    """
+    first, learned, order = [], [], []
+    for index, waves in by_size(history, size, time_s):
+        estimated = waves.predict(*estimate(waves), time_s, target_hz)
+        start = waves.predict(waves.first_power, waves.noise, time_s, target_hz) if also_first[index].any() \
+            else estimated
+        first.append(start)
+        learned.append(estimated)
         order.append(index)
-    h = torch.cat(h)[torch.cat(order).argsort()] * fading.to(history.h.real.dtype)
-    h = h.to(history.h.dtype).reshape(*history.h.shape[:4], len(time_s), len(frequency_hz))
-    return history.with_h(h, time_s, frequency_hz)
+    back = torch.cat(order).argsort()
+    panel, num_ue_antennas = history.panel, history.h.shape[2]
+    return tuple(from_beams(torch.cat(part)[back], panel, num_ue_antennas)
+                 for part in (first, learned))  # type: ignore[return-value]
+
+
+def _per_user(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return x.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _inverse_by_halves(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -238,26 +287,28 @@ def _inverse_by_halves(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     return inverse, corner_failed | rest_failed
 
 
-def by_rank(history: Csi, max_doppler_hz: torch.Tensor, noise_variance: torch.Tensor, size: GridSize
-            ) -> list[tuple[torch.Tensor, PlaneWaves]]:
-    """The users' plane waves, in groups that have as many directions of time, so that none depends on the others.
+def by_size(history: Csi, size: GridSize, time_s: torch.Tensor) -> Iterator[tuple[torch.Tensor, PlaneWaves]]:
+    """The users' plane waves, in groups whose grids are alike in size, so that none depends on the others.
 
-    :param max_doppler_hz: ``[batch, user]``; ``noise_variance`` likewise.
+    :param size: of the grids at least.
+    :param time_s: to be predicted, ``[horizon]``, float64.
     :returns: indices into the flattened ``[batch, user]``, and their plane waves.
-    :raises ValueError: subcarriers that are not evenly spaced, or a single one.
+    :raises ValueError: subcarriers that are not evenly spaced.
     """
     times_s = history.time_s.double()
-    max_doppler_hz, noise_variance = max_doppler_hz.flatten().double(), noise_variance.flatten()
+    max_doppler_hz, noise_variance = history.max_doppler_hz.flatten().double(), history.noise_variance.flatten()
     correlation = temporal_correlation(times_s[:, None] - times_s, max_doppler_hz[:, None, None])
     energy, directions = torch.linalg.eigh(correlation)
     rank = (energy > _LEAST_TIME_SHARE * len(times_s)).sum(-1)
+    num_dopplers, aliased = num_doppler_cells(max_doppler_hz, times_s, time_s, size.num_dopplers)
     y = _to_beams(history.h.flatten(0, 1), history.panel)
-    groups = []
-    for number in rank.unique().tolist():
-        for index in (rank == number).nonzero().flatten().split(_USERS_AT_ONCE):
-            groups.append((index, _plane_waves(
-                y[index], history, max_doppler_hz[index], noise_variance[index], directions[index, :, -number:], size)))
-    return groups
+    for kind in torch.stack([rank, num_dopplers, aliased], -1).unique(dim=0):
+        same = ((rank == kind[0]) & (num_dopplers == kind[1]) & (aliased == kind[2])).nonzero().flatten()
+        for index in same.split(_USERS_AT_ONCE):
+            doppler = doppler_cells(max_doppler_hz[index], times_s, int(kind[1]), bool(kind[2]))
+            reduction = directions[index, :, -int(kind[0]):]
+            for part, waves in _plane_waves(y[index], history, noise_variance[index], reduction, doppler, size):
+                yield index[part], waves
 
 
 def from_beams(h: torch.Tensor, panel: Panel, num_ue_antennas: int) -> torch.Tensor:
@@ -276,17 +327,16 @@ def _one_and(angle: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.ones_like(angle), angle
 
 
-def _plane_waves(y: torch.Tensor, history: Csi, max_doppler_hz: torch.Tensor, noise_variance: torch.Tensor,
-                 directions: torch.Tensor, size: GridSize) -> PlaneWaves:
-    """One group of users.
+def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, directions: torch.Tensor,
+                 doppler: DopplerCells, size: GridSize) -> Iterator[tuple[torch.Tensor, PlaneWaves]]:
+    """Users whose Doppler cells are alike in number, in parts whose delays are so, too.
 
     :param y: ``[user, beam, snapshot, time, subcarrier]``.
     :param directions: of time, ``[user, time, direction]``, float64.
     """
     offset_hz = _offsets(history)
-    num_cells = _OVERSAMPLING * len(offset_hz)
-    spacing_hz = float(offset_hz[1])
-    delay_s = (torch.arange(num_cells, dtype=torch.float64, device=y.device) / num_cells - _NEGATIVE_SHARE) / spacing_hz
+    delay_s = delay_cells(offset_hz)
+    num_beams, num_tones = y.shape[1], len(offset_hz)
     power = torch.view_as_real(y).square().sum(-1).mean((1, 2, 3, 4))
     scale = torch.where(power > 0, power, 1.0).sqrt()
     y = y / scale[:, None, None, None, None]
@@ -295,7 +345,7 @@ def _plane_waves(y: torch.Tensor, history: Csi, max_doppler_hz: torch.Tensor, no
 
     samples = reduced.flatten(2, 3).mT.flatten(0, 1)  # [user and beam, subcarrier, sample]
     covariance = (samples @ samples.mH / samples.shape[-1]).to(torch.complex128)
-    num_beams = y.shape[1]
+    spacing_hz = float(offset_hz[-1]) / max(num_tones - 1, 1)
     profile = estimate_delay_profile(covariance, noise.double().repeat_interleave(num_beams), spacing_hz, delay_s)
     beam_power = torch.view_as_real(y).square().sum(-1).mean((2, 3, 4)) - noise[:, None]
     beam_power = torch.maximum(beam_power, _LEAST_BEAM_POWER * noise[:, None])
@@ -305,26 +355,28 @@ def _plane_waves(y: torch.Tensor, history: Csi, max_doppler_hz: torch.Tensor, no
 
     tones = torch.polar(*_one_and(-2 * math.pi * offset_hz[:, None] * delay_s))
     total = profile.sum(1)
-    _, basis = torch.linalg.eigh((tones * total[:, None].double()) @ tones.mH)
-    basis = basis[..., -min(size.frequency_rank, len(offset_hz)):].to(y.dtype)
-    kept = total.topk(min(size.num_delays, num_cells), -1).indices.sort(-1).values
-    tones = tones.to(y.dtype).mT[kept].mT  # [user, subcarrier, delay]
-    profile = profile.gather(-1, kept[:, None].expand(-1, num_beams, -1))
-
-    shift = torch.cos(math.pi * (torch.arange(size.num_dopplers, device=y.device, dtype=torch.float64) + 0.5)
-                      / size.num_dopplers)  # evenly in angle: alike powers are Clarke's spectrum
-    doppler_hz = max_doppler_hz[:, None] * shift
-    waves = torch.polar(*_one_and(2 * math.pi * history.time_s.double()[:, None] * doppler_hz[:, None]))
-    observed = (reduced @ basis.conj()[:, None, None]).flatten(3).mT
-    first = (profile / size.num_dopplers)[:, :, None].expand(-1, -1, size.num_dopplers, -1)
-    return PlaneWaves(observed, noise, torch.where(power > 0, scale, 0.0), first, delay_s[kept], doppler_hz,
-                      (directions.mT.to(waves.dtype) @ waves).to(y.dtype), basis.mH @ tones)
+    energy, basis = torch.linalg.eigh((tones * total[:, None].double()) @ tones.mH)
+    num_delays, num_directions = delay_sizes(total.double(), energy, noise.double(), size)
+    in_time = (directions.mT.to(torch.complex128) @ doppler.waves(history.time_s.double())).to(y.dtype)
+    tones = tones.to(y.dtype)
+    for kind in torch.stack([num_delays, num_directions], -1).unique(dim=0).tolist():
+        same = ((num_delays == kind[0]) & (num_directions == kind[1])).nonzero().flatten()
+        num_waves = num_beams * doppler.share.shape[-1] * kind[0]
+        for user in same.split(min(max(_WAVES_AT_ONCE // num_waves, 1), _USERS_AT_ONCE)):
+            directions_hz = basis[user, :, -kind[1]:].to(y.dtype)
+            kept = total[user].topk(kind[0], -1).indices.sort(-1).values
+            first = profile[user].gather(-1, kept[:, None].expand(-1, num_beams, -1))
+            first = first[:, :, None] * doppler.share[user, None, :, None].to(first.dtype)
+            observed = (reduced[user] @ directions_hz.conj()[:, None, None]).flatten(3).mT
+            in_frequency = directions_hz.mH @ tones.mT[kept].mT
+            yield user, PlaneWaves(observed, noise[user], torch.where(power > 0, scale, 0.0)[user], first,
+                                   delay_s[kept], doppler.of(user), in_time[user], in_frequency)
 
 
 def _offsets(history: Csi) -> torch.Tensor:
     """Subcarriers relative to the first, Hz, float64."""
     offset_hz = history.frequency_hz.double() - history.frequency_hz[0].double()
-    if len(offset_hz) < 2 or not torch.allclose(offset_hz.diff(), offset_hz[1], rtol=1e-3):
-        raise ValueError(f"plane waves need at least two evenly spaced subcarriers, but the history has "
+    if len(offset_hz) > 1 and not torch.allclose(offset_hz.diff(), offset_hz[1], rtol=1e-3):
+        raise ValueError("plane waves need evenly spaced subcarriers, but the history has "
                          f"{history.frequency_hz.tolist()} Hz")
     return offset_hz

@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.plane_waves import GridSize, PlaneWaves, predict_by_waves
+from linksim.blocks.prediction.plane_waves import PlaneWaves, predict_by_waves
+from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.csi import Csi, Panel
 from linksim.registry import register
 from linksim.scenario.requirements.prediction import two_tones

@@ -21,12 +21,12 @@ import torch
 from linksim.blocks.prediction.plane_waves import (
     DELAY_UNCERTAINTY_S,
     Evidence,
-    GridSize,
     PlaneWaves,
     predict_by_waves,
 )
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
+from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.csi import Csi, Panel
 from linksim.registry import register
 from linksim.scenario.requirements.prediction import two_tones
@@ -65,7 +65,7 @@ class PowerUpdate(torch.nn.Module):
         seen_columns, seen_rows = neighbours(seen, panel)
         expected_columns, expected_rows = neighbours(expected, panel)
         noise = waves.noise[:, None, None, None]
-        largest_doppler = waves.doppler_hz.abs().amax(-1).to(power.dtype)[:, None, None, None]
+        largest_doppler = waves.doppler.shift_hz.abs().amax(-1).to(power.dtype)[:, None, None, None]
         found = [
             _log_ratio(seen + _BEAM_SHARING * (seen_columns + seen_rows),
                        expected + _BEAM_SHARING * (expected_columns + expected_rows)),

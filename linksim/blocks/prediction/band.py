@@ -22,8 +22,9 @@ _NEGATIVE_SHARE = 0.05
 _CELL_POWER_FLOOR = 0.1
 # Noise assumed at least, relative to the signal power: paths lie between the cells.
 _RELATIVE_NOISE_FLOOR = 1e-5
-# Uncertainty of an estimated delay (standard deviation): extrapolation fades over 1 / (2 pi 10 ns) = 16 MHz.
-_DELAY_UNCERTAINTY_S = 10e-9
+# Uncertainty of an estimated delay (standard deviation) times the bandwidth: 10 ns in 8.64 MHz. Extrapolation fades
+# over 1 / (2 pi 10 ns) = 16 MHz there, over twice the band anywhere.
+_DELAY_UNCERTAINTY = 10e-9 * 8.64e6
 
 
 def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tensor,
@@ -71,21 +72,29 @@ def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tenso
     return profile
 
 
+def bandwidth_hz(frequency_hz: torch.Tensor) -> torch.Tensor:
+    """Of evenly spaced subcarriers, ``[subcarrier]``, two at least: their number times their spacing, Hz."""
+    return (frequency_hz[-1] - frequency_hz[0]).double() * (len(frequency_hz) / (len(frequency_hz) - 1))
+
+
 def band_filter(profile: torch.Tensor, noise_variance: torch.Tensor, delay_s: torch.Tensor,
                 source_hz: torch.Tensor, target_hz: torch.Tensor) -> torch.Tensor:
     """LMMSE filter from source to target subcarriers for a power delay profile with uncertain delays.
 
-    Correlation between subcarriers fades as they move apart, so that a far band is estimated as zero.
+    Correlation between subcarriers fades as they move apart, so that a band far away, as the source's bandwidth has
+    it, is estimated as zero: delays are known to a share of what that bandwidth resolves.
 
     :param profile: ``[user, delay]``.
     :param noise_variance: ``[user]``, positive.
-    :param source_hz: ``[source]``.
+    :param source_hz: ``[source]``, evenly spaced, two at least.
     :param target_hz: ``[target]``.
     :returns: complex128, ``[user, target, source]``.
     """
+    delay_uncertainty_s = _DELAY_UNCERTAINTY / float(bandwidth_hz(source_hz))
+
     def correlation(left_hz: torch.Tensor, right_hz: torch.Tensor) -> torch.Tensor:
         spacing = left_hz[:, None] - right_hz
-        fading = torch.exp(-0.5 * (2 * math.pi * _DELAY_UNCERTAINTY_S * spacing).square())
+        fading = torch.exp(-0.5 * (2 * math.pi * delay_uncertainty_s * spacing).square())
         phases = torch.exp(-2j * math.pi * spacing[..., None] * delay_s) * fading[..., None]
         return (profile.to(phases.dtype) @ phases.flatten(0, 1).mT).unflatten(-1, spacing.shape)
 

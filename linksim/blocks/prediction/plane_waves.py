@@ -19,7 +19,7 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.prediction.band import estimate_delay_profile
+from linksim.blocks.prediction.band import bandwidth_hz, estimate_delay_profile
 from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
 from linksim.blocks.prediction.held_out import best_weight, clarke_error, hold_out
 from linksim.blocks.prediction.wave_grid import (
@@ -33,7 +33,11 @@ from linksim.blocks.prediction.wave_grid import (
 from linksim.csi import Csi, Panel
 
 DELAY_UNCERTAINTY_S = 5e-9
-"""Standard deviation of an estimated delay, most of it the grid's: a cell of an 8.64 MHz band is 14.5 ns wide."""
+"""Standard deviation of a delay estimated in 8.64 MHz, most of it the grid's: a cell of that band is 14.5 ns wide."""
+
+_BANDWIDTH_HZ = 8.64e6
+# Of delays of which a single subcarrier tells nothing: what cities spread them by.
+_UNKNOWN_DELAY_S = 300e-9
 
 # Directions of time that hold less than this share of a fading process's energy are left out.
 _LEAST_TIME_SHARE = 1e-6
@@ -84,7 +88,7 @@ class PlaneWaves:
         :param noise: ``[user]``.
         :returns: :math:`\mathbf a^H\mathbf R^{-1}\mathbf y`, ``[user, beam, snapshot, doppler, delay]``.
         """
-        return torch.cat([self._correlated(inverse, beams) for inverse, beams in self._inverses(power, noise)], 1)
+        return _joined([self._correlated(inverse, beams) for inverse, beams in self._inverses(power, noise)])
 
     def evidence(self, power: torch.Tensor, noise: torch.Tensor) -> Evidence:
         """What the history says of every plane wave under given powers; parameters as in `matched`."""
@@ -92,7 +96,7 @@ class PlaneWaves:
         for inverse, beams in self._inverses(power, noise):
             seen.append(self._correlated(inverse, beams).abs().square().mean(2))
             expected.append(self._expected(inverse).clamp_min(1e-12))
-        return Evidence(torch.cat(seen, 1), torch.cat(expected, 1))
+        return Evidence(_joined(seen), _joined(expected))
 
     def _inverses(self, power: torch.Tensor, noise: torch.Tensor) -> Iterator[tuple[torch.Tensor, slice]]:
         """Inverse covariances of as many beams at a time as memory allows."""
@@ -204,6 +208,10 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     """
     past_hz, target_hz = _offsets(history), frequency_hz.double() - history.frequency_hz[0].double()
     outside_hz = (target_hz - target_hz.clamp(0, past_hz[-1])).abs()
+    if len(past_hz) > 1:
+        delay_uncertainty_s = delay_uncertainty_s * (_BANDWIDTH_HZ / float(bandwidth_hz(past_hz)))
+    else:
+        delay_uncertainty_s = _UNKNOWN_DELAY_S
     fading = torch.exp(-0.5 * (2 * math.pi * outside_hz * delay_uncertainty_s).square())
     if doppler == "estimated":
         max_doppler_hz, noise_variance = estimate_max_doppler(history)
@@ -323,6 +331,11 @@ def _to_beams(h: torch.Tensor, panel: Panel) -> torch.Tensor:
     return by_panel.flatten(3, 4).flatten(1, 2).transpose(1, 2)
 
 
+def _joined(by_beams: list[torch.Tensor]) -> torch.Tensor:
+    """``[user, beam, ...]`` of all beams; one part stays as it lies in memory, so that sums over it round alike."""
+    return by_beams[0] if len(by_beams) == 1 else torch.cat(by_beams, 1)
+
+
 def _one_and(angle: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.ones_like(angle), angle
 
@@ -366,7 +379,10 @@ def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, di
             directions_hz = basis[user, :, -kind[1]:].to(y.dtype)
             kept = total[user].topk(kind[0], -1).indices.sort(-1).values
             first = profile[user].gather(-1, kept[:, None].expand(-1, num_beams, -1))
-            first = first[:, :, None] * doppler.share[user, None, :, None].to(first.dtype)
+            if doppler.alias_share is None:  # alike in all cells
+                first = (first / doppler.share.shape[-1])[:, :, None].expand(-1, -1, doppler.share.shape[-1], -1)
+            else:
+                first = first[:, :, None] * doppler.share[user, None, :, None].to(first.dtype)
             observed = (reduced[user] @ directions_hz.conj()[:, None, None]).flatten(3).mT
             in_frequency = directions_hz.mH @ tones.mT[kept].mT
             yield user, PlaneWaves(observed, noise[user], torch.where(power > 0, scale, 0.0)[user], first,

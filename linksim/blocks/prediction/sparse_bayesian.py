@@ -36,9 +36,10 @@ class SparseBayesianPredictor(Predictor):
     :param num_iterations: of the fixed point; 0 leaves the delay profiles with Clarke's spectrum.
     :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history.
     :param beam_sharing: weight of each of the four neighbouring beams relative to a beam's own.
-    :param num_delays: delays kept of the grid, the strongest of each user.
-    :param num_dopplers: Doppler shifts of the grid.
-    :param frequency_rank: directions over frequency that a history is reduced to.
+    :param num_delays: delays kept of the grid at least, the strongest of each user; more where the band resolves more.
+    :param num_dopplers: Doppler shifts of the grid at least; more where the history spans more Doppler cycles.
+    :param frequency_rank: directions over frequency that a history is reduced to at least; more where the band resolves
+        more.
     """
 
     def __init__(self, num_iterations: NonNegativeInt = 6, doppler: Literal["known", "estimated"] = "known",

@@ -44,8 +44,9 @@ class PowerUpdate(torch.nn.Module):
 
     num_features = 15
 
-    def __init__(self, hidden_size: int) -> None:
+    def __init__(self, hidden_size: int, num_dopplers: int) -> None:
         super().__init__()
+        self.num_dopplers = num_dopplers
         self.network = torch.nn.Sequential(
             torch.nn.Linear(self.num_features, hidden_size), torch.nn.GELU(),
             torch.nn.Linear(hidden_size, hidden_size), torch.nn.GELU(),
@@ -65,6 +66,7 @@ class PowerUpdate(torch.nn.Module):
         seen_columns, seen_rows = neighbours(seen, panel)
         expected_columns, expected_rows = neighbours(expected, panel)
         noise = waves.noise[:, None, None, None]
+        crowd = power.shape[2] / self.num_dopplers  # a finer grid holds less in a cell
         largest_doppler = waves.doppler.shift_hz.abs().amax(-1).to(power.dtype)[:, None, None, None]
         found = [
             _log_ratio(seen + _BEAM_SHARING * (seen_columns + seen_rows),
@@ -76,10 +78,10 @@ class PowerUpdate(torch.nn.Module):
             _log_ratio(_beside(seen, 2), _beside(expected, 2)),
             _log_ratio(_beside(seen, 3), _beside(expected, 3)),
             _log_ratio(seen.sum(2, True), expected.sum(2, True)),
-            _level(expected) / 3,
-            _level(power / noise) / 5,
+            _level(crowd * expected) / 3,
+            _level(crowd * power / noise) / 5,
             _level(power.sum(2, True) / noise) / 5,
-            _level(power.sum(1, True) / noise) / 5,
+            _level(crowd * power.sum(1, True) / noise) / 5,
             _level(power.sum((1, 2), True) / noise) / 5,
             noise.log() / 3 + 1,
             (largest_doppler / 100 + 0.1).log(),
@@ -94,9 +96,10 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
     :param num_steps: learned updates of the powers.
     :param hidden_size: of each step's network.
     :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history.
-    :param num_delays: delays kept of the grid, the strongest of each user.
-    :param num_dopplers: Doppler shifts of the grid.
-    :param frequency_rank: directions over frequency that a history is reduced to.
+    :param num_delays: delays kept of the grid at least, the strongest of each user; more where the band resolves more.
+    :param num_dopplers: Doppler shifts of the grid at least; more where the history spans more Doppler cycles.
+    :param frequency_rank: directions over frequency that a history is reduced to at least; more where the band resolves
+        more.
     """
 
     any_history = True
@@ -112,7 +115,8 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
 
     def prepare(self, shape: ProblemShape) -> None:
         # nothing depends on the sizes of the problem: a network sees one plane wave and its neighbours
-        self.steps = torch.nn.ModuleList(PowerUpdate(self.hidden_size) for _ in range(self.num_steps))
+        self.steps = torch.nn.ModuleList(
+            PowerUpdate(self.hidden_size, self.size.num_dopplers) for _ in range(self.num_steps))
         self.log_noise_factor = torch.nn.Parameter(torch.zeros(self.num_steps + 1))
         self.log_delay_uncertainty_s = torch.nn.Parameter(torch.tensor(math.log(DELAY_UNCERTAINTY_S)))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.blocks.prediction.band import estimate_delay_profile, to_target_band
+from linksim.blocks.prediction.band import band_filter, estimate_delay_profile, to_target_band
 from linksim.registry import create
 
 BANDWIDTH_HZ = 48 * 180e3
@@ -26,6 +26,20 @@ def test_few_noiseless_paths_are_continued_into_the_adjacent_band(few_paths, nms
     estimate = to_target_band(history, history, truth.frequency_hz, "sparse")
     assert nmse(estimate.h[..., :12], truth.h[..., :12]) < 0.01
     assert nmse(estimate.h, truth.h) < 0.1
+
+
+def test_what_lies_as_many_bandwidths_away_fades_alike():
+    profile, noise = torch.ones(1, 1, dtype=torch.float64), torch.full((1,), 1e-3, dtype=torch.float64)
+
+    def gain(spacing_hz, steps):
+        source_hz = torch.arange(24, dtype=torch.float64) * spacing_hz
+        target_hz = source_hz[-1:] + steps * spacing_hz
+        return band_filter(profile, noise, torch.zeros(1, dtype=torch.float64), source_hz, target_hz).sum().abs()
+
+    for steps in (1, 24, 100):  # delays are known to a share of what the band resolves
+        assert torch.isclose(gain(15e3, steps), gain(1440e3, steps))
+    assert gain(15e3, 1) > 0.9
+    assert gain(15e3, 240) < 0.1
 
 
 @pytest.mark.parametrize("gap_hz", [20e6, 50e6, 100e6])

@@ -7,22 +7,20 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.plane_waves import (
-    GridSize,
     PlaneWaves,
     _to_beams,
-    by_rank,
+    by_size,
     from_beams,
     hermitian_inverse,
     predict_by_waves,
 )
+from linksim.blocks.prediction.wave_grid import GridSize
 
 SIZE = GridSize(num_delays=10, num_dopplers=6, frequency_rank=12)
 
 
 def waves_of(history, size=SIZE):
-    groups = by_rank(history, history.max_doppler_hz, history.noise_variance, size)
-    assert len(groups) == 1
-    return groups[0][1]
+    return next(by_size(history, size, history.time_s[-1:]))[1]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,8 @@ def history(few_paths, split):
 @pytest.fixture(scope="module")
 def waves(history):
     found = waves_of(history)
-    return PlaneWaves(**{name: value.to(torch.complex128 if value.is_complex() else torch.float64)
+    return PlaneWaves(**{name: value if name == "doppler" else
+                         value.to(torch.complex128 if value.is_complex() else torch.float64)
                          for name, value in vars(found).items()})
 
 
@@ -60,7 +59,7 @@ def test_evidence_is_that_of_the_whole_covariance(waves):
 def test_the_prediction_is_the_conditional_mean_of_the_plane_waves(waves):
     time_s, frequency_hz = torch.tensor([8e-3, 9e-3], dtype=torch.float64), torch.arange(12).double() * 180e3
     atoms, covariance = dense(waves, waves.first_power, waves.noise)
-    angle = waves.doppler_hz[0][:, None] * time_s[:, None, None, None] \
+    angle = waves.doppler.shift_hz[0][:, None] * time_s[:, None, None, None] \
         - waves.delay_s[0] * frequency_hz[:, None, None]
     later = torch.exp(2j * math.pi * angle).flatten(2).flatten(0, 1)  # [time and subcarrier, wave]
     cross = torch.einsum("iw,bw,jw->bij", later, waves.first_power[0].flatten(1).to(later), atoms.conj())
@@ -108,7 +107,7 @@ def test_beams_are_undone(history):
 
 
 def test_users_of_unlike_speeds_are_as_if_alone(history, few_paths):
-    mixed = replace(history, max_doppler_hz=torch.tensor([[20.0, 200.0], [200.0, 20.0], [0.0, 90.0]]))
+    mixed = replace(history, max_doppler_hz=torch.tensor([[20.0, 200.0], [200.0, 1500.0], [0.0, 900.0]]))
 
     def estimate(waves):
         return waves.first_power, waves.noise
@@ -135,5 +134,25 @@ def test_far_bands_fade_to_nothing(history):
 
 def test_uneven_subcarriers_are_refused(history):
     uneven = replace(history, frequency_hz=history.frequency_hz + torch.arange(12) ** 2 * 1e4)
-    with pytest.raises(ValueError, match="at least two evenly spaced subcarriers"):
+    with pytest.raises(ValueError, match="evenly spaced subcarriers"):
         waves_of(uneven)
+
+
+def test_one_subcarrier_has_one_delay(history):
+    one = history.with_h(history.h[..., :1], frequency_hz=history.frequency_hz[:1])
+
+    def predict(offset_hz):
+        return predict_by_waves(one, history.time_s[-1:] + 5e-4, one.frequency_hz + offset_hz, SIZE, "known",
+                                lambda waves: (waves.first_power, waves.noise)).h
+
+    assert predict(0.0).isfinite().all()
+    assert predict(0.0).abs().mean() > 0.3
+    assert predict(20e6).abs().max() < 1e-6  # a phase that nobody can know
+
+
+def test_many_beams_are_inverted_in_parts_with_the_same_result(waves, monkeypatch):
+    whole = waves.evidence(waves.first_power, waves.noise)
+    monkeypatch.setattr("linksim.blocks.prediction.plane_waves._ENTRIES_AT_ONCE", 1)
+    parts = waves.evidence(waves.first_power, waves.noise)
+    assert torch.allclose(whole.seen, parts.seen)
+    assert torch.allclose(whole.expected, parts.expected)

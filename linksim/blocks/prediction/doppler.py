@@ -12,9 +12,11 @@ from linksim.csi import Csi
 
 Spectrum = Literal["clarke", "flat"]
 
-# The estimator tries this many Doppler shifts, from half the sampling frequency down to 1/256 of that.
+# The estimator tries this many Doppler shifts, from half the sampling frequency down to 1/256 of that; for histories of
+# more than 16 samples as much further down and as many more: the slowest makes 1/32 turn in them.
 _GRID_SIZE = 64
 _GRID_SPAN = 256
+_GRID_HISTORY = 16
 _NUM_STRONGEST_BINS = 64
 # Noise in the strongest bins may exceed the stated mean over all bins: interpolating and smoothing pilot estimates
 # concentrate it in the early delays.
@@ -68,8 +70,9 @@ def estimate_max_doppler(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:
     """
     y, power = strongest_bins(history, _NUM_STRONGEST_BINS)
     period_s = history.sampling_period_s
-    exponents = torch.linspace(-1, 0, _GRID_SIZE, dtype=torch.float64, device=y.device)
-    grid_hz = 0.5 / period_s * _GRID_SPAN**exponents
+    span = _GRID_SPAN * max(y.shape[-2] / _GRID_HISTORY, 1.0)
+    num_shifts = round(_GRID_SIZE * math.log(span) / math.log(_GRID_SPAN))
+    grid_hz = 0.5 / period_s * span**torch.linspace(-1, 0, num_shifts, dtype=torch.float64, device=y.device)
     times_s = torch.arange(y.shape[-2], dtype=torch.float64, device=y.device) * period_s
     correlation = temporal_correlation(times_s[:, None] - times_s, grid_hz[:, None, None])
     eigenvalues, eigenvectors = torch.linalg.eigh(correlation)

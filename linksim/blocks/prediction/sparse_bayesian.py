@@ -11,11 +11,11 @@ from linksim.blocks.prediction.plane_waves import PlaneWaves, predict_by_waves
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.csi import Csi, Panel
 from linksim.registry import register
-from linksim.scenario.requirements.prediction import two_tones
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
-@register("predictor", "sparse_bayesian", min_history=2, requires=two_tones)
+@register("predictor", "sparse_bayesian", min_history=2, requires=band_in_reach)
 class SparseBayesianPredictor(Predictor):
     r"""Sparse Bayesian learning of every beam's delay-Doppler spectrum: the strongest classical method here.
 

@@ -29,7 +29,7 @@ from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, Tr
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.csi import Csi, Panel
 from linksim.registry import register
-from linksim.scenario.requirements.prediction import two_tones
+from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveInt
 
 _BEAM_SHARING = 0.5
@@ -89,7 +89,7 @@ class PowerUpdate(torch.nn.Module):
         return torch.stack([feature.expand_as(power) for feature in found], -1)
 
 
-@register("predictor", "unfolded_sparse_bayesian", trains=True, min_history=2, requires=two_tones)
+@register("predictor", "unfolded_sparse_bayesian", trains=True, min_history=2, requires=band_in_reach)
 class UnfoldedSparseBayesianPredictor(LearnedPredictor):
     """Sparse Bayesian learning of angle, delay and Doppler in a few learned steps: this project's own predictor.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from linksim.scenario.schema import Method, Scenario, block_of, codec_of, knows_
 
 Options = dict[str, Any]
 
-_USERS_AT_ONCE = 8
+_USERS_AT_ONCE, _WAVES_AT_ONCE, _ENTRIES_AT_ONCE = 8, 2**19, 2**24
 """Of a sparse Bayesian predictor."""
 
 
@@ -64,13 +65,15 @@ def _plane_waves(options: Options, scenario: Scenario, size: Sizes) -> float:
     doppler_hz = channel.speed_kmh / 3.6 * channel.carrier_frequency_ghz * 1e9 / 3e8
     cycles = 2 * doppler_hz * channel.csi_period_ms * 1e-3 * size.history
     times = min(size.history, cycles + 8)
-    tones = min(size.tones, options.get("frequency_rank") or size.tones)
+    tones = min(size.tones, options["frequency_rank"])
     beams = channel.bs_array.rows * channel.bs_array.columns
-    waves = min(options.get("num_delays") or size.tones, 8 * size.tones) * (options.get("num_dopplers")
-                                                                           or 2 * cycles + 16)
-    users, snapshots = min(_USERS_AT_ONCE, size.links), size.ue * size.bs / beams
+    window = cycles * (size.history + size.future) / size.history
+    dopplers = max(options["num_dopplers"], min(math.pi * window, 2 * math.pi * (size.history + size.future)))
+    waves = beams * min(options["num_delays"], 8 * size.tones) * dopplers
+    users, snapshots = max(min(_USERS_AT_ONCE, size.links, _WAVES_AT_ONCE // waves), 1), size.ue * size.bs / beams
     between = 2 * options["num_steps"] * (30 + 3 * options["hidden_size"]) if "num_steps" in options else 0
-    return users * beams * (4 * (times * tones)**2 + waves * (4 + 2 * snapshots + between)) * COMPLEX \
+    matrices = max(min(users * beams * (times * tones)**2, _ENTRIES_AT_ONCE), (times * tones)**2)
+    return (4 * matrices + users * waves * (4 + 2 * snapshots + between)) * COMPLEX \
         + users * 12 * size.tones**2 * DOUBLE
 
 

@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from linksim.scenario.schema import Method, Scenario
 
 
-def two_tones(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
-    """Delays are told from at least two subcarriers."""
-    if scenario.channel.num_subcarriers < 2:
-        raise ScenarioError("delays are told from at least two subcarriers, but channel.num_subcarriers is 1: use "
-                            "more, or take wiener")
-
-
 def band_in_reach(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
     """Another band is reached through the delays that at least two subcarriers tell."""
     channel = scenario.channel

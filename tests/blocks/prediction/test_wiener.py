@@ -58,6 +58,14 @@ def test_estimated_doppler_is_near_the_true_one(max_doppler_hz, clarke_fading, s
     torch.testing.assert_close(estimate, torch.full_like(estimate, max_doppler_hz), rtol=0.15, atol=0)
 
 
+def test_a_long_history_tells_slow_terminals_from_standing_ones(few_paths, split):
+    history, _ = split(few_paths(2, batch=1), 0.01, seed=1)
+    still = history.h[..., :1, :].expand(-1, -1, -1, -1, 512, -1)
+    long = history.with_h(still, torch.arange(512, dtype=torch.float64) * history.sampling_period_s)
+    estimate, _ = estimate_max_doppler(long)
+    assert (estimate * 512 * history.sampling_period_s < 0.1).all()  # turns in the whole history
+
+
 def test_any_real_time_can_be_predicted(clarke_fading, split):
     history, future = split(clarke_fading(67.0), NOISE_VARIANCE, seed=1)
     between = future.time_s[:1] + 1.3e-4

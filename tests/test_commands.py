@@ -119,7 +119,7 @@ def test_what_is_said_to_be_installed_from_the_index_is_what_linksim_works_with(
 
 
 def test_what_the_readme_compares_shares_its_drops(command, scenario_file, tmp_path):
-    commands = [words for words in commands_of(ROOT / "README.md") if words[0] == "linksim" and words[1] == "compare"]
+    commands = [words for words in commands_of(ROOT / "README.md") if words[:2] == ["linksim", "compare"]]
     ((_, _, first, second, *options),) = commands
     (changed,) = [words for words in commands_of(ROOT / "README.md") if second in words and words[0] == "run_sim.py"]
     overrides = [word for option, word in itertools.pairwise(changed) if option == "--set"]

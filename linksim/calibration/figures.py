@@ -178,7 +178,7 @@ def _rounding(comparisons: Sequence[Comparison]) -> Figure:
     metrics = [name for name in METRICS if any(one.metric == name for one in comparisons)]
     figure, (panel,) = _grid(1, 1, 0.6 + 0.22 * len(metrics))
     places = list(dict.fromkeys(one.setup.name for one in comparisons))
-    looks = {name: (style.PALETTE[number % len(style.PALETTE)], style.MARKERS[number])
+    looks = {name: (style.PALETTE[number % len(style.PALETTE)], style.MARKERS[number % len(style.MARKERS)])
              for number, name in enumerate(places)}
     for row, metric in enumerate(reversed(metrics)):
         for one in comparisons:
@@ -203,7 +203,7 @@ def _rounding(comparisons: Sequence[Comparison]) -> Figure:
 def _scores(findings: Sequence[Finding]) -> Figure:
     names = list(dict.fromkeys(finding.column.name for finding in findings))
     figure, panels = _grid(3, 3, 0.6 + 0.16 * len(names))
-    looks = {name: (style.PALETTE[number], style.MARKERS[number]) for number, name in enumerate(PARAMETERS)}
+    looks = {name: (style.PALETTE[number], style.MARKERS[number % len(style.MARKERS)]) for number, name in enumerate(PARAMETERS)}
     for panel, kind in zip(panels, ("mean", "deviation", "correlation")):
         panel.axvspan(-1, 1, color="#EFEFEF", zorder=0)
         panel.axvline(0, color="#BBBBBB", linewidth=0.6, zorder=1)

@@ -102,6 +102,7 @@ FULL = ["--set", "channel.num_subcarriers=256"]
 @pytest.mark.parametrize("name", ["out.h5", "out.npz", "out.mat", "out"])
 def test_a_full_disk_is_one_line_and_leaves_nothing(name, written, tmp_path):
     layout = ["--layout", "llm4cp"] * (name == "out")
+    opened = h5py.h5f.get_obj_count(types=h5py.h5f.OBJ_FILE)  # by others in this process
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, most))
     try:
@@ -111,7 +112,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(name, written, tmp_path):
     assert outcome.code == 2
     assert outcome.line == f"error: {tmp_path / name}: cannot write: file too large"
     # HDF5 takes the process down at its end where it cannot write what is open
-    assert h5py.h5f.get_obj_count(types=h5py.h5f.OBJ_FILE) == 0
+    assert h5py.h5f.get_obj_count(types=h5py.h5f.OBJ_FILE) <= opened
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
 

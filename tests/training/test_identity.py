@@ -143,7 +143,7 @@ def test_folders_that_are_no_checkpoints_are_named(toy, train, tmp_path):
     folder = train(toy(QUICK))
     scenario = by_hand(toy, folder)
     (folder / "about.json").write_text("{}")
-    with pytest.raises(ScenarioError, match=r"about\.json: not what a checkpoint says of itself"):
+    with pytest.raises(ScenarioError, match=r"about\.json: not what a predictor's checkpoint says of itself"):
         check_trained(scenario, "cpu")
     with pytest.raises(ScenarioError, match=r"methods\.0\.predictor: no checkpoint in .*nowhere: there is no weights"):
         by_hand(toy, tmp_path / "nowhere")

@@ -81,7 +81,7 @@ def test_trained_scored_and_asked(scenario, tmp_path, capsys):
     assert main(["ask", str(kept), "position", "--channels", str(tmp_path / "model.h5")]) == 2
     assert "model.h5: holds channels of source model" in capsys.readouterr().err
     assert main(["ask", str(tmp_path), "position", "--channels", str(tmp_path / "some.h5")]) == 2
-    assert "not the checkpoint of a universal model" in capsys.readouterr().err
+    assert "about.json: not that of a universal model" in capsys.readouterr().err
 
 
 def test_a_sweep_over_training_trains_one_for_each_value(scenario, tmp_path, capsys):
@@ -131,7 +131,7 @@ def test_a_ceiling_needs_no_checkpoint(scenario):
 
 
 @pytest.mark.parametrize(("methods", "said"), [
-    ([{**SMALL, "universal_training": {}}], "method 'without LLM': ai2mmum takes its encoders from one with"),
+    ([{**SMALL, "universal_training": {}}], "encoders come from a method with universal: alignment: name that in universal_training.teacher"),
     ([ENCODERS, {"name": "K", "universal": "k_factor", "universal_training": {"teacher": "encoders"}}],
      "k_factor cannot be taught"),
 ])

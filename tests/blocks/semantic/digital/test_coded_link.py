@@ -140,7 +140,7 @@ def test_a_hopeless_channel_is_given_the_smallest_block_or_nothing():
 
 
 def test_what_cannot_be_planned_or_sent_is_refused():
-    with pytest.raises(ScenarioError, match="error rate"):
+    with pytest.raises(ScenarioError, match="target_error_rate"):
         LinkAdaptation(target_error_rate=0)
     with pytest.raises(ScenarioError, match="bits of a symbol"):
         LinkAdaptation(max_order=3)

@@ -203,7 +203,8 @@ def _rounding(comparisons: Sequence[Comparison]) -> Figure:
 def _scores(findings: Sequence[Finding]) -> Figure:
     names = list(dict.fromkeys(finding.column.name for finding in findings))
     figure, panels = _grid(3, 3, 0.6 + 0.16 * len(names))
-    looks = {name: (style.PALETTE[number], style.MARKERS[number % len(style.MARKERS)]) for number, name in enumerate(PARAMETERS)}
+    looks = {name: (style.PALETTE[number % len(style.PALETTE)], style.MARKERS[number % len(style.MARKERS)])
+             for number, name in enumerate(PARAMETERS)}
     for panel, kind in zip(panels, ("mean", "deviation", "correlation")):
         panel.axvspan(-1, 1, color="#EFEFEF", zorder=0)
         panel.axvline(0, color="#BBBBBB", linewidth=0.6, zorder=1)

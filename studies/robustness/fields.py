@@ -12,7 +12,7 @@ import shutil
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,17 +65,19 @@ def fuzz(folder: Path, num_runs: int, num_mixtures: int, seed: int, jobs: int, s
         count[ACCEPTED if end.how == DONE else end.how] += 1
         if end.how not in (DONE, REFUSED):
             faults.append(_line(attempt, "validate", end))
+            say(faults[-1])
     to_run = [a for a, e in zip(tried, ended) if e.how == DONE]
     random.Random(seed).shuffle(to_run)
     to_run = to_run[:num_runs] if num_runs else to_run
     say(f"{len(to_run)} of {sum(c[ACCEPTED] for c in counts.values())} accepted inputs are run")
-    for attempt, end in zip(to_run, _in_parallel(_run_one, [(a, folder) for a in to_run], jobs, say)):
+    for attempt, end in zip(to_run, _each_in_parallel(_run_one, [(a, folder) for a in to_run], jobs, say)):
         count = counts[attempt.group]
         count["run"] += 1
         how = REFUSED_LATE if end.how == REFUSED else end.how
         count[how] += 1
         if how not in (DONE, SLOW):
             faults.append(_line(attempt, how, end))
+            say(faults[-1])
     for group, names in fields.items():
         counts[group]["fields"] = len(names)
     return counts, faults
@@ -95,7 +97,7 @@ def prepare(folder: Path) -> None:
 def validated(tried: list[Attempt], folder: Path, jobs: int, say: Callable[[str], None]) -> list[Ended]:
     """How ``linksim validate`` ends for every input, in one process for many of them."""
     shares = [(tried[first::jobs], folder, first) for first in range(jobs)]
-    found = _in_parallel(_validate_share, shares, jobs, say)
+    found = _each_in_parallel(_validate_share, shares, jobs, say)
     ended: list[Ended] = [Ended(HANG)] * len(tried)
     for first, part in enumerate(found):
         ended[first::jobs] = part
@@ -179,14 +181,14 @@ def _line(attempt: Attempt, where: str, end: Ended) -> str:
                        "where": where, "how": end.how, "said": end.said})
 
 
-def _in_parallel(function: Callable[[Any], Any], shares: Iterable[Any], jobs: int, say: Callable[[str], None]
-                 ) -> list[Any]:
+def _each_in_parallel(function: Callable[[Any], Any], shares: Iterable[Any], jobs: int, say: Callable[[str], None]
+                      ) -> Iterator[Any]:
+    """Results in the order of the shares, as they come."""
     shares = list(shares)
-    found, said = [], time.monotonic()
+    said = time.monotonic()
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for result in pool.imap(function, shares):
-            found.append(result)
+        for number, result in enumerate(pool.imap(function, shares), 1):
+            yield result
             if time.monotonic() - said > 30:
                 said = time.monotonic()
-                say(f"{len(found)} of {len(shares)} done")
-    return found
+                say(f"{number} of {len(shares)} done")

@@ -236,6 +236,7 @@ def harmless(action, *arguments, **options) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_no_entry_of_a_manifest_ends_in_a_traceback(folder, scenario):
     """Every key with values of every kind: refused in one line, or harmless."""
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -131,7 +131,8 @@ def test_a_ceiling_needs_no_checkpoint(scenario):
 
 
 @pytest.mark.parametrize(("methods", "said"), [
-    ([{**SMALL, "universal_training": {}}], "encoders come from a method with universal: alignment: name that in universal_training.teacher"),
+    ([{**SMALL, "universal_training": {}}],
+     "encoders come from a method with universal: alignment: name that in universal_training.teacher"),
     ([ENCODERS, {"name": "K", "universal": "k_factor", "universal_training": {"teacher": "encoders"}}],
      "k_factor cannot be taught"),
 ])

@@ -58,6 +58,7 @@ def test_estimated_doppler_is_near_the_true_one(max_doppler_hz, clarke_fading, s
     torch.testing.assert_close(estimate, torch.full_like(estimate, max_doppler_hz), rtol=0.15, atol=0)
 
 
+@pytest.mark.slow
 def test_a_long_history_tells_slow_terminals_from_standing_ones(few_paths, split):
     history, _ = split(few_paths(2, batch=1), 0.01, seed=1)
     still = history.h[..., :1, :].expand(-1, -1, -1, -1, 512, -1)

@@ -37,7 +37,7 @@ def make_parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) ->
     run.add_argument("--ray", metavar="ADDRESS", help="run on this Ray cluster (auto: the one of this machine)")
     run.add_argument("--fresh", action="store_true", help="replace earlier results instead of resuming")
     run.add_argument("--quick", action="store_true",
-                     help="a look in under a minute: few drops at the ends and the middle of every axis, nothing "
+                     help="a first look: few drops at the ends and the middle of every axis, nothing "
                           "trained; default of --output: results/<scenario name>-quick")
     run.add_argument("--trained-only", action="store_true",
                      help="leave out methods that would have to be trained first, and name them; default of --output: "

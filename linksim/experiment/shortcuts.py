@@ -1,4 +1,4 @@
-"""Runs that show something soon: without methods that are still to be trained, or a look in under a minute."""
+"""Runs that show something soon: without methods that are still to be trained, or a first look."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ def prepare(scenario: Scenario, device: str, console: Console, only: str | None 
 
             made = train(PredictorTrainee(scenario, method), folder, device, console)
         else:
-            made = _solve(scenario, method, folder, device, console)
+            with making(folder, console) as made:  # here, not by another process first
+                if made:
+                    _fit(scenario, method, folder, device, console)
         lines.append(f"{method.name}: {how_made('trained', made, began, folder)}")
     return lines
 
@@ -298,17 +300,6 @@ def _fill(block: TrainedPredictor, state: dict[str, torch.Tensor], folder: Path)
         block.load_state_dict(matched(expected, state, block.block_name), strict=False)
     except LinksimError as error:
         raise LinksimError(f"{folder}: {error}; delete it and train again, or name another one") from None
-
-
-def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> bool:
-    """Fit a block in closed form.
-
-    :returns: whether it was done here, and not by another process first.
-    """
-    with making(folder, console) as missing:
-        if missing:
-            _fit(scenario, method, folder, device, console)
-    return missing
 
 
 def _fit(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:

@@ -146,7 +146,9 @@ def prepare_codecs(scenario: Scenario, device: str, console: Console, only: str 
 
             made = train(CodecTrainee(scenario, method), folder, device, console)
         else:
-            made = _solve(scenario, method, folder, device, console)
+            with making(folder, console) as made:  # here, not by another process first
+                if made:
+                    _fit(scenario, method, folder, device, console)
         lines.append(f"codec of {method.name}: {how_made(verb, made, began, folder)}")
     return lines
 
@@ -191,17 +193,6 @@ def _shaped(scenario: Scenario, method: Method) -> TrainedCodec:
     codec = registry.create("feedback", *codec_of(scenario, method))
     codec.prepare(FeedbackShape(scenario.channel.ue_array.num_antennas, panel, scenario.channel.num_subcarriers))
     return codec
-
-
-def _solve(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> bool:
-    """Fit a codec in closed form.
-
-    :returns: whether it was done here, and not by another process first.
-    """
-    with making(folder, console) as missing:
-        if missing:
-            _fit(scenario, method, folder, device, console)
-    return missing
 
 
 def _fit(scenario: Scenario, method: Method, folder: Path, device: str, console: Console) -> None:

@@ -49,7 +49,6 @@ def arrived(codec: OffGridMemoryCodec, report: Report, csi: Csi) -> tuple[torch.
     return error.unflatten(0, (-1, NUM_TIMES)), concealed.unflatten(0, (-1, NUM_TIMES))
 
 
-@pytest.mark.slow
 def test_later_reports_of_as_many_bits_tell_more(codec):
     report, error, concealed = told(codec, histories(4, seed=2))
     assert not concealed.any()

@@ -22,7 +22,9 @@ from pathlib import Path
 import psutil
 
 MEMORY_BYTES = 6 * 2**30
-"""More than this is counted as a crash: the machine of a user may have no more."""
+"""More than this is counted as a crash: commands are told of a machine that has `TOLD_MEMORY_GB`, and estimates of what
+they take may be half as much too high."""
+TOLD_MEMORY_GB = 4
 SILENT_S = 60.0
 """A command that shows nothing new for so long hangs."""
 PATIENCE_S = 90.0
@@ -46,13 +48,14 @@ class Ended:
 
 
 def warm() -> None:
-    """Import what commands need, once; figures are left out but where `try_command` is told otherwise."""
+    """Import what commands need, once, and tell them how much memory there is."""
     for name in ("torch", "sionna.phy", "scipy.io", "h5py", "peft", "lightning", "linksim.experiment.run",
                  "linksim.channel.drops", "linksim.channel.sionna_models", "linksim.training.trainer",
                  "linksim.report.load"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     importlib.import_module("torch").set_num_threads(1)
+    os.environ["LINKSIM_MEMORY_GB"] = str(TOLD_MEMORY_GB)
 
 
 def try_command(arguments: Sequence[str], folder: Path, figures: bool = False) -> Ended:

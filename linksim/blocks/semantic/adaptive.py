@@ -14,7 +14,7 @@ from linksim.blocks.semantic.separate import SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
 from linksim.registry import register
 from linksim.scenario.requirements.semantic import blocks_of_bits
-from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
+from linksim.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveFraction, PositiveInt
 
 _JOINT = -1
 _LEAST_SINR = 1e-4
@@ -66,10 +66,10 @@ class AdaptiveSemantic(ScLmkb):
     version = 1
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: FiniteFloat = -20.0,
-                 snr_high_db: FiniteFloat = 20.0, threshold: FiniteFloat = 0.7, tries: PositiveInt = 3,
+                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: Decibel = -20.0,
+                 snr_high_db: Decibel = 20.0, threshold: Cosine = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
-                 hallucinated: Fraction = 0.0, target_error_rate: FiniteFloat = 0.1, margin_db: FiniteFloat = 0.0,
+                 hallucinated: Fraction = 0.0, target_error_rate: PositiveFraction = 0.1, margin_db: Decibel = 0.0,
                  reliability: Fraction = 0.95) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db, threshold,
                          tries, fusion, fusion_temperature, hallucinated)

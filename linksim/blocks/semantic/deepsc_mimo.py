@@ -5,7 +5,7 @@ from __future__ import annotations
 from linksim.blocks.semantic.jscc import JsccCodec
 from linksim.registry import register
 from linksim.scenario.requirements.semantic import networks
-from linksim.types import FiniteFloat, PositiveInt
+from linksim.types import Decibel, PositiveInt
 
 
 @register("semantic", "deepsc_mimo", trains=True, requires=networks)
@@ -32,6 +32,6 @@ class DeepScMimo(JsccCodec):
     """
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: FiniteFloat = -20.0,
-                 snr_high_db: FiniteFloat = 20.0) -> None:
+                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: Decibel = -20.0,
+                 snr_high_db: Decibel = 20.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)

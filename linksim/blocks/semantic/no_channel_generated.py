@@ -8,7 +8,7 @@ from linksim.blocks.semantic.generated import LearnsFromGenerated
 from linksim.blocks.semantic.no_channel import NoChannel
 from linksim.registry import register
 from linksim.scenario.requirements.semantic import networks
-from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
+from linksim.types import Cosine, Fraction, PositiveFloat, PositiveInt
 
 
 @register("semantic", "no_channel_generated", trains=True, requires=networks)
@@ -27,7 +27,7 @@ class NoChannelGenerated(LearnsFromGenerated, NoChannel):
     """
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4, threshold: FiniteFloat = 0.7, tries: PositiveInt = 3,
+                 num_layers: PositiveInt = 4, threshold: Cosine = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
                  hallucinated: Fraction = 0.0) -> None:
         NoChannel.__init__(self, width, embedding, num_heads, num_layers)

@@ -8,7 +8,7 @@ from linksim.blocks.semantic.generated import LearnsFromGenerated
 from linksim.blocks.semantic.jscc import JsccCodec
 from linksim.registry import register
 from linksim.scenario.requirements.semantic import networks
-from linksim.types import FiniteFloat, Fraction, PositiveFloat, PositiveInt
+from linksim.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveInt
 
 
 @register("semantic", "sc_lmkb", trains=True, requires=networks)
@@ -51,8 +51,8 @@ class ScLmkb(LearnsFromGenerated, JsccCodec):
     """
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: FiniteFloat = -20.0,
-                 snr_high_db: FiniteFloat = 20.0, threshold: FiniteFloat = 0.7, tries: PositiveInt = 3,
+                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: Decibel = -20.0,
+                 snr_high_db: Decibel = 20.0, threshold: Cosine = 0.7, tries: PositiveInt = 3,
                  fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
                  hallucinated: Fraction = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)

@@ -18,7 +18,7 @@ from linksim.blocks.semantic.received import ReceivedCaptions
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalSet
 from linksim.scenario.requirements.semantic import blocks_of_bits, reed_solomon
-from linksim.types import FiniteFloat, PositiveInt
+from linksim.types import Decibel, PositiveFraction, PositiveInt
 
 _EMBEDDED_AT_ONCE = 256
 
@@ -72,8 +72,8 @@ class SeparateText(SeparateCodec):
     transport_options = frozenset({"target_error_rate", "margin_db"})
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4, target_error_rate: FiniteFloat = 0.1,
-                 margin_db: FiniteFloat = 0.0) -> None:
+                 num_layers: PositiveInt = 4, target_error_rate: PositiveFraction = 0.1,
+                 margin_db: Decibel = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.link = CodedLink(LinkAdaptation(target_error_rate, margin_db))
 
@@ -114,8 +114,8 @@ class SeparateEmbedding(SeparateCodec):
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
                  num_layers: PositiveInt = 4, allocation: Literal["water_filling", "equal"] = "water_filling",
-                 value_bits: PositiveInt = 6, target_error_rate: FiniteFloat = 0.1,
-                 margin_db: FiniteFloat = 0.0) -> None:
+                 value_bits: PositiveInt = 6, target_error_rate: PositiveFraction = 0.1,
+                 margin_db: Decibel = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.allocation, self.value_bits = allocation, value_bits
         self.link = CodedLink(LinkAdaptation(target_error_rate, margin_db))
@@ -159,7 +159,7 @@ class Sscc(SeparateCodec):
     transport_options = frozenset({"order", "rate", "symbol_bits"})
 
     def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4, order: PositiveInt = 4, rate: FiniteFloat = 0.5,
+                 num_layers: PositiveInt = 4, order: PositiveInt = 4, rate: PositiveFraction = 0.5,
                  symbol_bits: Literal[4, 8] = 4) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.order, self.rate, self.symbol_bits = order, rate, symbol_bits

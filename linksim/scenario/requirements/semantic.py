@@ -23,8 +23,6 @@ def networks(options: dict[str, Any], scenario: Scenario, method: Method | None)
     if options.get("snr_low_db", 0) > options.get("snr_high_db", 0):
         raise ScenarioError(f"snr_low_db: {options['snr_low_db']:g} dB is above snr_high_db "
                             f"({options['snr_high_db']:g} dB)")
-    if not -1 <= options.get("threshold", 0) <= 1:
-        raise ScenarioError(f"threshold: a cosine similarity is from -1 to 1 (given {options['threshold']:g})")
 
 
 def blocks_of_bits(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:

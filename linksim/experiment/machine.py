@@ -5,6 +5,7 @@ Nothing is loaded to find out but torch, and that only where a GPU is asked for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -40,6 +41,27 @@ def resolve_device(asked: str) -> str:
         seen = f"{count} GPU{'s' * (count > 1)}" if count else "no GPU"
         raise ScenarioError(f"run.device: {asked} asked for, but torch sees {seen}; use cpu or auto")
     return "cuda:0" if asked == "cuda" else asked
+
+
+def slower_in_bf16(device: str) -> bool:
+    """Whether bf16 costs time on this processor instead of saving it: without instructions of its own it is emulated.
+
+    Measured on a matrix product of a language model's size, in a few hundredths of a second.
+    """
+    if device != "cpu":
+        return False
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        matrix = torch.ones(512, 512, dtype=dtype)
+        took = []
+        for _ in range(3):
+            began = time.perf_counter()
+            matrix @ matrix
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    return seconds(torch.bfloat16) > 1.5 * seconds(torch.float32)
 
 
 def missing_here(scenario: Scenario) -> list[str]:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from linksim.experiment.machine import slower_in_bf16
 from linksim.experiment.plan import Plan, format_value
 from linksim.experiment.statistics import Interval
 from linksim.link.names import channel_details, channel_name
@@ -73,7 +74,10 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     for line in plan.shortcuts():
         row("note", line)
     row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
-    mixed = f", learned predictors in {scenario.run.precision}" if scenario.run.precision != 32 else ""
+    mixed = ""
+    if scenario.run.precision != 32:
+        slow = ", which is slow on this processor: try --set run.precision=32" if slower_in_bf16(device) else ""
+        mixed = f", learned predictors in {scenario.run.precision}{slow}"
     row("runs on", f"{device}, {executor}{mixed}")
     row("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
     row("output", folder)

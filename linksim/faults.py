@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from linksim.types import SMALLEST
+
 _FEW = 12
 """As many names are listed in full where none is close."""
 
@@ -50,6 +52,8 @@ def describe(fault: dict[str, Any]) -> str:
         text = f"{_NEEDED[kind]} needed"
     elif kind in _LIMITS:
         words, limit = _LIMITS[kind]
+        if context[limit] == SMALLEST and fault["input"] <= 0:  # what anybody would say
+            words, context = "above", {limit: 0.0}
         text = f"must be {words} {context[limit]:g}"
     elif kind == "literal_error":
         text = f"must be {context['expected']}"

@@ -9,9 +9,12 @@ from pydantic import Field
 LARGEST = 10**9
 """Where nothing tighter is known: beyond it is a slip of the pen, and sums in single precision overflow."""
 
+SMALLEST = 1e-12
+"""Above zero: what is divided by less overflows."""
+
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST)]
-PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 FiniteFloat = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Decibel = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -19,6 +22,6 @@ Decibel = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """Between 0 and 1, both included."""
-PositiveFraction = Annotated[float, Field(gt=0, le=1)]
+PositiveFraction = Annotated[float, Field(gt=0, ge=SMALLEST, le=1)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 """Of the angle between two vectors."""

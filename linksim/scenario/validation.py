@@ -14,6 +14,9 @@ from linksim.scenario.schema import Scenario, Section
 from linksim.scenario.source import Place, Source
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+_LONGEST_NAME = 255
+"""Bytes of a file's name, in any common file system."""
+
 BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
 
 
@@ -56,11 +59,15 @@ def _texts(data: Any, at: Place = ()) -> Iterator[tuple[Place, str]]:
 def check_texts(data: Any, source: Source) -> None:
     """Whether every text and key can be part of a path and written as UTF-8.
 
-    :raises ScenarioError: a null character, or half of a character.
+    :raises ScenarioError: a null character, or half of a character; a name that no file can have, but in the
+        description.
     """
     for place, text in _texts(data):
         if found := _UNWRITABLE.search(text):
             raise ScenarioError(f"{source.cite(place)}: {ascii(found[0])[1:-1]} cannot be written to any file")
+        if place != ("description",) and any(len(part.encode()) > _LONGEST_NAME for part in text.split("/")):
+            raise ScenarioError(f"{source.cite(place)}: names have at most {_LONGEST_NAME} characters (given "
+                                f"{text[:20]!r}... of {len(text)})")
 
 
 def _message(fault: dict[str, Any]) -> str:

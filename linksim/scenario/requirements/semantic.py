@@ -16,6 +16,9 @@ ORDERS = (1, 2, 4, 6, 8)
 MAX_VALUE_BITS = 8
 """Finest quantiser of an embedding's component."""
 
+MAX_TRIES = 100
+"""Generated captions of one: far more than are stored of any."""
+
 
 def networks(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
     """Heads divide the width; training goes from a lower to a higher SNR."""
@@ -23,13 +26,15 @@ def networks(options: dict[str, Any], scenario: Scenario, method: Method | None)
     if options.get("snr_low_db", 0) > options.get("snr_high_db", 0):
         raise ScenarioError(f"snr_low_db: {options['snr_low_db']:g} dB is above snr_high_db "
                             f"({options['snr_high_db']:g} dB)")
+    if options.get("tries", 1) > MAX_TRIES:
+        raise ScenarioError(f"tries: at most {MAX_TRIES} generated captions are tried (given {options['tries']})")
 
 
 def blocks_of_bits(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
     """As `networks`; an error rate that link adaptation can aim at, and quantisers that there are."""
     networks(options, scenario, method)
     check_error_rate(options["target_error_rate"])
-    if options.get("allocation") == "equal" and options["value_bits"] > MAX_VALUE_BITS:
+    if options.get("value_bits", 1) > MAX_VALUE_BITS:
         raise ScenarioError(f"value_bits: components are quantised in 1 to {MAX_VALUE_BITS} bits (given "
                             f"{options['value_bits']})")
 

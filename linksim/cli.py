@@ -354,9 +354,13 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from linksim.heartbeat import Heartbeat
     from linksim.report.build import build_report
 
-    write(*map(str, build_report(options.runs, options.output, partial(write, to_stderr=True))))
+    say = partial(write, to_stderr=True)
+    with Heartbeat(say):
+        files = build_report(options.runs, options.output, say)
+    write(*map(str, files))
     return EXIT_DONE
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from linksim.errors import StoreError
 from linksim.files import write_atomically
+from linksim.heartbeat import counted, doing
 from linksim.report.comparison import compare
 from linksim.report.figures import draw_figures, label_fonts
 from linksim.report.html import render_html
@@ -28,10 +29,10 @@ def build_report(folders: Sequence[Path | str], output: Path | str | None = None
     """
     if not folders:
         raise StoreError("nothing to report: give the output folder of at least one run")
-    runs = [load_run(folder) for folder in folders]
-    comparison = compare(runs)
-    target = Path(output) if output is not None else runs[0].folder if len(runs) == 1 else Path("report")
-    figures = draw_figures(comparison, target / "figures")
+    comparison = compare([load_run(folder) for folder in counted("reading runs", folders)])
+    target = Path(output) if output is not None else Path(folders[0]) if len(folders) == 1 else Path("report")
+    with doing("drawing figures"):
+        figures = draw_figures(comparison, target / "figures")
     note = label_fonts(comparison).note
     if note and say:
         say(f"note: {note}")

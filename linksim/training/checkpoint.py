@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import time
 from functools import cached_property
@@ -46,6 +48,7 @@ RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
 """Checkpoints that come with the repository; never written to."""
 
 _ABOUT = "about.json"
+_DIGEST = "weights_sha256"
 
 
 def prepare(scenario: Scenario, device: str, console: Console, only: str | None = None) -> list[str]:
@@ -204,11 +207,15 @@ def load_predictor(scenario: Scenario, method: Method | str | dict[str, Any], de
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """A checkpoint's tensors by name.
 
-    :raises LinksimError: there is none (a worker on a machine that does not share the folder), or it is damaged.
+    :raises LinksimError: there is none (a worker on a machine that does not share the folder), or it is damaged: not
+        the bytes that ``about.json`` tells of, where it does.
     """
     path = folder / CHECKPOINT_WEIGHTS
     try:
-        return safetensors.torch.load_file(path)
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != _written_digest(folder, content):
+            raise ValueError(f"other bytes than {_ABOUT} tells of")
+        return safetensors.torch.load(content)
     except FileNotFoundError:
         raise LinksimError(f"{folder}: no checkpoint here; run `linksim train` where this folder is shared") from None
     except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError, MemoryError,
@@ -216,15 +223,26 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise LinksimError(f"{path}: damaged ({error}); delete the folder and train again") from None
 
 
+def _written_digest(folder: Path, content: bytes) -> str:
+    """Of the weights, as ``about.json`` has it; that of the content itself where it has none (before 0.2)."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        if isinstance(about, dict) and _DIGEST in about:
+            return about[_DIGEST]
+    return hashlib.sha256(content).hexdigest()
+
+
 def write_checkpoint(folder: Path, state: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
     """Write a checkpoint; it counts once its weights are there, whole.
 
     :raises StoreError: the folder cannot be written.
     """
+    content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     with written_whole(folder / _ABOUT) as waiting:
+        about = {**about, _DIGEST: hashlib.sha256(content).hexdigest()}
         waiting.write_text(json.dumps(about, indent=1), encoding="utf-8")
     with written_whole(folder / CHECKPOINT_WEIGHTS) as waiting:
-        safetensors.torch.save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, waiting)
+        waiting.write_bytes(content)
 
 
 def _with_teachers(scenario: Scenario, methods: list[Method]) -> list[Method]:

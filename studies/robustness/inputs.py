@@ -19,7 +19,7 @@ from linksim.registry import BlockSpec, catalogue
 from linksim.scenario.json_schema import scenario_json_schema
 
 BASE: dict[str, Any] = {
-    "channel": {"model": "umi", "num_users": 2, "num_subcarriers": 8, "num_history": 6, "num_future": 2,
+    "channel": {"model": "umi", "num_users": 2, "num_subcarriers": 8, "num_history": 16, "num_future": 2,
                 "bs_array": {"rows": 2, "columns": 2, "polarization": "dual"}},
     "methods": ["perfect CSI", "hold", {"name": "Wiener", "predictor": "wiener"}],
     "run": {"chunk_size": 2, "units_per_round": 1, "threads_per_worker": 1,
@@ -28,15 +28,18 @@ BASE: dict[str, Any] = {
 }
 """Small enough for a run in a second."""
 
+_LEFT_OUT = object()
+"""In what is merged into a scenario: the field is not in the file."""
+
 _AREA = {"scene": "procedural", "positions_per_area": 300, "split": "random", "rays_launched": 1000, "max_depth": 1,
-         "min_path_gain_db": -200, "guard_m": 0}
-_TASKS = {"channel": {"source": "ray_traced", "ray_traced": _AREA, "carrier_frequency_ghz": 3.5, "num_users": 1,
+         "min_path_gain_db": -200, "guard_m": 0, "synchronized": False}
+_TASKS = {"channel": {"model": _LEFT_OUT, "source": "ray_traced", "ray_traced": _AREA, "carrier_frequency_ghz": 3.5, "num_users": 1,
                       "num_history": 1, "num_future": 1, "num_subcarriers": 8, "speed_kmh": 0,
                       "bs_array": {"rows": 1, "columns": 4, "polarization": "single"}},
           "bounds": [], "methods": [{"name": "log distance", "universal": "log_distance"}],
           "metrics": ["path_loss_rmse_db"], "run": {"stopping": {"metric": "path_loss_rmse_db"}}}
 _CODEC = {"channel": {"num_users": 1, "num_subcarriers": 16, "bs_array": {"rows": 2, "columns": 4}},
-          "feedback": {"bits": 64}, "bounds": []}
+          "feedback": {"bits": 96}, "bounds": []}
 _TOY_GALLERY = Path(__file__).parents[2] / "tests" / "training" / "toy_retrieval.py"
 _WORDS = {"plugins": [str(_TOY_GALLERY)], "channel": {"num_users": 1, "ue_array": {"num_antennas": 4}},
           "link": {"num_streams_per_user": 4, "precoder": "svd"}, "bounds": [], "metrics": ["map"],
@@ -46,10 +49,12 @@ _WORDS = {"plugins": [str(_TOY_GALLERY)], "channel": {"num_users": 1, "ue_array"
 _WHERE_IT_MATTERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("channel.ray_traced", {**_TASKS, "methods": ["hold"], "metrics": ["nmse_db"],
                             "run": {"stopping": {"metric": "nmse_db"}}}),
-    ("channel.files", {"channel": {"source": "files", "files": {"path": "drops.h5"}}, "bounds": []}),
+    ("channel.files", {"channel": {"model": _LEFT_OUT, "source": "files", "files": {"path": "drops.h5"}},
+                       "bounds": []}),
     ("link.coding", {"link": {"mode": "abstraction"}, "channel": {"num_users": 1}}),
     ("acquisition", {"acquisition": {"type": "pilots"}}),
-    ("feedback", {**_CODEC, "methods": [{"name": "reports", "feedback": {"type": "type1"}}]}),
+    ("feedback", {**_CODEC, "methods": [{"name": "reports", "feedback": {
+        "type": "klt", "num_table_drops": 25}}]}),
     ("semantic", _WORDS),
     ("training", {"methods": ["hold", "ridge"]}),
 )
@@ -92,22 +97,25 @@ def mixtures(number: int, seed: int, allowed: list[Attempt]) -> Iterator[Attempt
 
 
 def _attempts_of_block(spec: BlockSpec) -> Iterator[Attempt]:
-    """Every option of a block, and the block with all of its defaults."""
-    place = _scenario_with(spec, {})
+    """Every option of a block, and the block as small as it can be."""
+    small = _SMALL_OPTIONS.keys() & spec.options.model_fields.keys()
+    options = {name: _SMALL_OPTIONS[name] for name in small}
+    place = _scenario_with(spec, options)
     if place is None:
         return
     group = f"options: {spec.kind}"
-    yield Attempt(group, spec.name, "defaults", place)
-    small = _SMALL_OPTIONS.keys() & spec.options.model_fields.keys()
-    options = {name: _SMALL_OPTIONS[name] for name in small}
+    yield Attempt(group, spec.name, SMALL, place)
     schema = spec.options.model_json_schema()
     for name, node in schema.get("properties", {}).items():
         for value in _values(_resolved(schema, node)):
             yield Attempt(group, f"{spec.name}.{name}", value, _scenario_with(spec, {**options, name: value}))
 
 
+SMALL = "as small as it can be"
+"""What `Attempt.value` is where a block is tried as it is."""
+
 _SMALL_OPTIONS = {"num_layers": 1, "weights": "random", "hidden_size": 8, "num_table_drops": 25, "delay_window": 8,
-                  "num_values": 8}
+                  "num_values": 8, "encoders": "scratch"}
 
 
 def _scenario_with(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any] | None:
@@ -119,7 +127,8 @@ def _scenario_with(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any] |
         case "precoder":
             return _merged(BASE, {"link": {"precoder": block}})
         case "feedback":
-            return _merged(BASE, {**_CODEC, "methods": [{"name": "tried", "feedback": block}]})
+            budget = {} if "bits" in spec.options.model_fields else {"feedback": {}}
+            return _merged(BASE, {**_CODEC, **budget, "methods": [{"name": "tried", "feedback": block}]})
         case "semantic":
             return _merged(BASE, {**_WORDS, "methods": [{"name": "tried", "semantic": block}]})
         case "universal":
@@ -209,6 +218,9 @@ def _changed(scenario: dict[str, Any], path: list[str] | tuple[str, ...], value:
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = copy.deepcopy(base)
     for key, value in changes.items():
+        if value is _LEFT_OUT:
+            merged.pop(key, None)
+            continue
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else copy.deepcopy(value)
     return merged

@@ -35,6 +35,20 @@ def test_inputs_cover_every_field_and_every_option():
             assert {f"{spec.name}.{option}" for option in spec.options.model_fields} <= tried
 
 
+def test_what_is_changed_is_valid_before_it_is_changed():
+    from linksim.scenario.load import scenario_from_dict
+    from studies.robustness.inputs import SMALL, attempts
+
+    whole = [attempt for attempt in attempts() if attempt.value == SMALL]
+    assert len(whole) > 50
+    for attempt in whole:
+        scenario_from_dict(attempt.scenario)
+
+
+def test_the_page_that_is_kept_shows_no_fault():
+    assert not _faults(ROOT / "docs" / "robustness.md")
+
+
 def _faults(page: Path) -> list[str]:
     """Cells of the last columns that are above 0."""
     found = []

@@ -114,10 +114,10 @@ def taught(scenario_file, tmp_path):
 
 
 @pytest.mark.parametrize(("change", "line"), [
-    ("ALM.predictor.backbone={tmp}/none", "method 'ALM': backbone '{tmp}/none': no such folder, .*; give a folder"),
-    ("ALM.predictor.backbone={tmp}/other", ".*: backbone '{tmp}/other': its config.json cannot be used .*'bert'"),
+    ("ALM.predictor.backbone={tmp}/none", ".*methods.2.predictor: .*{tmp}/none.: no such folder, .*; give a folder"),
+    ("ALM.predictor.backbone={tmp}/other", ".*methods.2.predictor: .*{tmp}/other.: its config.json cannot .*bert"),
     ("ALM.predictor.weights=pretrained", "method 'ALM': backbone '{tmp}/model': no model.safetensors in {tmp}/model"),
-    ("ALM.predictor.num_layers=3", ".*: backbone '{tmp}/model' has 2 layers, but num_layers is 3"),
+    ("ALM.predictor.num_layers=3", ".*methods.2.predictor: .*backbone '{tmp}/model' has 2 layers, but num_layers is 3"),
     ("ALM.predictor.num_prompts=7", ".*: num_prompts: 4, but its teacher 'ALM' has 7; .*: make them equal"),
     ("ALM.predictor.num_anchors=9", ".*methods.2.predictor: csi_alm: .* fewer anchors than words"),
     ("ALM.predictor.num_words=16", ".*methods.2.predictor: csi_alm: num_words: 15 principal words can be had"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import transformers
 from huggingface_hub import errors as hub_errors
 from transformers import PretrainedConfig, PreTrainedModel
 
-from linksim.blocks.backbone.architectures import ARCHITECTURES, SIZES
+from linksim.blocks.backbone.architectures import ARCHITECTURES
 from linksim.errors import LinksimError
-from linksim.faults import suggestion
+from linksim.scenario.requirements.backbones import INSTEAD, check_hub_name
 
 _ON_HUB = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium", "gpt2-large")}
 _CONFIGURATION = ["config.json"]
 _WEIGHTS = ["config.json", "model*.safetensors", "model.safetensors.index.json"]
-_INSTEAD = "give a folder with config.json and model.safetensors, or choose 'smollm2', which is installed"
 
 
 def read_configuration(name: str) -> PretrainedConfig:
@@ -61,21 +59,19 @@ def _folder(name: str, files: list[str]) -> Path:
     if name not in _ON_HUB and folder.is_dir():
         return folder
     on_hub = _ON_HUB.get(name, name)
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", on_hub):
-        raise LinksimError(f"backbone {name!r}: no such folder, and no name on the Hugging Face hub (owner/model)"
-                           f"; {_INSTEAD if '/' in name else suggestion(name, SIZES)}")
+    check_hub_name(on_hub)
     tried = f"backbone {name!r}: " + "no such folder, and " * (name not in _ON_HUB)
     try:
         return Path(huggingface_hub.snapshot_download(on_hub, allow_patterns=files))
     except hub_errors.GatedRepoError:
         raise LinksimError(f"{tried}{on_hub} on the Hugging Face hub asks you to accept its licence: do so there, then "
-                           f"`hf auth login`; or {_INSTEAD}") from None
+                           f"`hf auth login`; or {INSTEAD}") from None
     except hub_errors.RepositoryNotFoundError:
         raise LinksimError(f"{tried}no {on_hub} on the Hugging Face hub (if it is private: `hf auth login`); "
-                           f"{_INSTEAD}") from None
+                           f"{INSTEAD}") from None
     except Exception as error:  # of the network, of several libraries
         raise LinksimError(f"{tried}{on_hub} is neither in the Hugging Face cache of this machine nor can it be "
-                           f"fetched ({' '.join(str(error).split())[:80]} …); {_INSTEAD}") from None
+                           f"fetched ({' '.join(str(error).split())[:80]} …); {INSTEAD}") from None
 
 
 @contextlib.contextmanager

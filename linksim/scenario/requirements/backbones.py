@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import linksim
 from linksim.errors import ScenarioError
+from linksim.faults import suggestion
 
+INSTEAD = "give a folder with config.json and model.safetensors, or choose 'smollm2', which is installed"
 _KNOWN = Path(linksim.__file__).parent / "blocks/backbone/sizes.json"
 
 
@@ -42,19 +45,29 @@ class BackboneSizes:
 def sizes_of(name: str) -> BackboneSizes | None:
     """Of a model that linksim knows or whose folder is here; None where only the hub could tell.
 
-    :raises ScenarioError: a folder without a readable configuration of a known type.
+    :raises ScenarioError: a folder without a readable configuration of a known type, or neither a folder nor a name
+        that the hub could have.
     """
     known = json.loads(_KNOWN.read_text(encoding="utf-8"))
     if name in known:
         return _sizes(known[name])
     folder = Path(name).expanduser()
     if not folder.is_dir():
+        check_hub_name(name)
         return None
     try:
         return _sizes(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ScenarioError(f"backbone {name!r}: its config.json cannot be used ({type(error).__name__}: "
                             f"{error}): a GPT-2 or Llama type model is needed") from None
+
+
+def check_hub_name(name: str) -> None:
+    """:raises ScenarioError: no model of the Hugging Face hub can be called that."""
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
+        near = INSTEAD if "/" in name else suggestion(name, json.loads(_KNOWN.read_text(encoding="utf-8")))
+        raise ScenarioError(f"backbone {name!r}: no such folder, and no name on the Hugging Face hub (owner/model); "
+                            f"{near}")
 
 
 def _sizes(config: dict[str, Any]) -> BackboneSizes:

@@ -88,7 +88,10 @@ def csi_alm_light_sizes(options: dict[str, Any], scenario: Scenario, method: Met
     if taught["num_prompts"] != options["num_prompts"]:
         raise ScenarioError(f"num_prompts: {options['num_prompts']}, but its teacher {name!r} has "
                             f"{taught['num_prompts']}; attention relations need as many tokens: make them equal")
-    sizes = check_layers(taught)
+    try:
+        sizes = check_layers(taught)
+    except ScenarioError:  # the teacher's own fault, told at its place
+        return
     for of, width in (("its width", options["width"]), ("its teacher's width", sizes.width if sizes else 0)):
         if width % options["num_relation_heads"]:
             raise ScenarioError(f"num_relation_heads: {options['num_relation_heads']} heads do not divide {of} {width}")

@@ -23,6 +23,7 @@ from linksim.errors import LinksimError
 from linksim.retrieval.data import retrieval_set
 from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Scenario, universal_of
+from linksim.training.checkpoint import write_checkpoint
 from linksim.training.codecs import codec_identity, methods_with_fitted_codecs
 from linksim.training.conditions import methods_to_train
 from linksim.training.identity import digest, identity, is_learned
@@ -83,9 +84,7 @@ def release(source: Path, target: Path) -> None:
     faults = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if faults:
         raise SystemExit(f"{source}: too large for half precision: {', '.join(faults)}")
-    target.mkdir(exist_ok=True)
-    shutil.copy(source / "about.json", target)
-    safetensors.torch.save_file(state, target / "weights.safetensors")
+    write_checkpoint(target, state, json.loads((source / "about.json").read_text(encoding="utf-8")))
 
 
 def stays_out(source: Path) -> bool:

@@ -33,8 +33,8 @@ _LEFT_OUT = object()
 
 _AREA = {"scene": "procedural", "positions_per_area": 300, "split": "random", "rays_launched": 1000, "max_depth": 1,
          "min_path_gain_db": -200, "guard_m": 0, "synchronized": False}
-_TASKS = {"channel": {"model": _LEFT_OUT, "source": "ray_traced", "ray_traced": _AREA, "carrier_frequency_ghz": 3.5, "num_users": 1,
-                      "num_history": 1, "num_future": 1, "num_subcarriers": 8, "speed_kmh": 0,
+_TASKS = {"channel": {"model": _LEFT_OUT, "source": "ray_traced", "ray_traced": _AREA, "carrier_frequency_ghz": 3.5,
+                      "num_users": 1, "num_history": 1, "num_future": 1, "num_subcarriers": 8, "speed_kmh": 0,
                       "bs_array": {"rows": 1, "columns": 4, "polarization": "single"}},
           "bounds": [], "methods": [{"name": "log distance", "universal": "log_distance"}],
           "metrics": ["path_loss_rmse_db"], "run": {"stopping": {"metric": "path_loss_rmse_db"}}}

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from linksim.training.checkpoint import RELEASED
+from linksim.training.checkpoint import RELEASED, read_weights
 from linksim.training.identity import _KEYS, digest
 
 FOLDERS = sorted(path for path in RELEASED.iterdir() if path.is_dir())
@@ -30,6 +30,7 @@ def test_every_one_is_used_and_named_by_what_it_was_trained_on(update):
         about = json.loads((path / "about.json").read_text(encoding="utf-8"))
         assert path.name == f"{about['block']}-{digest({key: about[key] for key in _KEYS if key in about})}"
         assert about["validation_nmse"] < 1
+        assert "weights_sha256" in about
 
 
 def test_all_together_are_small_and_finite(update):
@@ -37,7 +38,7 @@ def test_all_together_are_small_and_finite(update):
     assert sum(file.stat().st_size for file in files) <= update.LIMIT_MB * 1e6
     assert {file.name for file in files} <= {"weights.safetensors", "about.json"}
     for path in FOLDERS:
-        for name, tensor in safetensors.torch.load_file(path / "weights.safetensors").items():
+        for name, tensor in read_weights(path).items():  # whose digest is in about.json
             assert tensor.isfinite().all(), (path.name, name)
 
 

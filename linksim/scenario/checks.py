@@ -8,6 +8,7 @@ from typing import Any
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.metrics.catalogue import METRICS, metric
+from linksim.scenario.channel import Channel
 from linksim.scenario.coding_checks import check_coding, check_future
 from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
 from linksim.scenario.memory import check_channels, check_memory
@@ -42,6 +43,8 @@ def check(scenario: Scenario) -> None:
         check_source(channel)
     except ScenarioError as error:
         raise ScenarioError(f"channel.{error}") from None
+    if channel.source == "ray_traced":
+        _check_test_positions(channel)
     check_channels(scenario)
     if scenario.run.maps and channel.source == "files":
         raise ScenarioError("run.maps: channel files do not say where the base station stands: leave it out, or draw "
@@ -123,6 +126,16 @@ def check(scenario: Scenario) -> None:
     if METRICS[scenario.run.stopping.metric].reduction == "percentile":
         raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
     check_memory(scenario)
+
+
+def _check_test_positions(channel: Channel) -> None:
+    """Whether something is left to test on, as far as the file tells."""
+    options = channel.ray_traced
+    dealt, what = (options.num_areas, "areas") if options.split == "areas" else (
+        options.positions_per_area if options.split == "random" else None, "positions")
+    if dealt is not None and dealt * options.test_share < 0.5:
+        raise ScenarioError(f"channel.ray_traced.test_share: {options.test_share:g} of {dealt} {what} leaves none for "
+                            "test: use a larger share")
 
 
 def _check_files(scenario: Scenario) -> None:

@@ -126,7 +126,7 @@ class RayTraced(Section):
     path_range_db: Annotated[PositiveFloat, Field(le=1000)] = Field(
         40.0, description="Paths further below the strongest one of their position are left out, dB."
     )
-    min_path_gain_db: Annotated[FiniteFloat, Field(ge=-1000, le=100)] = Field(
+    min_path_gain_db: Annotated[FiniteFloat, Field(ge=-1000, le=0)] = Field(
         -140.0, description="Positions with less gain over all paths (isotropic antennas) are left out, dB."
     )
     synchronized: bool = Field(

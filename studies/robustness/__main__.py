@@ -38,7 +38,7 @@ the place, nothing written. Nothing in the last columns of a table should be abo
 
 "Accepted" inputs are drawn at random and run on two drops ("run"). A run that was still working after
 {patience:.0f} s of CPU time was stopped; one that uses more than {memory:.0f} GiB, or says nothing for {silent:.0f} s,
-is counted on the right.
+is counted on the right. "Refused after tracing": no place has paths of such strength, which tracing alone tells.
 
 ## Kills
 
@@ -102,7 +102,7 @@ def main() -> int:
         options.out.write_text(_TEXT.format(
             command=" ".join(["uv run python -m studies.robustness", *sys.argv[1:]]),
             fields=_table("fields of", tables["fields"], ["fields", "inputs", fields.ACCEPTED, trial.REFUSED, "run",
-                                                          trial.SLOW], fields.BAD),
+                                                          trial.SLOW, fields.REFUSED_TRACED], fields.BAD),
             kills=_table("command", tables["kills"], ["kills", "units kept"],
                          ["units lost", "other results", "next command refused", "left behind", trial.TRACEBACK,
                           trial.HANG]),

@@ -8,6 +8,7 @@ import json
 import math
 import multiprocessing
 import random
+import re
 import shutil
 import time
 import traceback
@@ -36,6 +37,8 @@ from studies.robustness.trial import (
 )
 
 ACCEPTED, REFUSED_LATE, NOT_FINITE = "accepted", "refused after validate accepted it", "result that is not finite"
+REFUSED_TRACED = "refused after tracing"
+"""No place has paths as strong, or as many: tracing alone tells."""
 _VALIDATED_S = 20.0
 BAD = (TRACEBACK, HANG, MEMORY, SEVERAL_LINES, WROTE, REFUSED_LATE, NOT_FINITE)
 """What no input should end as."""
@@ -73,9 +76,10 @@ def fuzz(folder: Path, num_runs: int, num_mixtures: int, seed: int, jobs: int, s
     for attempt, end in zip(to_run, _each_in_parallel(_run_one, [(a, folder) for a in to_run], jobs, say)):
         count = counts[attempt.group]
         count["run"] += 1
-        how = REFUSED_LATE if end.how == REFUSED else end.how
+        traced = re.search(r"error: channel.ray_traced: \d+ positions for ", end.said)
+        how = (REFUSED_TRACED if traced else REFUSED_LATE) if end.how == REFUSED else end.how
         count[how] += 1
-        if how not in (DONE, SLOW):
+        if how not in (DONE, SLOW, REFUSED_TRACED):
             faults.append(_line(attempt, how, end))
             say(faults[-1])
     for group, names in fields.items():

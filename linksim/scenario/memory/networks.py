@@ -23,6 +23,9 @@ _FLOAT = 4
 _TRAINED = 4
 """Copies of a trained parameter: itself, its gradient, AdamW's two moments."""
 
+_LIBRARIES_BYTES = 7e8
+"""Of what training needs beside torch, and of what torch's optimiser imports."""
+
 Options = dict[str, Any]
 
 
@@ -45,6 +48,8 @@ class _Network(NamedTuple):
 
 def network_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
     """Of every method's predictor, codec, semantic codec and universal block that is a network, in training."""
+    # a training drop has one user, but where pilots of several share a slot
+    users = size.users if scenario.acquisition.type == "pilots" else 1
     for index, method in enumerate(scenario.methods):
         if is_trained(method):
             name, given = block_of(method.predictor)
@@ -52,7 +57,7 @@ def network_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
             if name in _PREDICTORS:
                 training = training_of(scenario, method)
                 drops, pairs = training.batch_drops or 16, size.ue * size.bs
-                sequences = min(drops * size.users * min(training.antenna_pairs or pairs, pairs),
+                sequences = min(drops * users * min(training.antenna_pairs or pairs, pairs),
                                 512 if "backbone" in options else 1024)
                 total = _PREDICTORS[name](options, scenario, size).bytes_for(sequences)
                 yield _need(f"methods.{index}.predictor", "predictor", name, options, total, drops, size)
@@ -60,7 +65,7 @@ def network_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
             name, options = codec_of(scenario, method)
             if "delay_window" in options and "num_values" in options:
                 drops = merged(scenario.training, method.codec_training).batch_drops or 16
-                total = _codec(options, size).bytes_for(drops * size.users * size.ue)
+                total = _codec(options, size).bytes_for(drops * users * size.ue)
                 yield _need(f"methods.{index}.feedback", "feedback", name, options, total, drops, size)
         if method.semantic is not None:
             name, options = semantic_of(method)
@@ -80,7 +85,7 @@ def network_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
 def _need(place: str, kind: str, name: str, options: Options, total: float, drops: int, size: Sizes) -> Need:
     batch = 3 * drops * (size.past + 2 * size.ahead) / size.drops * 8
     field = size.largest_of(registry.find(kind, name), options, training__batch_drops=drops / 64)
-    return placed(Need(total + batch, f"training {name}", field), place)
+    return placed(Need(total + batch + _LIBRARIES_BYTES, f"training {name}", field), place)
 
 
 def _backbone(options: Options, tokens: float) -> _Network:

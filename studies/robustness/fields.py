@@ -76,7 +76,7 @@ def fuzz(folder: Path, num_runs: int, num_mixtures: int, seed: int, jobs: int, s
     for attempt, end in zip(to_run, _each_in_parallel(_run_one, [(a, folder) for a in to_run], jobs, say)):
         count = counts[attempt.group]
         count["run"] += 1
-        traced = re.search(r"error: channel.ray_traced: \d+ positions for ", end.said)
+        traced = re.search(r"error: channel.ray_traced: (\d+ positions for |no open ground)", end.said)
         how = (REFUSED_TRACED if traced else REFUSED_LATE) if end.how == REFUSED else end.how
         count[how] += 1
         if how not in (DONE, SLOW, REFUSED_TRACED):

@@ -26,7 +26,9 @@ MEMORY_BYTES = 6 * 2**30
 they take may be half as much too high."""
 TOLD_MEMORY_GB = 4
 SILENT_S = 60.0
-"""A command that shows nothing new for so long hangs."""
+"""A command that shows nothing new for so long, and does not compute, hangs."""
+_SILENT_AT_WORK_S = 400.0
+"""The same of one that computes: what takes long is told every five minutes at the least."""
 PATIENCE_S = 90.0
 """CPU time after which a command that still talks is stopped: it is slow, not wrong."""
 
@@ -163,19 +165,20 @@ def _be_the_command(arguments: list[str], folder: Path, figures: bool) -> None:
 
 def _watched(process: Forked, said: Path) -> str | None:
     """Wait for the end; the word for it where it was brought about from here."""
-    seen, size = time.monotonic(), -1
+    seen, size, used_then = time.monotonic(), -1, 0.0
     while process.poll() is None:
         time.sleep(0.02)
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
             about = psutil.Process(process.pid)
             if about.memory_info().rss > MEMORY_BYTES:
                 return MEMORY
-            used = about.cpu_times()
-            if used.user + used.system > PATIENCE_S:
+            used = sum(about.cpu_times()[:2])
+            if used > PATIENCE_S:
                 return SLOW
+            silent = time.monotonic() - seen
             if (now := said.stat().st_size) != size:
-                size, seen = now, time.monotonic()
-            elif time.monotonic() - seen > SILENT_S:
+                size, seen, used_then = now, time.monotonic(), used
+            elif silent > _SILENT_AT_WORK_S or (silent > SILENT_S and used - used_then < 0.1 * silent):
                 return HANG
     return None
 

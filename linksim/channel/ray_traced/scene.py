@@ -70,6 +70,10 @@ def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
 
     given = np.reshape(options.terminal_positions_m or (), (-1, 2))
     x, y = (np.concatenate(parts) for parts in zip(given.T, _grid(options), strict=True))
+    nowhere = ScenarioError("channel.ray_traced: no open ground within radius_m and sector_deg of position_m "
+                            f"{_text(options)} in {options.scene}: move the base station or widen them")
+    if not len(x):
+        raise nowhere
     hit = _from_above(scene, x, y)
     height, valid = np.array(hit.p.z, dtype=np.float64), np.array(hit.is_valid())
     ground = {item.object_id for name, item in scene.objects.items() if _GROUND.match(name)}
@@ -78,8 +82,7 @@ def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
     elif valid.any():
         valid &= height < height[valid].min() + _FLAT_M
     if not valid.any():
-        raise ScenarioError("channel.ray_traced: no open ground within radius_m and sector_deg of position_m "
-                            f"{_text(options)} in {options.scene}: move the base station or widen them")
+        raise nowhere
     places = np.stack([x, y, height + options.terminal_height_m], -1)
     if len(given):
         _check_outdoors(given, valid[:len(given)])

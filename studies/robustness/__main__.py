@@ -38,8 +38,8 @@ the place, nothing written. Nothing in the last columns of a table should be abo
 
 "Accepted" inputs are drawn at random and run on two drops ("run"). A run that was still working after
 {patience:.0f} s of CPU time was stopped; one that uses more than {memory:.0f} GiB, or neither says nor computes
-anything for {silent:.0f} s, is counted on the right. "Refused after tracing": no place has paths of such strength, which
-tracing alone tells.
+anything for {silent:.0f} s, is counted on the right. "Refused after tracing": no place has paths of such strength,
+which tracing alone tells.
 
 ## Kills
 

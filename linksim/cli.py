@@ -134,10 +134,11 @@ def _load(options: argparse.Namespace) -> tuple[Any, str]:
 def _checkpoint(options: argparse.Namespace, overrides: dict[str, Any], method: str, folder: str) -> dict[str, Any]:
     """``--checkpoint`` as an override."""
     from linksim.scenario.load import load_scenario
-    from linksim.scenario.schema import trained_methods
+    from linksim.scenario.resolved import resolve
 
     if not method:
-        names = [found.name for found in trained_methods(load_scenario(options.scenario, overrides, options.plugin))]
+        loaded = resolve(load_scenario(options.scenario, overrides, options.plugin))
+        names = [found.name for found in loaded.methods if found.predictor is not None and found.predictor.learns]
         if len(names) != 1:
             has = f"{len(names)} methods are" if names else "no method is"
             raise ScenarioError(f"--checkpoint {folder}: {has} trained" + (
@@ -291,14 +292,14 @@ def _train(options: argparse.Namespace) -> int:
     from linksim.experiment.failure import named_blocks
     from linksim.experiment.ready import make_channels_ready
     from linksim.heartbeat import Heartbeat
-    from linksim.training.everything import check_everything, prepare_everything
+    from linksim.training.preparation import check_parts, prepare_parts
 
     try:
         console = make_console()
         with Heartbeat(partial(say, console)), named_blocks(scenario, "in training"):
             make_channels_ready(scenario, console)
-            check_everything(scenario, device, options.method)
-            lines = prepare_everything(scenario, device, console, options.method)
+            check_parts(scenario, device, options.method)
+            lines = prepare_parts(scenario, device, console, options.method)
     except KeyboardInterrupt:
         write("interrupted: run the same command to go on", to_stderr=True)
         return EXIT_INTERRUPTED

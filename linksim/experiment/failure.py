@@ -11,7 +11,8 @@ from typing import Any
 
 import linksim
 from linksim.errors import LinksimError
-from linksim.scenario.schema import Method, Scenario
+from linksim.scenario.resolved import ResolvedMethod, resolve
+from linksim.scenario.schema import Scenario
 
 _MARK = "in linksim: "
 _PACKAGE = str(Path(linksim.__file__).parent)
@@ -82,16 +83,14 @@ def _place(error: Exception, scenario: Scenario, where: str) -> str:
     block = next((name for item, _ in reversed(frames)
                   if isinstance(name := getattr(type(item.f_locals.get("self")), "block_name", None), str)), None)
     if block:
-        users = [repr(method.name) for method in scenario.methods if block in _names_of(method, scenario)]
+        users = [repr(method.name) for method in resolve(scenario).methods if block in _names_of(method)]
         text += f" of {block!r}" + (f" (method {', '.join(users)})" if users else "")
     return f"{text}, {where}"
 
 
-def _names_of(method: Method, scenario: Scenario) -> set[str]:
+def _names_of(method: ResolvedMethod) -> set[str]:
     """Every block that a method is made of, those within the options of another included."""
-    parts = [method.precoder or scenario.link.precoder, method.feedback, method.semantic, method.universal]
-    # a universal block takes the place of the predictor
-    return set(_texts(parts if method.universal else [*parts, method.predictor]))
+    return {block.name for block in method.blocks} | set(_texts([block.given for block in method.blocks]))
 
 
 def _texts(value: Any) -> Iterator[str]:

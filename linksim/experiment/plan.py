@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from linksim import registry
 from linksim.scenario.channel import NOT_DRAWN, chosen_fields
-from linksim.scenario.points import axis_stage, axis_values, point_scenario, simulated_points
-from linksim.scenario.schema import (
-    BOUNDS,
-    GENIE_CSI,
-    PERFECT_CSI,
-    Scenario,
-    axis_column,
-    block_of,
-    knows_channel,
-    only_teaches,
-    simulated_methods,
-)
+from linksim.scenario.points import axis_stage, axis_values, resolved_at, simulated_points
+from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario, resolve
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, Scenario, axis_column
 from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
@@ -27,8 +17,9 @@ _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "kh
 _WORDS = {"snr": "SNR", "csi": "CSI", "bs": "BS", "ue": "UE"}
 
 
+_KNOWS_CHANNEL = "The transmitter knows the true channel at the future time"
+
 _SUMMARIES = {
-    PERFECT_CSI: "The transmitter knows the true channel at the future time",
     **dict.fromkeys(GENIE_CSI.values(), "The transmitter uses the genie's estimate: a reference, not a bound on rate "
                                         "or similarity"),
     BOUNDS["genie_lmmse"]: "LMMSE with every ray's delay, angles, Doppler and power known, phases unknown",
@@ -59,7 +50,7 @@ class ChannelPoint:
     """
 
     identity: str
-    points: tuple[tuple[int, Scenario], ...]
+    points: tuple[tuple[int, ResolvedScenario], ...]
 
     @property
     def label(self) -> str:
@@ -70,10 +61,12 @@ class ChannelPoint:
 class Plan:
     """All that a run will compute.
 
+    :param methods: those that are simulated, bounds not among them.
     :param stored_units: whole chunks that channel files hold for every channel point; None where drops are drawn.
     """
 
     scenario: Scenario
+    methods: tuple[ResolvedMethod, ...]
     axes: tuple[Axis, ...]
     points: tuple[dict[str, float | str], ...]
     channel_points: tuple[ChannelPoint, ...]
@@ -82,13 +75,14 @@ class Plan:
     @property
     def method_names(self) -> list[str]:
         """Methods, then bounds, in plotting order."""
-        names = [m.name for m in simulated_methods(self.scenario) if not only_teaches(m)]
+        names = [method.name for method in self.methods if not method.only_teaches]
         genie = [name for bound, name in GENIE_CSI.items() if bound in self.scenario.bounds]
         return [*names, *genie, *(BOUNDS[bound] for bound in self.scenario.bounds)]
 
     def method_records(self) -> list[dict[str, str]]:
         """What the manifest says of each curve."""
-        kinds = {PERFECT_CSI: "reference", **dict.fromkeys(GENIE_CSI.values(), "reference"),
+        kinds = {**{method.name: "reference" for method in self.methods if _is_reference(method)},
+                 **dict.fromkeys(GENIE_CSI.values(), "reference"),
                  **dict.fromkeys(BOUNDS.values(), "bound")}
         return [{"name": name, "kind": kinds.get(name, "method"), "summary": self._summary(name)}
                 for name in self.method_names]
@@ -96,22 +90,14 @@ class Plan:
     def _summary(self, name: str) -> str:
         if name in _SUMMARIES:
             return _SUMMARIES[name]
-        method = next(m for m in self.scenario.methods if m.name == name)
-        sender = f"Captions sent by {block_of(method.semantic)[0]}; " if method.semantic is not None else ""
+        method = next(method for method in self.methods if method.name == name)
         if method.universal is not None:
-            block, options = block_of(method.universal)
-            chosen = ", ".join(f"{key} {value}" for key, value in options.items())
-            return registry.find("universal", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
-        if knows_channel(method):
-            return sender + _SUMMARIES[PERFECT_CSI]
-        block, options = block_of(method.predictor)
-        chosen = ", ".join(f"{key} {value}" for key, value in options.items())
-        summary = registry.find("predictor", block).summary.rstrip(".") + (f" ({chosen})" if chosen else "")
-        if method.feedback is None:
-            return sender + summary
-        codec, options = block_of(method.feedback)
-        chosen = ", ".join(f"{key} {value}" for key, value in options.items())
-        return f"{sender}CSI reported by {codec}{f' ({chosen})' if chosen else ''}; {summary}"
+            return _summary_of(method.universal)
+        sender = f"Captions sent by {method.semantic.name}; " if method.semantic is not None else ""
+        if method.knows_channel:
+            return sender + _KNOWS_CHANNEL
+        reports = "" if method.feedback is None else f"CSI reported by {method.feedback.title()}; "
+        return sender + reports + _summary_of(method.predictor)
 
     def shortcuts(self) -> list[str]:
         """What was made short, for all who see the results."""
@@ -158,17 +144,28 @@ def make_plan(scenario: Scenario) -> Plan:
         Axis(key, axis_column(key), axis_label(key), tuple(axis_values(scenario, key)), axis_stage(key))
         for key in scenario.sweep
     )
-    groups: dict[str, list[tuple[int, Scenario]]] = {}
+    groups: dict[str, list[tuple[int, ResolvedScenario]]] = {}
     for index, point in enumerate(points):
-        resolved = point_scenario(scenario, point)
-        resolved = resolved.model_copy(update={"methods": simulated_methods(resolved)})
+        resolved = resolved_at(scenario, point)
+        resolved = replace(resolved, methods=resolved.simulated)
         groups.setdefault(channel_identity(resolved), []).append((index, resolved))
-    return Plan(scenario, axes, tuple(points),
+    return Plan(scenario, resolve(scenario).simulated, axes, tuple(points),
                 tuple(ChannelPoint(identity, tuple(group)) for identity, group in groups.items()),
                 _stored_units([group[0][1] for group in groups.values()]))
 
 
-def channel_identity(scenario: Scenario) -> str:
+def _summary_of(block: Block) -> str:
+    """What its docstring says of it, and the options that the file gives."""
+    chosen = ", ".join(f"{key} {value}" for key, value in block.given.items())
+    return block.spec.summary.rstrip(".") + (f" ({chosen})" if chosen else "")
+
+
+def _is_reference(method: ResolvedMethod) -> bool:
+    """Whether a method is a link like others, that is told the channel and nothing more."""
+    return method.knows_channel and method.semantic is None
+
+
+def channel_identity(scenario: ResolvedScenario) -> str:
     """What decides the drops: the channel's fields that differ from the defaults, and the chunk size.
 
     Two scenarios with the same channel and seed see the same drops, whatever their names and methods. Channel files
@@ -190,12 +187,12 @@ def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
     return stream_seed(scenario.seed, "test", identity, chunk)
 
 
-def _identity(scenario: Scenario, left_out: Any) -> str:
+def _identity(scenario: ResolvedScenario, left_out: Any) -> str:
     channel = chosen_fields(scenario.channel, left_out)
     return json.dumps({"channel": channel, "chunk_size": scenario.run.chunk_size}, sort_keys=True)
 
 
-def _stored_units(scenarios: list[Scenario]) -> int | None:
+def _stored_units(scenarios: list[ResolvedScenario]) -> int | None:
     if scenarios[0].channel.source != "files":
         return None
     from linksim.channel.files.agreement import num_drops

@@ -17,7 +17,7 @@ from linksim.link.names import channel_details, channel_name
 from linksim.metrics.catalogue import metric
 from linksim.printing import cell, say
 from linksim.scenario.channel import Channel
-from linksim.scenario.schema import block_of
+from linksim.scenario.resolved import read_block
 
 CONVENTIONS = {
     "SNR": "link.snr_db: downlink transmit power over noise power per subcarrier at unit average channel gain; "
@@ -89,7 +89,7 @@ def _channels_from(channel: Channel) -> str:
     """The model that drops are drawn from, the scene they are traced in, or where they are stored."""
     if channel.source == "files":
         return Path(channel.files.path).name if channel.files.path else \
-            f"cir_source {block_of(channel.files.generator)[0]}"
+            f"cir_source {read_block('generator', 'cir_source', channel.files.generator).name}"
     los = "" if channel.model.startswith("cdl") else \
         f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
     return f"{channel_name(channel)}{los}"

@@ -10,7 +10,8 @@ from linksim.heartbeat import doing
 from linksim.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.points import point_scenario, simulated_points
-from linksim.scenario.schema import Scenario, checkpoint_of, trained_methods, training_of
+from linksim.scenario.resolved import resolve
+from linksim.scenario.schema import Scenario
 
 _LEARNED_FROM = ("training", "validation")
 
@@ -43,26 +44,8 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
 def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:
     """Channels that drops are taken of, each with the set they are from."""
     wanted = [(point_scenario(scenario, point).channel, "test") for point in simulated_points(scenario)]
-    for method in trained_methods(scenario):
-        if checkpoint_of(method.predictor) is None:
-            from linksim.training.conditions import training_conditions
+    if not any(block.is_trained for method in resolve(scenario).methods for block in method.blocks):
+        return wanted
+    from linksim.training.preparation import channels_of, parts_of
 
-            wanted += [(channel, split) for channel, _ in training_conditions(scenario, training_of(scenario, method))
-                       for split in _LEARNED_FROM]
-    if any(method.feedback for method in scenario.methods):
-        from linksim.training.codec_data import codec_conditions, codec_training
-        from linksim.training.codecs import methods_with_fitted_codecs
-
-        wanted += [(channel, split) for method in methods_with_fitted_codecs(scenario)
-                   for channel, _ in codec_conditions(scenario, codec_training(scenario, method))
-                   for split in _LEARNED_FROM]
-    if any(method.semantic for method in scenario.methods):
-        from linksim.training.semantics import channels_to_train_on
-
-        wanted += [(channel, split) for channel in channels_to_train_on(scenario) for split in _LEARNED_FROM]
-    if any(method.universal for method in scenario.methods):
-        from linksim.training import universals
-
-        wanted += [(channel, split) for channel in universals.channels_to_train_on(scenario)
-                   for split in _LEARNED_FROM]
-    return wanted
+    return wanted + [(channel, split) for channel in channels_of(parts_of(scenario)) for split in _LEARNED_FROM]

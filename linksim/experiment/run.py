@@ -35,8 +35,9 @@ from linksim.scenario.channel import horizon_s
 from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario
 from linksim.scenario.memory import check_workers
-from linksim.scenario.points import point_scenario, sweep_points
-from linksim.scenario.schema import Scenario, trained_methods
+from linksim.scenario.points import resolved_at, sweep_points
+from linksim.scenario.resolved import resolve
+from linksim.scenario.schema import Scenario
 from linksim.versions import versions
 
 QUICK_SECONDS = 30.0
@@ -79,7 +80,7 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     device = resolve_device(scenario.run.device)
     check_executor(workers, ray_address)
     if not ray_address:  # a cluster has machines of its own
-        check_workers([point_scenario(scenario, point) for point in sweep_points(scenario)], workers)
+        check_workers([resolved_at(scenario, point) for point in sweep_points(scenario)], workers)
     with Heartbeat(partial(say, console)):
         blocks = _planned_blocks(scenario, device)
         with doing("starting Ray") if workers > 1 or ray_address else contextlib.nullcontext():
@@ -98,14 +99,13 @@ def _planned_blocks(scenario: Scenario, device: str) -> list[str]:
 
     :raises LinksimError: a checkpoint or a training that does not fit.
     """
-    if not (trained_methods(scenario) or any(
-            method.feedback or method.semantic or method.universal for method in scenario.methods)):
-        return []
-    from linksim.training.everything import check_everything, planned_everything
+    if not any(block.learns for method in resolve(scenario).methods for block in method.blocks):
+        return []  # without torch
+    from linksim.training.preparation import check_parts, planned_parts
 
     with named_blocks(scenario, "in training"), doing("checking what is trained"):
-        check_everything(scenario, device)
-        return planned_everything(scenario)
+        check_parts(scenario, device)
+        return planned_parts(scenario)
 
 
 class _Session:
@@ -133,10 +133,10 @@ class _Session:
 
     def go(self, executor: LocalExecutor | RayExecutor, told: list[str]) -> Results:
         """:param told: what the header says of each trained block."""
-        from linksim.training.everything import prepare_everything
+        from linksim.training.preparation import prepare_parts
 
         with named_blocks(self.scenario, "in training"):
-            self.trained = prepare_everything(self.scenario, self.device, self.console)
+            self.trained = prepare_parts(self.scenario, self.device, self.console)
         for line in self.trained:
             if line not in told:
                 say(self.console, line)

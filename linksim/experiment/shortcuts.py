@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.schema import Scenario, simulated_methods
+from linksim.scenario.resolved import resolve
+from linksim.scenario.schema import Scenario
 
 QUICK_DROPS = 8
 QUICK_CHUNK = 2
@@ -16,7 +17,7 @@ def quick_look(scenario: Scenario) -> Scenario:
 
     :raises ScenarioError: no method is left.
     """
-    from linksim.training.unmade import unmade_methods
+    from linksim.training.preparation import unmade_methods
 
     stopping = scenario.run.stopping.model_copy(update={
         "min_drops": QUICK_DROPS, "max_drops": QUICK_DROPS, "adaptive": False, "block_errors": None})
@@ -34,12 +35,12 @@ def trained_only(scenario: Scenario, device: str, say: Callable[[str], None]) ->
     :param say: is told of each method how long its training would take.
     :raises ScenarioError: no method is left.
     """
-    from linksim.training.unmade import training_time, unmade_methods
+    from linksim.training.preparation import training_time, unmade_methods
 
     missing = unmade_methods(scenario, closed_form=False)
-    for name, trainee in missing.items():
+    for name, part in missing.items():
         try:
-            time = f"about {training_time(trainee, device)} of training"
+            time = f"about {training_time(part, device)} of training"
         except LinksimError as error:
             time = f"it cannot be told how long its training takes: {error}"
         say(f"left out: {name}: {time}; `linksim train SCENARIO.yaml --method \"{name}\"` begins it")
@@ -49,6 +50,6 @@ def trained_only(scenario: Scenario, device: str, say: Callable[[str], None]) ->
 def _without(scenario: Scenario, names: list[str]) -> Scenario:
     left_out = [*scenario.run.left_out, *names]
     short = scenario.model_copy(update={"run": scenario.run.model_copy(update={"left_out": left_out})})
-    if not simulated_methods(short):
+    if all(method.only_teaches for method in resolve(short).simulated):
         raise ScenarioError(f"nothing is left to simulate: {', '.join(left_out)} would have to be trained first")
     return short

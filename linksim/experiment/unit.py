@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +13,7 @@ from linksim.errors import LinksimError, NumericalError
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.plugins import load_plugins
-from linksim.scenario.schema import Scenario, axis_column, only_teaches
-
-if TYPE_CHECKING:
-    from linksim.blocks.feedback.base import FeedbackCodec
-    from linksim.blocks.prediction.base import Predictor
-    from linksim.blocks.semantic.base import SemanticCodec
-    from linksim.blocks.universal.base import UniversalBlock
+from linksim.scenario.schema import Scenario, axis_column
 
 
 @dataclass(frozen=True)
@@ -40,22 +34,14 @@ class UnitRunner:
     def __init__(self, scenario: Scenario, device: str) -> None:
         import torch
 
-        from linksim.blocks.merging import merge_low_rank
+        from linksim.training.preparation import Built
 
         torch.set_num_threads(scenario.run.threads_per_worker)
         load_plugins(scenario.plugins)
         self.plan: Plan = make_plan(scenario)
         self.device = device
         with named_blocks(scenario, "loading its checkpoint"):
-            self.predictors: dict[str, Predictor] = _trained(scenario, device)
-            self.codecs: dict[str, FeedbackCodec] = _fitted_codecs(scenario, device)
-            for block in (*self.predictors.values(), *self.codecs.values()):
-                merge_low_rank(block)
-            self.report_errors: dict[str, float] = _report_errors(scenario)
-            self.semantics: dict[str, SemanticCodec] = _semantic_codecs(scenario, device)
-            self.universals: dict[str, UniversalBlock] = _universal_blocks(scenario, device)
-            for block in self.universals.values():
-                merge_low_rank(block)
+            self.built = Built(scenario, device)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.
@@ -72,8 +58,7 @@ class UnitRunner:
         seed = unit_seed(self.plan.scenario, point, chunk)
         with named_blocks(self.plan.scenario, f"channel point {channel_point}, chunk {chunk}"):
             try:
-                result = simulate_chunk(list(point.points), seed, self.device, self.predictors, chunk, self.codecs,
-                                        self.report_errors, self.semantics, self.universals)
+                result = simulate_chunk(list(point.points), seed, self.device, self.built, chunk)
             except torch.OutOfMemoryError:
                 size = self.plan.scenario.run.chunk_size
                 fix = f"try run.chunk_size={size // 2}" if size > 1 else "use a larger GPU or run.device=cpu"
@@ -125,52 +110,3 @@ def _finite(values: np.ndarray, measure: str, method: str, drops: np.ndarray) ->
         raise NumericalError(f"method {method!r}: {measure} of drop {drops[infinite[0]]} is infinite: powers are "
                              "beyond what single precision holds; check SNR, gains and normalization")
     return values
-
-
-def _fitted_codecs(scenario: Scenario, device: str) -> dict[str, FeedbackCodec]:
-    """Fitted codecs of the scenario by key, from their checkpoints."""
-    if all(method.feedback is None for method in scenario.methods):
-        return {}
-    from linksim.training.codecs import codec_key, load_codec, methods_with_fitted_codecs
-
-    return {codec_key(scenario, method): load_codec(scenario, method).to(device)
-            for method in methods_with_fitted_codecs(scenario)}
-
-
-def _semantic_codecs(scenario: Scenario, device: str) -> dict[str, SemanticCodec]:
-    """Semantic codecs of the scenario by key, from their checkpoints."""
-    if all(method.semantic is None for method in scenario.methods):
-        return {}
-    from linksim.training.semantics import load_semantic, semantic_key, semantic_methods
-
-    return {semantic_key(there, method): load_semantic(there, method).to(device)
-            for there, method in semantic_methods(scenario)}
-
-
-def _universal_blocks(scenario: Scenario, device: str) -> dict[str, UniversalBlock]:
-    """Blocks that answer tasks by key, from their checkpoints."""
-    if all(method.universal is None for method in scenario.methods):
-        return {}
-    from linksim.training.universal_data import universal_key, universal_methods
-    from linksim.training.universals import load_universal
-
-    return {universal_key(there, method): load_universal(there, method).to(device)
-            for there, method in universal_methods(scenario) if not only_teaches(method)}
-
-
-def _report_errors(scenario: Scenario) -> dict[str, float]:
-    """Relative errors of the reports that something is predicted from."""
-    if all(method.feedback is None for method in scenario.methods):
-        return {}
-    from linksim.training.report_errors import load_report_errors
-
-    return load_report_errors(scenario)
-
-
-def _trained(scenario: Scenario, device: str) -> dict[str, Predictor]:
-    """Trained predictors of the scenario by key, from their checkpoints."""
-    from linksim.link.chain import predictor_key
-    from linksim.training.checkpoint import load_predictor
-    from linksim.training.conditions import methods_to_train
-
-    return {predictor_key(method): load_predictor(scenario, method, device) for method in methods_to_train(scenario)}

@@ -13,11 +13,8 @@ from typing import Any
 import torch
 
 from linksim import registry
-from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
-from linksim.blocks.semantic.base import SemanticCodec
-from linksim.blocks.universal.base import UniversalBlock
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
 from linksim.csi import Csi
@@ -25,7 +22,7 @@ from linksim.errors import NumericalError
 from linksim.heartbeat import doing
 from linksim.link.acquisition import Observation, acquire
 from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
-from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history, report_key
+from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history
 from linksim.link.parts import predicted
 from linksim.link.pilot_notes import pilot_notes
 from linksim.link.transmission import achievable_rate, stream_sinr
@@ -34,19 +31,10 @@ from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.scenario.memory import drops_at_once
-from linksim.scenario.schema import (
-    BOUNDS,
-    GENIE_CSI,
-    Acquisition,
-    Method,
-    Scenario,
-    block_of,
-    checkpoint_of,
-    codec_of,
-    knows_channel,
-    only_teaches,
-)
+from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
+from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition
 from linksim.seeding import generator, stream_seed
+from linksim.training.preparation import Built
 
 CAPACITY_SAMPLES = 8
 """Resources of a drop on which the sum capacity is computed: it is far dearer than a rate."""
@@ -74,21 +62,15 @@ class ChunkResult:
     notes: set[str] = field(default_factory=set)
 
 
-def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, predictors: dict[str, Predictor],
-                   chunk_index: int = 0, codecs: dict[str, FeedbackCodec] | None = None,
-                   report_errors: dict[str, float] | None = None, semantics: dict[str, SemanticCodec] | None = None,
-                   universals: dict[str, UniversalBlock] | None = None) -> ChunkResult:
+def simulate_chunk(points: list[tuple[int, ResolvedScenario]], seed: int, device: str, built: Built,
+                   chunk_index: int = 0) -> ChunkResult:
     """Simulate one chunk at one channel point.
 
     :param points: index and scenario of the sweep points that share this channel.
     :param seed: of the chunk.
     :param device: torch device.
-    :param predictors: trained predictors by `predictor_key`; the others are built here.
+    :param built: the methods' blocks.
     :param chunk_index: which drops of channel files; drawn drops follow from the seed.
-    :param codecs: fitted codecs by `linksim.training.codecs.codec_key`; the others are built here.
-    :param report_errors: relative errors of reports by `report_key`; what is not there counts as none.
-    :param semantics: semantic codecs by `linksim.training.semantics.semantic_key`.
-    :param universals: blocks that answer tasks, by `linksim.training.universal_data.universal_key`.
     :raises NumericalError: a channel that is not finite; unusable CSI where ``link.unusable_csi`` is ``raise``.
     """
     result = ChunkResult()
@@ -104,7 +86,7 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     genies: Estimates = {}
     floors: dict[int, torch.Tensor] = {}
     at_once = drops_at_once(first)
-    told = [method.name for method in first.methods if knows_channel(method)]
+    told = [method.name for method in first.methods if method.knows_channel]
     if told and _shares_streams(first) and any(needs_link(scenario) for _, scenario in points):
         for name in told:
             _count_deficient(true, name, first, result)
@@ -115,12 +97,12 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
         if acquisition.type == "pilots" and chunk_index == 0:  # once: the note is the same however many units there are
             result.notes |= pilot_notes(drops.history, acquisition, first.channel)
         estimates: Estimates = {}
-        reports = _Reports(drops, acquisition, seed, codecs or {}, report_errors or {})
+        reports = _Reports(drops, acquisition, seed, built)
         for index, scenario in group:
             for method in scenario.methods:
                 key = estimate_key(scenario, method)
-                if method.universal is None and not knows_channel(method) and key not in estimates:
-                    predictor = predictors.get(predictor_key(method)) or build_predictor(method.predictor)
+                if method.predictor is not None and key not in estimates:
+                    predictor = built.of(scenario, method, "predictor")
                     with doing(f"reports of {method.name}"):
                         reported = None if method.feedback is None else reports.of(scenario, method)
                     known = history if reported is None else reported.history
@@ -147,9 +129,9 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
                     genies[seen] = _scored(csi, GENIE_CSI[bound], scenario, drops, result)
                 estimates[bound] = genies[seen]
             with doing("the link's measures"):
-                result.rows += _rows(index, scenario, drops, true, estimates, semantics or {}, seed)
+                result.rows += _rows(index, scenario, drops, true, estimates, built, seed)
             with doing("answers to tasks"):
-                result.rows += _answered(index, scenario, drops, history, universals or {})
+                result.rows += _answered(index, scenario, drops, history, built)
             if "genie_rate_distortion" in scenario.bounds:
                 bits = scenario.feedback.bits
                 if bits not in floors:
@@ -165,20 +147,19 @@ def simulate_chunk(points: list[tuple[int, Scenario]], seed: int, device: str, p
     return result
 
 
-def _answered(index: int, scenario: Scenario, drops: Drops, history: Csi, blocks: dict[str, UniversalBlock]
+def _answered(index: int, scenario: ResolvedScenario, drops: Drops, history: Csi, built: Built
               ) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     """Rows of the methods that answer tasks."""
-    asked = [method for method in scenario.methods if method.universal is not None and not only_teaches(method)]
+    asked = [method for method in scenario.methods if method.universal is not None and not method.only_teaches]
     if not asked:
         return []
     from linksim.channel.ray_traced.places import places_of
     from linksim.link.universal import answers, task_link_measures, task_measures
-    from linksim.training.universal_data import universal_key
 
     places, true = places_of(drops, scenario.channel), drops.future
     rows = []
     for method in asked:
-        found = answers(blocks[universal_key(scenario, method)], history, true, places)
+        found = answers(built.of(scenario, method, "universal"), history, true, places)
         measures = task_measures(found, true, places)
         if needs_link(scenario):
             measures |= task_link_measures(found, true, places, 10 ** (-scenario.link.snr_db / 10))
@@ -193,30 +174,19 @@ def _places(drops: Drops) -> dict[str, torch.Tensor]:
     return {"east_m": place[..., 0], "north_m": place[..., 1]}
 
 
-def predictor_key(method: Method) -> str:
-    """Two methods with the same key share one prediction."""
-    name, options = block_of(method.predictor)
-    if name == "none":
-        return name
-    values = registry.validate_options(registry.find("predictor", name), options)
-    training = {} if method.training is None else method.training.model_dump(exclude_none=True)
-    return repr((name, sorted(values.items()), sorted(training.items()), checkpoint_of(method.predictor)))
-
-
-def estimate_key(scenario: Scenario, method: Method) -> str:
-    """Two methods with the same key share one estimate of the future."""
-    if method.feedback is None:
-        return predictor_key(method)
-    return f"{report_key(scenario, method)} {scenario.feedback!r} {predictor_key(method)}"
+def estimate_key(scenario: ResolvedScenario, method: ResolvedMethod) -> str:
+    """Two methods with the same key share one estimate of the future; empty where there is none."""
+    if method.predictor is None:
+        return ""
+    reports = "" if method.feedback is None else f"{method.feedback.key} {scenario.feedback!r} "
+    return reports + method.predictor.key
 
 
 class _Reports:
     """Reported histories of one acquisition, each computed once."""
 
-    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int, fitted: dict[str, FeedbackCodec],
-                 errors: dict[str, float]) -> None:
-        self._drops, self._acquisition, self._seed, self._fitted = drops, acquisition, seed, fitted
-        self._errors = errors
+    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int, built: Built) -> None:
+        self._drops, self._acquisition, self._seed, self._built = drops, acquisition, seed, built
         self._known: dict[str, Reported] = {}
 
     @cached_property
@@ -233,44 +203,32 @@ class _Reports:
         """What the terminals' estimates of the downlink are made from."""
         return self._at_terminal[1]
 
-    def of(self, scenario: Scenario, method: Method) -> Reported:
+    def of(self, scenario: ResolvedScenario, method: ResolvedMethod) -> Reported:
         """What the base station has of this method's reports."""
-        name, options = codec_of(scenario, method)
-        last_only = block_of(method.predictor)[0] == "hold"
-        key = f"{report_key(scenario, method)} {scenario.feedback!r} {last_only}"
+        last_only = method.predictor.name == "hold"
+        key = f"{method.feedback.key} {scenario.feedback!r} {last_only}"
         if key not in self._known:
-            block = self._block(scenario, method, name, options)
+            codec = self._built.of(scenario, method, "feedback")
+            error = self._built.report_errors.get(method.feedback.key, 0.0)
             with torch.inference_mode():
-                self._known[key] = report_history(self._at_terminal[0], block, scenario.feedback, self._seed, last_only,
-                                                  self._errors.get(report_key(scenario, method), 0.0))
+                self._known[key] = report_history(self._at_terminal[0], codec, scenario.feedback, self._seed, last_only,
+                                                  error)
         return self._known[key]
 
-    def _block(self, scenario: Scenario, method: Method, name: str, options: dict[str, Any]) -> FeedbackCodec:
-        if not registry.find("feedback", name).trains:
-            return registry.create("feedback", name, options).eval()
-        from linksim.training.codecs import codec_key
 
-        return self._fitted[codec_key(scenario, method)].at_budget(options)
-
-
-def build_predictor(reference: str | dict) -> Predictor:
-    """A predictor from its scenario entry, in evaluation mode."""
-    return registry.create("predictor", *block_of(reference)).eval()
-
-
-def _precision(predictor: Predictor, scenario: Scenario, device: str) -> torch.autocast:
+def _precision(predictor: Predictor, scenario: ResolvedScenario, device: str) -> torch.autocast:
     """The context that gives a predictor trained by gradient descent the precision of the run, and others their own."""
     mixed = scenario.run.precision != 32 and isinstance(predictor, LearnedPredictor)
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed)
 
 
-def needs_link(scenario: Scenario) -> bool:
+def needs_link(scenario: ResolvedScenario) -> bool:
     """Whether any reported metric depends on precoder and link SNR."""
     return any(metric(name).needs_link for name in [*scenario.metrics, scenario.run.stopping.metric])
 
 
-def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: ChunkResult, directions_only: bool = False
-            ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _scored(csi: Csi, name: str, scenario: ResolvedScenario, drops: Drops, result: ChunkResult,
+            directions_only: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """A usable estimate by resource, and its measures."""
     csi = _usable(csi, name, scenario, result)
     h_hat = by_resource(csi.h)
@@ -280,43 +238,42 @@ def _scored(csi: Csi, name: str, scenario: Scenario, drops: Drops, result: Chunk
     return h_hat, csi_measures(csi.h, drops.future.h, directions_only)
 
 
-def _shares_streams(scenario: Scenario) -> bool:
+def _shares_streams(scenario: ResolvedScenario) -> bool:
     """Whether there are several streams that a precoder keeps apart."""
     return scenario.channel.num_users * scenario.link.num_streams_per_user > 1
 
 
-def _genies(scenario: Scenario) -> list[str]:
+def _genies(scenario: ResolvedScenario) -> list[str]:
     return [bound for bound in GENIE_CSI if bound in scenario.bounds]
 
 
-def _rows(index: int, scenario: Scenario, drops: Drops, true: torch.Tensor, estimates: Estimates,
-          semantics: dict[str, SemanticCodec], seed: int) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
+def _rows(index: int, scenario: ResolvedScenario, drops: Drops, true: torch.Tensor, estimates: Estimates,
+          built: Built, seed: int) -> list[tuple[int, str, dict[str, torch.Tensor]]]:
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
-    entries = [(m.name, None if knows_channel(m) else estimate_key(scenario, m), m.precoder)
-               for m in scenario.methods if m.universal is None]
+    entries = [(m.name, estimate_key(scenario, m), m.precoder.create()) for m in scenario.methods
+               if m.universal is None]
     sending = {m.name: m for m in scenario.methods if m.semantic is not None}
     genies = _genies(scenario)
-    entries += [(GENIE_CSI[bound], bound, None) for bound in genies if estimates[bound][0].any()]
+    entries += [(GENIE_CSI[bound], bound, scenario.precoder.create()) for bound in genies if estimates[bound][0].any()]
     if "perfect_csi_zf" in scenario.bounds and needs_link(scenario):
-        entries.append((BOUNDS["perfect_csi_zf"], None, "zf"))
+        entries.append((BOUNDS["perfect_csi_zf"], "", registry.create("precoder", "zf")))
     rows = []
-    for name, key, precoder_reference in entries:
-        h_hat, measures = (true, {}) if key is None else estimates[key]
+    for name, key, precoder in entries:
+        h_hat, measures = estimates[key] if key else (true, {})
         if key in genies:
             measures = {key: value for key, value in measures.items() if not key.startswith(_ERRORS)}
         if needs_link(scenario):
-            precoder = registry.create("precoder", *block_of(precoder_reference or scenario.link.precoder))
             weights = precoder.precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
             measures = {**measures, **link_measures(weights, true, noise_variance)}
             if scenario.link.mode != "rate":
                 from linksim.link.block_errors import block_measures
 
-                measures |= block_measures(scenario, drops, true, h_hat, weights, measures.get("feedback_bits"), seed)
+                measures |= block_measures(scenario.written, drops, true, h_hat, weights,
+                                           measures.get("feedback_bits"), seed)
             if name in sending:
                 from linksim.link.retrieval import retrieve
-                from linksim.training.semantics import semantic_key
 
-                codec = semantics[semantic_key(scenario, sending[name])]
+                codec = built.of(scenario, sending[name], "semantic")
                 measures |= retrieve(codec, true, h_hat, weights, noise_variance, scenario.semantic, seed)
         rows.append((index, name, measures))
     for bound in genies:
@@ -331,7 +288,7 @@ def _floors(drops: Drops, bits: list[int | None]) -> dict[int, torch.Tensor]:
     return dict(zip(sizes, genie_rate_distortion(drops, sizes).unbind(-1)))
 
 
-def _capacity(true: torch.Tensor, scenario: Scenario) -> dict[str, torch.Tensor]:
+def _capacity(true: torch.Tensor, scenario: ResolvedScenario) -> dict[str, torch.Tensor]:
     """Sum capacity per drop: its gap to RZF with perfect CSI on a few resources, added to RZF's mean over all.
 
     The gap varies far less over a drop than the capacity, and is never negative, so that the bound lies above
@@ -359,7 +316,7 @@ def _check_finite(drops: Drops) -> None:
                                  "check the channel section or the imported data")
 
 
-def _usable(csi: Csi, name: str, scenario: Scenario, result: ChunkResult) -> Csi:
+def _usable(csi: Csi, name: str, scenario: ResolvedScenario, result: ChunkResult) -> Csi:
     csi, bad = mend(csi)
     if bad:
         if scenario.link.unusable_csi == "raise":
@@ -370,7 +327,7 @@ def _usable(csi: Csi, name: str, scenario: Scenario, result: ChunkResult) -> Csi
     return csi
 
 
-def _count_deficient(h_hat: torch.Tensor, name: str, scenario: Scenario, result: ChunkResult) -> None:
+def _count_deficient(h_hat: torch.Tensor, name: str, scenario: ResolvedScenario, result: ChunkResult) -> None:
     deficient = count_deficient(h_hat, scenario.link.num_streams_per_user)
     if deficient.any():
         if scenario.link.unusable_csi == "raise":

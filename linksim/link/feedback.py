@@ -10,7 +10,7 @@ from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of
 from linksim.csi import Csi
 from linksim.link.acquisition import Observation, acquire
 from linksim.metrics.error import nmse_per_drop
-from linksim.scenario.schema import Acquisition, Feedback, Method, Scenario, codec_of
+from linksim.scenario.schema import Acquisition, Feedback
 from linksim.seeding import generator, stream_seed
 
 
@@ -45,11 +45,6 @@ def last_report_error(reported: Reported, downlink: Csi) -> torch.Tensor:
     last = len(reported.history.time_s) - 1
     at = int((downlink.time_s - reported.history.time_s[last]).abs().argmin())
     return nmse_per_drop(reported.history.h[..., last:, :], downlink.h[..., at:at + 1, :])
-
-
-def report_key(scenario: Scenario, method: Method) -> str:
-    """Methods with the same key have the same reports."""
-    return repr((codec_of(scenario, method), method.codec_training))
 
 
 def report_history(estimate: Csi, codec: FeedbackCodec, feedback: Feedback, seed: int, last_only: bool = False,

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import torch
 
-from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.scenario.resolved import read_block
 from linksim.seeding import stream_seed
 
 MAX_CAPTION_WORDS = 128
@@ -86,11 +86,7 @@ def retrieval_set(reference: str | dict[str, Any]) -> RetrievalSet:
 
     :raises ScenarioError: unknown name or option, or a fault in the data.
     """
-    options = {"type": reference} if isinstance(reference, str) else dict(reference)
-    name = options.pop("type", None)
-    if not isinstance(name, str):
-        raise ScenarioError("a retrieval data set is written as its name or as {type: name, option: value}")
-    return registry.create("retrieval_data", name, options).load()
+    return read_block("semantic.data", "retrieval_data", reference).create().load()
 
 
 def split_identities(identities: Iterable[int], shares: Sequence[float], seed: int) -> tuple[list[int], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from linksim import registry
 from linksim.errors import ScenarioError
@@ -13,27 +12,16 @@ from linksim.scenario.coding_checks import check_coding, check_future
 from linksim.scenario.feedback_checks import check_budget, check_feedback, check_genies, check_rate_distortion
 from linksim.scenario.memory import check_channels, check_memory
 from linksim.scenario.requirements import check_requirement
-from linksim.scenario.schema import (
-    CHECKPOINT_WEIGHTS,
-    GENIE_CSI,
-    Method,
-    Scenario,
-    block_of,
-    checkpoint_of,
-    has_trained_codec,
-    knows_channel,
-    trained_methods,
-    training_of,
-)
+from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
+from linksim.scenario.schema import CHECKPOINT_WEIGHTS, GENIE_CSI
 from linksim.scenario.semantic_checks import check_retrieval_metrics, check_semantic
 from linksim.scenario.source_checks import check_source
 from linksim.scenario.speed_checks import check_speed
-from linksim.scenario.training import merged
-from linksim.scenario.training_checks import check_codec_training, check_training_sections
-from linksim.scenario.universal_checks import check_task_metrics, check_universal, check_universal_blocks
+from linksim.scenario.training_checks import check_trainings
+from linksim.scenario.universal_checks import check_task_metrics, check_universal
 
 
-def check(scenario: Scenario) -> None:
+def check(scenario: ResolvedScenario) -> None:
     """The rules that span sections and need the registry of blocks.
 
     :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
@@ -70,23 +58,22 @@ def check(scenario: Scenario) -> None:
                 f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
                 f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
             )
-    _check_block("link.precoder", "precoder", link.precoder, scenario)
-    check_universal_blocks(scenario)
+    _check_block("link.precoder", scenario.precoder, scenario)
     for index, method in enumerate(scenario.methods):
-        if method.precoder is not None:
-            _check_block(f"methods.{index}.precoder", "precoder", method.precoder, scenario, method)
+        place = f"methods.{index}"
+        if method.precoder != scenario.precoder:
+            _check_block(f"{place}.precoder", method.precoder, scenario, method)
         if method.feedback is not None:
-            check_feedback(scenario, index, method)
-        check_semantic(scenario, index, method)
-        check_universal(scenario, index, method)
-        if method.codec_training is not None:
-            check_codec_training(scenario, index, method)
-        if knows_channel(method):
-            if method.predictor not in ("none", Method.model_fields["predictor"].default):
-                raise ScenarioError(f"methods.{index}: {method.name!r} knows the channel and takes no predictor")
-        else:
-            _check_block(f"methods.{index}.predictor", "predictor", method.predictor, scenario, method)
-    check_training_sections(scenario)
+            check_feedback(scenario, place, method)
+        if method.semantic is not None:
+            check_semantic(scenario, place, method)
+        if method.universal is not None:
+            check_universal(scenario, place, method)
+        if method.predictor is not None:
+            _check_block(f"{place}.predictor", method.predictor, scenario, method)
+        for block in method.blocks:
+            _check_checkpoint(f"{place}.{block.kind}", block)
+    check_trainings(scenario)
     if channel.source == "files":
         _check_training_file(scenario)
     check_genies(scenario)
@@ -99,9 +86,9 @@ def check(scenario: Scenario) -> None:
     check_budget(scenario)
     if "perfect_csi_zf" in scenario.bounds:
         for index, method in enumerate(scenario.methods):
-            if block_of(method.precoder or link.precoder)[0] != "zf":
+            if method.precoder.name != "zf":
                 raise ScenarioError(
-                    f"methods.{index}: precoded by {block_of(method.precoder or link.precoder)[0]}, but the bound "
+                    f"methods.{index}: precoded by {method.precoder.name}, but the bound "
                     "perfect_csi_zf holds for zf alone: set link.precoder to zf or leave the bound out"
                 )
     for index, name in enumerate(scenario.metrics):
@@ -138,7 +125,7 @@ def _check_test_positions(channel: Channel) -> None:
                             "test: use a larger share")
 
 
-def _check_files(scenario: Scenario) -> None:
+def _check_files(scenario: ResolvedScenario) -> None:
     """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
     from linksim.channel.files.agreement import check_against_file, num_drops
 
@@ -153,8 +140,7 @@ def _check_files(scenario: Scenario) -> None:
             raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
                                 f"({held // size} whole chunks of {size}): --set {fix}")
     else:
-        _check_block("channel.files.generator", "cir_source", channel.files.generator, scenario)
-        title, has_rays = f"cir_source {block_of(channel.files.generator)[0]!r}", False
+        title, has_rays = f"cir_source {scenario.generator.name!r}", False
         if channel.duplex not in ("tdd", "fdd_adjacent"):
             raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
                                 "fdd_adjacent")
@@ -163,16 +149,13 @@ def _check_files(scenario: Scenario) -> None:
                             "bounds: [sum_capacity], or []")
 
 
-def _check_training_file(scenario: Scenario) -> None:
+def _check_training_file(scenario: ResolvedScenario) -> None:
     """Whether there are drops for what learns from the files, a predictor or a codec."""
     from linksim.channel.files.agreement import check_training_file
 
     channel = scenario.channel
-    trained = [(method, training_of(scenario, method)) for method in trained_methods(scenario)
-               if checkpoint_of(method.predictor) is None]
-    trained += [(method, merged(scenario.training, method.codec_training)) for method in scenario.methods
-                if has_trained_codec(method)]
-    learning = [method.name for method, training in trained if training.channel.get("source") != "model"]
+    learning = [method.name for method in scenario.simulated for block in (method.predictor, method.feedback)
+                if block is not None and block.is_trained and block.training.channel.get("source") != "model"]
     if not learning:
         return
     if channel.files.training_path:
@@ -183,25 +166,16 @@ def _check_training_file(scenario: Scenario) -> None:
                             "no training drops: write it, or leave the method out")
 
 
-def _check_block(key: str, kind: str, reference: str | dict[str, Any], scenario: Scenario,
-                 method: Method | None = None) -> None:
-    try:
-        name, options = block_of(reference)
-        spec = registry.find(kind, name)
-        values = registry.validate_options(spec, options)
-    except ScenarioError as error:
-        raise ScenarioError(f"{key}: {error}") from None
-    checkpoint = checkpoint_of(reference)
-    if checkpoint is not None and not spec.trains:
-        raise ScenarioError(f"{key}: {kind} {name!r} is not trained: leave its checkpoint out")
-    if not isinstance(checkpoint, str | None):
-        raise ScenarioError(f"{key}: checkpoint names a folder (given {checkpoint!r})")
-    if checkpoint is not None and not (Path(checkpoint) / CHECKPOINT_WEIGHTS).is_file():
-        raise ScenarioError(f"{key}: no checkpoint in {checkpoint}: there is no {CHECKPOINT_WEIGHTS}")
-    needed, given = spec.required_history(values), scenario.channel.num_history
+def _check_checkpoint(place: str, block: Block) -> None:
+    if block.checkpoint is not None and not (Path(block.checkpoint) / CHECKPOINT_WEIGHTS).is_file():
+        raise ScenarioError(f"{place}: no checkpoint in {block.checkpoint}: there is no {CHECKPOINT_WEIGHTS}")
+
+
+def _check_block(place: str, block: Block, scenario: ResolvedScenario, method: ResolvedMethod | None = None) -> None:
+    needed, given = block.spec.required_history(block.options), scenario.channel.num_history
     if needed > given:
         raise ScenarioError(
-            f"{key}: {name} needs a history of at least {needed} samples with these options, but "
+            f"{place}: {block.name} needs a history of at least {needed} samples with these options, but "
             f"channel.num_history is {given}"
         )
-    check_requirement(key, spec, values, scenario, method)
+    check_requirement(place, block, scenario, method)

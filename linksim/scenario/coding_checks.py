@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import horizon_s
 from linksim.scenario.coding import NUM_SYMBOLS, Coding
-from linksim.scenario.schema import Scenario, block_of
+from linksim.scenario.resolved import ResolvedScenario
 
 BLOCK_METRICS = ("bler", "throughput_bps_hz", "gross_throughput_bps_hz", "mcs", "num_transmissions")
 
 
-def check_coding(scenario: Scenario) -> None:
+def check_coding(scenario: ResolvedScenario) -> None:
     """Where blocks are simulated, that they can be; where not, that nothing asks for them.
 
     :raises ScenarioError: the first rule broken, with key and fix.
@@ -47,7 +46,7 @@ def check_coding(scenario: Scenario) -> None:
     raise ScenarioError(f"run.stopping.block_errors: what is watched is {stopping.metric}: write metric: bler")
 
 
-def check_future(scenario: Scenario) -> None:
+def check_future(scenario: ResolvedScenario) -> None:
     """Whether predictors can say what the channel is at the future's instants.
 
     :raises ScenarioError: one steps from period to period.
@@ -62,14 +61,14 @@ def check_future(scenario: Scenario) -> None:
     if all(abs(time / period_s - round(time / period_s)) < 1e-6 for time in horizon_s(channel)):
         return
     for index, method in enumerate(scenario.methods):
-        name = block_of(method.predictor)[0]
-        if name != "none" and registry.block_class("predictor", name).whole_periods:
-            raise ScenarioError(f"methods.{index}.predictor: {name} predicts whole CSI periods, and "
+        predictor = method.predictor
+        if predictor is not None and predictor.made_by.whole_periods:
+            raise ScenarioError(f"methods.{index}.predictor: {predictor.name} predicts whole CSI periods, and "
                                 "channel.samples_per_period or processing_delay_ms asks for instants between them: "
                                 "take hold, wiener, matrix_pencil or sparse_bayesian, or leave both out")
 
 
-def _check_rate(scenario: Scenario) -> None:
+def _check_rate(scenario: ResolvedScenario) -> None:
     if scenario.link.coding != Coding():
         raise ScenarioError("link.coding: nothing is coded where link.mode is rate: write mode: abstraction or coded, "
                             "or leave it out")
@@ -81,7 +80,7 @@ def _check_rate(scenario: Scenario) -> None:
         raise ScenarioError("run.stopping.block_errors: there are no blocks where link.mode is rate: leave it out")
 
 
-def _check_table(scenario: Scenario, coding: Coding) -> None:
+def _check_table(scenario: ResolvedScenario, coding: Coding) -> None:
     """The MCS table and the one MCS, if given; sizes need Sionna, so that nothing is loaded before."""
     from linksim.link.error_tables import EESM_TABLES
     from linksim.link.slots import LEAST_RATE, SlotFormat, blocks_of, mcs_entries

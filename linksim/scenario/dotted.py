@@ -11,7 +11,8 @@ from typing import Any
 
 from linksim import registry
 from linksim.faults import suggestion
-from linksim.scenario.schema import PERFECT_CSI, Link, Method, Scenario, Section, block_of
+from linksim.scenario.resolved import read_block
+from linksim.scenario.schema import Link, Method, Scenario, Section, whole_method
 from linksim.scenario.yaml_text import MAX_DEPTH, Place
 
 
@@ -25,7 +26,7 @@ def replaced(data: Any, key: str, value: Any) -> Any:
     if isinstance(data, list):
         index, rest = _item(data, key)
         copy = list(data)
-        copy[index] = replaced(_as_method(data[index]), rest, value) if rest else value
+        copy[index] = replaced(whole_method(data[index]), rest, value) if rest else value
         return copy
     if not isinstance(data, dict):
         raise KeyError(f"nothing can be set below {data!r}")
@@ -82,8 +83,8 @@ def value_at(scenario: Scenario, key: str) -> Any:
         if node is None and key and (section := _section_of(parent, head)):
             node = section()  # a section that is left out, as if it were empty
         if head in registry.KINDS and key and isinstance(parent, Section) and not isinstance(node, Section):
-            name, options = block_of(_opened(head, node, {"name": ""} if isinstance(parent, Method) else {}))
-            node = registry.validate_options(registry.find(head, name), options)
+            opened = _opened(head, node, {"name": ""} if isinstance(parent, Method) else {})
+            node = read_block(head, head, opened).options
     return node
 
 
@@ -92,11 +93,6 @@ def _section_of(parent: Any, field: str) -> type[Section] | None:
     annotation = type(parent).model_fields[field].annotation if isinstance(parent, Section) else None
     candidates = (annotation, *getattr(annotation, "__args__", ()))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, Section)), None)
-
-
-def _as_method(item: Any) -> Any:
-    """The long form of a method given by its name alone."""
-    return {"name": item, "predictor": "none" if item == PERFECT_CSI else item} if isinstance(item, str) else item
 
 
 def _opened(kind: str, block: Any, parent: dict[str, Any]) -> Any:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.scenario.requirements import check_requirement
-from linksim.scenario.schema import Method, Scenario, block_of, codec_of, knows_channel, training_of
+from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 
-def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
+def check_feedback(scenario: ResolvedScenario, place: str, method: ResolvedMethod) -> None:
     """What a method with a codec cannot be combined with. Only here does a check import a codec."""
-    place, channel = f"methods.{index}.feedback", scenario.channel
-    if knows_channel(method):
-        raise ScenarioError(f"{place}: {method.name!r} knows the channel and takes no report")
-    try:
-        name, options = codec_of(scenario, method)
-    except ScenarioError as error:
-        raise ScenarioError(f"{place}: {error}") from None
-    if registry.find("feedback", name).trains:
+    place, channel, codec, predictor = f"{place}.feedback", scenario.channel, method.feedback, method.predictor
+    if codec.learns:
         for key in scenario.sweep:
             if key.startswith(f"methods.{method.name}.feedback.") and not key.endswith(".bits"):
                 raise ScenarioError(f"sweep.{key}: a fitted codec is swept in its bits alone; name a method for each "
@@ -27,36 +20,35 @@ def check_feedback(scenario: Scenario, index: int, method: Method) -> None:
     if channel.source == "files" and channel.duplex != "tdd":
         raise ScenarioError(f"{place}: channel files hold no downlink history in {channel.duplex}; write duplex: tdd "
                             "(reports use the downlink band alone)")
-    block, values = block_of(method.predictor)
-    spec = registry.find("predictor", block)
-    needed = spec.required_history(registry.validate_options(spec, values))
+    needed = predictor.spec.required_history(predictor.options)
     if needed > channel.num_history - scenario.feedback.delay_periods:
         raise ScenarioError(
             f"feedback.delay_periods: {scenario.feedback.delay_periods} of {channel.num_history} reports have not "
-            f"arrived, and {block} needs {needed}: use a larger channel.num_history")
-    if spec.trains and (trained := training_of(scenario, method).channel.get("duplex", channel.duplex)) != "tdd":
-        raise ScenarioError(f"{place}: {block} is trained to predict the downlink from the uplink ({trained}), but "
-                            "reports tell the downlink: write training: {channel: {duplex: tdd}} in this method")
-    if spec.trains and scenario.feedback.delay_periods and not registry.block_class("predictor", block).any_history:
-        raise ScenarioError(f"{place}: {block} is trained on {channel.num_history} samples up to the last one, and "
-                            f"feedback.delay_periods withholds {scenario.feedback.delay_periods}: leave the delay out, "
-                            "or take a predictor that takes any history, such as unfolded_sparse_bayesian")
-    if block != "hold" and registry.block_class("feedback", name).kind == "implicit":
-        raise ScenarioError(f"{place}: {name} reports directions, whose phases do not continue from one report to the "
-                            f"next: use the predictor hold (given {block})")
-    if scenario.feedback.bit_error_rate and registry.block_class("feedback", name).remembers:
-        raise ScenarioError(f"feedback.bit_error_rate: reports of {name} build on the ones before, and a wrong bit "
-                            "would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
-    check_requirement(place, registry.find("feedback", name), options, scenario, method)
+            f"arrived, and {predictor.name} needs {needed}: use a larger channel.num_history")
+    if predictor.learns and (trained := predictor.training.channel.get("duplex", channel.duplex)) != "tdd":
+        raise ScenarioError(f"{place}: {predictor.name} is trained to predict the downlink from the uplink "
+                            f"({trained}), but reports tell the downlink: write training: {{channel: {{duplex: tdd}}}} "
+                            "in this method")
+    if predictor.learns and scenario.feedback.delay_periods and not predictor.made_by.any_history:
+        raise ScenarioError(f"{place}: {predictor.name} is trained on {channel.num_history} samples up to the last "
+                            f"one, and feedback.delay_periods withholds {scenario.feedback.delay_periods}: leave the "
+                            "delay out, or take a predictor that takes any history, such as unfolded_sparse_bayesian")
+    if predictor.name != "hold" and codec.made_by.kind == "implicit":
+        raise ScenarioError(f"{place}: {codec.name} reports directions, whose phases do not continue from one report "
+                            f"to the next: use the predictor hold (given {predictor.name})")
+    if scenario.feedback.bit_error_rate and codec.made_by.remembers:
+        raise ScenarioError(f"feedback.bit_error_rate: reports of {codec.name} build on the ones before, and a wrong "
+                            "bit would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
+    check_requirement(place, codec, scenario, method)
     from linksim.blocks.feedback.grid_check import check_grid
 
     try:
-        check_grid(registry.create("feedback", name, options), channel)
+        check_grid(codec.create(), channel)
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
 
 
-def check_genies(scenario: Scenario) -> None:
+def check_genies(scenario: ResolvedScenario) -> None:
     """Every method that is scored has the genie that sees what it sees."""
     genies = [bound for bound in scenario.bounds if "genie" in bound]
     if genies and scenario.channel.source == "ray_traced" and scenario.channel.ray_traced.track_spacing_m is not None:
@@ -76,17 +68,18 @@ def check_genies(scenario: Scenario) -> None:
                             "genie_lmmse_reports, or leave genie_lmmse out")
 
 
-def check_budget(scenario: Scenario) -> None:
+def check_budget(scenario: ResolvedScenario) -> None:
     """A budget that no codec takes would look as if it mattered, the more so when it is swept."""
     if scenario.feedback.bits is None:
         return
-    codecs = [block_of(method.feedback)[0] for method in scenario.methods if method.feedback is not None]
-    if not any("bits" in registry.find("feedback", name).options.model_fields for name in codecs):
-        fixed = f"{', '.join(dict.fromkeys(codecs))}: sizes of their own" if codecs else "no method has feedback"
+    codecs = [method.feedback for method in scenario.methods if method.feedback is not None]
+    if not any("bits" in codec.options for codec in codecs):
+        names = ", ".join(dict.fromkeys(codec.name for codec in codecs))
+        fixed = f"{names}: sizes of their own" if codecs else "no method has feedback"
         raise ScenarioError(f"feedback.bits: nothing takes this budget ({fixed}): leave it out")
 
 
-def check_rate_distortion(scenario: Scenario) -> None:
+def check_rate_distortion(scenario: ResolvedScenario) -> None:
     """The bound is of one report of a known size."""
     if scenario.feedback.bits is None:
         raise ScenarioError("bounds: genie_rate_distortion needs to know how many bits a report has: set feedback.bits")
@@ -94,16 +87,16 @@ def check_rate_distortion(scenario: Scenario) -> None:
         raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
                             "model")
     for index, method in enumerate(scenario.methods):
-        if knows_channel(method):
+        if method.knows_channel:
             continue
-        if method.feedback is None or block_of(method.predictor)[0] != "hold":
+        codec = method.feedback
+        if codec is None or method.predictor.name != "hold":
             raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
                                 "needs feedback and the predictor hold, or leave the bound out")
-        name, options = codec_of(scenario, method)
-        if registry.block_class("feedback", name).remembers:
+        if codec.made_by.remembers:
             raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion bounds what one report tells, and "
-                                f"reports of {name} build on the ones before: leave the bound out")
-        given = options.get("bits")
+                                f"reports of {codec.name} build on the ones before: leave the bound out")
+        given = codec.options.get("bits")
         if given != scenario.feedback.bits:
             raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
                                 f"({scenario.feedback.bits}), but this codec has "

@@ -9,11 +9,11 @@ from typing import Any
 
 from linksim.scenario.channel import INDOOR_HEIGHT, NOT_DRAWN, later_fields
 from linksim.scenario.execution import later_run_fields
+from linksim.scenario.resolved import LEARNING
 from linksim.scenario.schema import (
     CHECKPOINT_WEIGHTS,
     Feedback,
     Scenario,
-    checkpoint_of,
     later_link_fields,
     later_method_fields,
 )
@@ -55,8 +55,9 @@ def scenario_hash(scenario: Scenario) -> str:
             del method[key]
         training = {key: value for key, value in (method.pop("training") or {}).items() if value is not None}
         method |= {"training": training} if training else {}
-        if folder := checkpoint_of(method["predictor"]):
-            method["predictor"]["checkpoint"] = weights_digest(folder)
+        for kind in LEARNING:
+            if isinstance(block := method.get(kind), dict) and block.get("checkpoint"):
+                block["checkpoint"] = weights_digest(block["checkpoint"])
     plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
     return hashlib.sha256(json.dumps([data, plugins], sort_keys=True).encode()).hexdigest()
 

@@ -14,7 +14,8 @@ from linksim.scenario.dotted import place_of, replaced
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.points import check_axis, point_scenario, sweep_points
 from linksim.scenario.ray_traced import RayTraced, is_path
-from linksim.scenario.schema import Scenario, checkpoint_of, has_trained_codec, trained_methods, training_of
+from linksim.scenario.resolved import LEARNING, ResolvedScenario, resolve
+from linksim.scenario.schema import Scenario
 from linksim.scenario.short_forms import spelled_out
 from linksim.scenario.source import Place, Source, parse, read_text
 from linksim.scenario.validation import check_texts, validated
@@ -74,10 +75,10 @@ def _from_dict(data: dict[str, Any], overrides: dict[str, Any] | None, source: S
             load_plugins([plugin])
         except ScenarioError as error:
             raise ScenarioError(f"{source.cite(('plugins', index))}: {error}") from error
-    _checked(scenario, data, source)
+    base = _checked(scenario, data, source)
     for key in scenario.sweep:
         try:
-            check_axis(scenario, key)
+            check_axis(base, key)
         except ScenarioError as error:
             raise ScenarioError(f"{source.cite(('sweep', key))}: {error}") from None
     for point in sweep_points(scenario):
@@ -86,7 +87,7 @@ def _from_dict(data: dict[str, Any], overrides: dict[str, Any] | None, source: S
         except ScenarioError as error:
             raise _at_point(scenario, source, point, str(error)) from None
         _checked(resolved, data, source, point)
-    _check_training_drops(scenario, source)
+    _check_training_drops(base, source)
     return scenario, source
 
 
@@ -123,13 +124,14 @@ def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]
     if not isinstance(methods, list):
         return data
 
-    def resolved(method: Any) -> Any:
-        predictor = method.get("predictor") if isinstance(method, dict) else None
-        if not isinstance(predictor, dict) or not isinstance(predictor.get("checkpoint"), str):
-            return method
-        return {**method, "predictor": {**predictor, "checkpoint": str((folder / predictor["checkpoint"]).resolve())}}
+    def placed(block: Any) -> Any:
+        if not isinstance(block, dict) or not isinstance(block.get("checkpoint"), str):
+            return block
+        return {**block, "checkpoint": str((folder / block["checkpoint"]).resolve())}
 
-    return {**data, "methods": [resolved(method) for method in methods]}
+    return {**data, "methods": [
+        {key: placed(value) if key in LEARNING else value for key, value in method.items()}
+        if isinstance(method, dict) else method for method in methods]}
 
 
 def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -175,30 +177,27 @@ def _with_scene_digest(data: dict[str, Any], channel: dict[str, Any], source: So
     return {**data, "channel": {**channel, "ray_traced": {**options, "scene_sha256": found}}}
 
 
-def _check_training_drops(scenario: Scenario, source: Source) -> None:
+def _check_training_drops(scenario: ResolvedScenario, source: Source) -> None:
     """Whether the training file holds as many drops as the blocks are trained on."""
     if scenario.channel.source == "model" or not scenario.channel.files.training_path:
         return
-    from linksim.training.conditions import num_chunks
+    from linksim.training.parts import KINDS
 
-    learning = [(scenario, training_of(scenario, method)) for method in trained_methods(scenario)
-                if checkpoint_of(method.predictor) is None]
-    for method in filter(has_trained_codec, scenario.methods):
-        from linksim.training.codec_data import codec_scenario, codec_training
-
-        training = codec_training(scenario, method)
-        learning.append((codec_scenario(scenario, training), training))
-    for taught, training in learning:
+    learning = [(method, block) for method in scenario.simulated for block in (method.predictor, method.feedback)
+                if block is not None and block.is_trained]
+    for method, block in learning:
         try:
-            num_chunks(taught, training)
+            KINDS[block.kind](scenario, method).drops("cpu")
         except ScenarioError as error:
             raise ScenarioError(f"{source.cite(('channel', 'files', 'training_path'))}: {error}") from None
 
 
 def _checked(scenario: Scenario, data: dict[str, Any], source: Source,
-             point: dict[str, float | str] | None = None) -> None:
+             point: dict[str, float | str] | None = None) -> ResolvedScenario:
     try:
-        check(scenario)
+        resolved = resolve(scenario)
+        check(resolved)
+        return resolved
     except ScenarioError as error:
         key, _, message = str(error).partition(": ")
         if not point:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Any
 
 import pydantic
 
 from linksim.errors import ScenarioError
 from linksim.faults import describe
 from linksim.scenario.dotted import replaced, value_at
-from linksim.scenario.schema import STAGE_OF_SECTION, Method, Scenario, Section, training_sections
+from linksim.scenario.resolved import ResolvedScenario, resolve
+from linksim.scenario.schema import STAGE_OF_SECTION, Scenario, Section
 from linksim.scenario.source import dotted
 from linksim.scenario.training import MethodTraining
 from linksim.scenario.validation import within
 
 
 def sweep_points(scenario: Scenario) -> list[dict[str, float | str]]:
-    """Every combination of the sweep axes' values, first axis slowest; one empty point without axes.
-
-    :raises ScenarioError: an axis that names no field that can be swept.
-    """
-    for key in scenario.sweep:
-        try:
-            check_axis(scenario, key)
-        except ScenarioError as error:
-            raise ScenarioError(f"sweep.{key}: {error}") from None
+    """Every combination of the sweep axes' values, first axis slowest; one empty point without axes."""
     return [dict(zip(scenario.sweep, values)) for values in itertools.product(*scenario.sweep.values())]
 
 
@@ -60,9 +52,6 @@ def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenari
     for key, value in point.items():
         try:
             data = replaced(data, key, value)
-            if key.startswith("training."):
-                data["methods"] = [_trained_with(method, own, key.partition(".")[2], value)
-                                   for method, own in zip(scenario.methods, data["methods"])]
         except KeyError as error:
             raise ScenarioError(f"{key}: {error.args[0]}") from None
     try:
@@ -72,22 +61,24 @@ def point_scenario(scenario: Scenario, point: dict[str, float | str]) -> Scenari
         raise ScenarioError(f"{dotted(within(first['loc'], data))}: {describe(first)}") from None
 
 
-def _trained_with(method: Method, own: dict[str, Any], field: str, value: float | str) -> dict[str, Any]:
-    """A method with a field of ``training`` put into the trainings of what it learns, where it does not say its own."""
-    sections = {section: own[section] or {} for section in training_sections(method)}
-    return {**own, **{section: {**fields, field: value} for section, fields in sections.items()
-                      if fields.get(field) is None}}
+def resolved_at(scenario: Scenario, point: dict[str, float | str]) -> ResolvedScenario:
+    """`point_scenario`, resolved.
+
+    :raises ScenarioError: a value that a field or an option does not take.
+    """
+    return resolve(point_scenario(scenario, point))
 
 
-def check_axis(scenario: Scenario, key: str) -> None:
+def check_axis(resolved: ResolvedScenario, key: str) -> None:
     """Whether a field can be swept over the values that the scenario gives.
 
     :raises ScenarioError: it cannot; says why.
     """
+    scenario = resolved.written
     if key.partition(".")[0] in Scenario.model_fields and key.partition(".")[0] not in STAGE_OF_SECTION:
         raise ScenarioError("only fields of " + ", ".join(STAGE_OF_SECTION) + " can be swept")
     if key.startswith("training."):
-        _check_training_axis(scenario, key.partition(".")[2])
+        _check_training_axis(resolved, key.partition(".")[2])
     if key == "channel.source" or key.startswith("channel.files."):
         raise ScenarioError("one run takes its channels from one place: run once for each, then `linksim report` "
                             "overlays the runs")
@@ -103,11 +94,11 @@ def check_axis(scenario: Scenario, key: str) -> None:
         raise ScenarioError(f"a number needed (given {texts[0]!r})")
 
 
-def _check_training_axis(scenario: Scenario, field: str) -> None:
+def _check_training_axis(scenario: ResolvedScenario, field: str) -> None:
     if field not in MethodTraining.model_fields:
         raise ScenarioError("not of what is trained, but of where")
-    learners = [section for method in scenario.methods for section in training_sections(method)]
-    if not learners:
+    learning = [block.kind for method in scenario.methods for block in method.blocks if block.is_trained]
+    if not learning:
         raise ScenarioError("no method learns anything")
-    if "codec_training" in learners:
+    if "feedback" in learning:
         raise ScenarioError("a fitted codec is swept in its bits alone; name a method for each value")

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import AfterValidator, Field, model_validator
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.faults import describe, suggestion
 from linksim.printing import hidden_character
@@ -18,7 +17,7 @@ from linksim.scenario.execution import Run
 from linksim.scenario.section import Section
 from linksim.scenario.semantic import Semantic
 from linksim.scenario.source_checks import check_source
-from linksim.scenario.training import MethodTraining, Training, merged
+from linksim.scenario.training import MethodTraining, Training
 from linksim.types import Decibel, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Seed
 
 STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
@@ -79,7 +78,7 @@ class Feedback(Section):
 
 def later_method_fields(data: dict[str, Any]) -> set[str]:
     """As `later_fields`, of a method as a dictionary."""
-    return {key for key in ("feedback", "codec_training", "semantic", "semantic_training", "universal",
+    return {key for key in ("csi", "feedback", "codec_training", "semantic", "semantic_training", "universal",
                             "universal_training") if data.get(key) is None}
 
 
@@ -119,10 +118,21 @@ def _plain_name(text: str) -> str:
     return text
 
 
+def whole_method(method: Any) -> Any:
+    """A method given by its name alone, ``perfect CSI`` or a predictor's, as keys and values."""
+    if not isinstance(method, str):
+        return method
+    return {"name": method, "csi": "perfect"} if method == PERFECT_CSI else {"name": method, "predictor": method}
+
+
 class Method(Section):
     """One curve: which CSI the base station has, which predictor, which precoder."""
 
     name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_name)]
+    csi: Literal["perfect", "uplink", "reports"] | None = Field(
+        None, description="What the base station knows: the true channel, its own estimates of the uplink, or reports; "
+        "left out, reports where there is feedback, else the uplink."
+    )
     predictor: str | dict[str, Any] = Field(
         "hold", description="A predictor's name, or {type: name, option: …}; a trained one may name its checkpoint's "
         "folder, {type: name, checkpoint: folder}."
@@ -154,6 +164,13 @@ class Method(Section):
         None, description="What is otherwise than in `training` when the block of `universal` is trained; `teacher` "
         "names the method whose encoders it takes over."
     )
+
+    @model_validator(mode="after")
+    def _name_decides_nothing(self) -> Method:
+        if self.csi is None and (self.name == PERFECT_CSI or self.name.startswith(f"{PERFECT_CSI}, ")):
+            raise ValueError(f"{self.name!r}: a name does not say what the base station knows: add csi: perfect, or "
+                             "csi: uplink")
+        return self
 
 
 Swept = Annotated[float, Field(ge=-2**63, le=2**63, allow_inf_nan=False)] | Annotated[int, Field(ge=-2**63, le=2**63)]
@@ -198,10 +215,7 @@ class Scenario(Section):
         """A method may be just a name: ``perfect CSI`` or a predictor's."""
         if isinstance(data, dict) and isinstance(data.get("methods"), list):
             data = dict(data)
-            data["methods"] = [
-                {"name": m, "predictor": "none" if m == PERFECT_CSI else m} if isinstance(m, str) else m
-                for m in data["methods"]
-            ]
+            data["methods"] = [whole_method(method) for method in data["methods"]]
         return data
 
     @model_validator(mode="after")
@@ -254,115 +268,8 @@ def axis_column(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def block_of(reference: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Split ``name`` or ``{type: name, option: …}`` into name and options, `checkpoint_of` left out.
-
-    :raises ScenarioError: a mapping without ``type``.
-    """
-    if isinstance(reference, str):
-        return reference, {}
-    options = dict(reference)
-    if not isinstance(options.get("type"), str):
-        raise ScenarioError("a block is written as its name or as {type: name, option: value}")
-    options.pop("checkpoint", None)
-    return options.pop("type"), options
-
-
 CHECKPOINT_WEIGHTS = "weights.safetensors"
 """The file that makes a folder a checkpoint."""
-
-
-def checkpoint_of(reference: str | dict[str, Any]) -> str | None:
-    """The folder of the checkpoint that a block's entry names."""
-    return None if isinstance(reference, str) else reference.get("checkpoint")
-
-
-def codec_of(scenario: Scenario, method: Method) -> tuple[str, dict[str, Any]]:
-    """Name and validated options of a method's codec, the budget of `Feedback` filled in.
-
-    :raises ScenarioError: unknown codec or option.
-    """
-    name, options = block_of(method.feedback)
-    spec = registry.find("feedback", name)
-    if scenario.feedback.bits is not None and "bits" in spec.options.model_fields:
-        options = {"bits": scenario.feedback.bits, **options}
-    return name, registry.validate_options(spec, options)
-
-
-def semantic_of(method: Method) -> tuple[str, dict[str, Any]]:
-    """Name and validated options of a method's semantic codec.
-
-    :raises ScenarioError: unknown codec or option.
-    """
-    name, options = block_of(method.semantic)
-    return name, registry.validate_options(registry.find("semantic", name), options)
-
-
-def only_teaches(method: Method) -> bool:
-    """Whether a method is there for others to take its encoders from, and has no results of its own."""
-    return method.universal is not None and block_of(method.universal)[0] == "alignment"
-
-
-def universal_of(method: Method) -> tuple[str, dict[str, Any]]:
-    """Name and validated options of a method's universal block.
-
-    :raises ScenarioError: unknown block or option.
-    """
-    name, options = block_of(method.universal)
-    return name, registry.validate_options(registry.find("universal", name), options)
-
-
-def simulated_methods(scenario: Scenario) -> list[Method]:
-    """The methods that the scenario does not leave out."""
-    return [method for method in scenario.methods if method.name not in scenario.run.left_out]
-
-
-def trained_methods(scenario: Scenario) -> list[Method]:
-    """The methods whose predictor learns, but those left out."""
-    return [method for method in simulated_methods(scenario) if is_trained(method)]
-
-
-def knows_channel(method: Method) -> bool:
-    """Whether a method is told the true channel: ``perfect CSI``, or ``perfect CSI, …`` where several are."""
-    return method.name == PERFECT_CSI or method.name.startswith(f"{PERFECT_CSI}, ")
-
-
-def is_trained(method: Method) -> bool:
-    """Whether a method's predictor learns."""
-    return not knows_channel(method) and registry.find("predictor", block_of(method.predictor)[0]).trains
-
-
-def training_sections(method: Method) -> list[str]:
-    """The sections of a method that say how what it learns is trained.
-
-    :raises ScenarioError: unknown block.
-    """
-    def learns(kind: str, reference: str | dict[str, Any] | None) -> bool:
-        return reference is not None and registry.find(kind, block_of(reference)[0]).trains
-
-    learned = {"training": is_trained(method) and checkpoint_of(method.predictor) is None,
-               "codec_training": has_trained_codec(method), "semantic_training": learns("semantic", method.semantic),
-               "universal_training": learns("universal", method.universal)}
-    return [section for section, is_learned in learned.items() if is_learned]
-
-
-def has_trained_codec(method: Method) -> bool:
-    """Whether the codec of a method's reports learns.
-
-    :raises ScenarioError: unknown codec.
-    """
-    return method.feedback is not None and registry.find("feedback", block_of(method.feedback)[0]).trains
-
-
-def training_of(scenario: Scenario, method: Method) -> Training:
-    """How a method is trained, no field left empty.
-
-    :raises ScenarioError: its fields and those of the scenario contradict each other.
-    """
-    try:
-        return merged(scenario.training, method.training)
-    except pydantic.ValidationError as error:
-        raise ScenarioError(f"training: {describe(error.errors()[0])}") from None
 
 
 _SAME_SIZES = ("num_history", "num_future", "num_subcarriers", "num_users")

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.scenario.requirements import check_requirement
-from linksim.scenario.schema import Method, Scenario, block_of, universal_of
-from linksim.scenario.training import merged
-from linksim.scenario.training_checks import check_teacher, checked_training
+from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 TASK_METRICS = ("position_error_cdf90_m", "position_error_m", "los_accuracy", "precoding_sgcs", "beam_top1",
                 "beam_top3", "beam_rate_loss_bps_hz", "path_loss_rmse_db")
 
 
-def check_universal_blocks(scenario: Scenario) -> None:
-    """Every method's universal block is known and has the options it is given; before all other checks of them, as
-    methods look at each other's blocks for their teachers."""
-    for index, method in enumerate(scenario.methods):
-        if method.universal is not None:
-            try:
-                universal_of(method)
-            except ScenarioError as error:
-                raise ScenarioError(f"methods.{index}.universal: {error}") from None
-
-
-def check_universal(scenario: Scenario, index: int, method: Method) -> None:
-    """A method's training for tasks, and the channel that it needs."""
-    place, channel = f"methods.{index}.universal", scenario.channel
-    if method.universal is None:
-        if method.universal_training is not None:
-            raise ScenarioError(f"{place}_training: {method.name!r} answers no tasks: write universal, or leave it out")
-        return
+def check_universal(scenario: ResolvedScenario, place: str, method: ResolvedMethod) -> None:
+    """A method's block that answers tasks, and the channel that it needs."""
+    channel, written = scenario.channel, scenario.written_method(method.name)
     for key in ("feedback", "semantic", "precoder", "training"):
-        if getattr(method, key) is not None:
-            raise ScenarioError(f"methods.{index}.{key}: {method.name!r} answers tasks instead: leave it out")
+        if getattr(written, key) is not None:
+            raise ScenarioError(f"{place}.{key}: {method.name!r} answers tasks instead: leave it out")
     if channel.source != "ray_traced":
         raise ScenarioError(f"channel.source: tasks are about terminals of ray-traced channels (given "
                             f"{channel.source}): write ray_traced")
@@ -42,20 +24,10 @@ def check_universal(scenario: Scenario, index: int, method: Method) -> None:
     if channel.num_users != 1:
         raise ScenarioError(f"channel.num_users: tasks are about one user at a time (given {channel.num_users}): "
                             "write 1")
-    training = checked_training(scenario, method.universal_training, f"{place}_training")
-    if training.start_from:
-        raise ScenarioError(f"{place}_training.start_from: blocks that answer tasks start from nothing; encoders are "
-                            "taken over from a teacher")
-    if training.teacher:
-        teachers = {other.name: other for other in scenario.methods if other.universal is not None
-                    and other is not method and registry.find("universal", block_of(other.universal)[0]).trains}
-        check_teacher(training.teacher, method, teachers, f"{place}_training.teacher",
-                      lambda other: merged(scenario.training, other.universal_training).teacher)
-    name, options = universal_of(method)
-    check_requirement(place, registry.find("universal", name), options, scenario, method)
+    check_requirement(f"{place}.universal", method.universal, scenario, method)
 
 
-def check_task_metrics(scenario: Scenario) -> None:
+def check_task_metrics(scenario: ResolvedScenario) -> None:
     """Tasks are scored where they are answered, and nowhere else."""
     asked = any(method.universal is not None for method in scenario.methods)
     wanted = [name for name in [*scenario.metrics, scenario.run.stopping.metric] if name in TASK_METRICS]

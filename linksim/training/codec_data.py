@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 
-from linksim import registry
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.csi import Csi
 from linksim.scenario.channel import Channel
-from linksim.scenario.schema import Acquisition, Method, Scenario, codec_of
-from linksim.scenario.training import Training, merged
+from linksim.scenario.schema import Acquisition, Scenario
+from linksim.scenario.training import Training
 from linksim.training.conditions import CHUNK, Chunk, Condition, training_conditions
 from linksim.training.data import TrainingDrops
 
@@ -43,28 +42,12 @@ def codec_conditions(scenario: Scenario, training: Training, remembers: bool = F
     return training_conditions(codec_scenario(scenario, training, remembers), training)
 
 
-def codec_remembers(scenario: Scenario, method: Method) -> bool:
-    """Whether the reports of a method's codec build on earlier ones."""
-    return registry.block_class("feedback", codec_of(scenario, method)[0]).remembers
-
-
-def codec_training(scenario: Scenario, method: Method) -> Training:
-    """How a method's codec is trained, no field left empty; speeds say nothing about one instant (a file has its own).
-    """
-    training = merged(scenario.training, method.codec_training)
-    if scenario.channel.source != "files" and codec_remembers(scenario, method):
-        return training
-    if scenario.channel.source == "files":
-        return training.model_copy(update={"speeds_kmh": []})
-    return training.model_copy(update={"speeds_kmh": [Channel.model_fields["speed_kmh"].default]})
-
-
 class CodecDrops(TrainingDrops):
     """Drops whose future is the true downlink at one instant, and whose history the terminal's estimate of it.
 
     For codecs that remember both are the whole history.
 
-    :param training: of the codec; see `codec_training`.
+    :param training: of the codec; see `linksim.training.parts.feedback`.
     :param window: delay rows that the codec sees, if it sees no more; noiseless drops are then kept as a band of as
         many tones with the same window, which takes a fraction of the memory. 0: the whole band.
     """

@@ -6,16 +6,8 @@ from dataclasses import dataclass
 
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.points import point_scenario, simulated_points, sweep_points
-from linksim.scenario.schema import (
-    Acquisition,
-    Method,
-    Scenario,
-    block_of,
-    checkpoint_of,
-    trained_methods,
-    training_channel,
-)
+from linksim.scenario.points import point_scenario, sweep_points
+from linksim.scenario.schema import Acquisition, Scenario, training_channel
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 
@@ -41,44 +33,6 @@ class Chunk:
     num_drops: int = CHUNK
 
 
-def methods_to_train(scenario: Scenario, only: str | None = None) -> list[Method]:
-    """Methods that learn, each training once: where a sweep changes a method, one for each of its values.
-
-    The name of such a method says the values.
-
-    :param only: the name of a method, with its swept values or without; the others are left out.
-    """
-    found: dict[tuple, Method] = {}
-    for point in simulated_points(scenario):
-        values = {key: value for key, value in point.items() if key.startswith(("methods.", "training."))}
-        for method in trained_methods(point_scenario(scenario, values)):
-            name = swept_name(scenario, method.name, "training", values)
-            if only in (None, method.name, name):
-                found.setdefault(training_key(method), method.model_copy(update={"name": name}))
-    return list(found.values())
-
-
-def swept_name(scenario: Scenario, name: str, section: str, point: dict[str, float | str]) -> str:
-    """A method's name with those values of a sweep point that change what it learns; another value of one method leaves
-    the others as they are.
-
-    :param section: of the method that says how it is trained: what stands there is not swept by ``training``.
-    """
-    index = [other.name for other in scenario.methods].index(name)
-    said = getattr(scenario.methods[index], section)
-    own = [f"{key.rpartition('.')[2]} {value}" for key, value in point.items()
-           if key.startswith((f"methods.{name}.", f"methods.{index}."))
-           or (key.startswith("training.") and getattr(said, key.partition(".")[2], None) is None)]
-    return f"{name} ({', '.join(own)})" if own else name
-
-
-def training_key(method: Method) -> tuple:
-    """Methods with the same key are the same block, trained the same way."""
-    name, options = block_of(method.predictor)
-    training = {} if method.training is None else method.training.model_dump(exclude_none=True)
-    return name, repr(sorted(options.items())), repr(sorted(training.items())), checkpoint_of(method.predictor)
-
-
 def training_conditions(scenario: Scenario, training: Training | None = None) -> list[Condition]:
     """What a scenario's blocks are trained on: every channel and acquisition it sweeps, one user per drop.
 
@@ -89,7 +43,9 @@ def training_conditions(scenario: Scenario, training: Training | None = None) ->
     """
     training = training or scenario.training
     found: dict[Condition, None] = {}
-    for point in (point_scenario(scenario, point) for point in sweep_points(scenario)):
+    axes = {key: values for key, values in scenario.sweep.items() if key.startswith(("channel.", "acquisition."))}
+    channels = scenario.model_copy(update={"sweep": axes})  # other axes change neither
+    for point in (point_scenario(channels, point) for point in sweep_points(channels)):
         base = training_channel(point.channel, training.channel)
         acquisition = point.acquisition
         if training.csi_snr_db is not None:

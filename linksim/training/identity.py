@@ -8,59 +8,23 @@ import math
 from pathlib import Path
 from typing import Any
 
-from linksim import registry
-from linksim.blocks.prediction.trained import LearnedPredictor
-from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.hashing import weights_digest
-from linksim.scenario.schema import Method, Scenario, block_of, checkpoint_of, training_of
-from linksim.scenario.training import NOT_LEARNED, Training, later_training_fields
-from linksim.training.conditions import training_conditions
-from linksim.training.data import problem_shape
+from linksim.scenario.channel import Channel
+from linksim.scenario.schema import Scenario
+from linksim.scenario.training import NOT_LEARNED, Training
 
 _KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "seed", "training_file", "generator",
          "plugins", "fraction", "csi_snr_db", "teacher", "start_from", "training", "data", "generated", "channel_uses",
          "num_streams")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
-_FIRST = {"block": str, "version": int, "options": dict, "shape": dict, "conditions": list}
-"""What every predictor's identity has, and its kinds."""
+_FIRST = {"block": str, "version": int, "options": dict}
+"""What every identity has, and its kinds."""
 
 _DEEPEST = 20
 _LONGEST_TEXT = 200
 
 _BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher", "start_from"}
 """Training fields that have a key of their own, or are told by the conditions."""
-
-
-def is_learned(method: Method) -> bool:
-    """Whether a method's block is trained by gradient descent."""
-    made_by = registry.block_class("predictor", block_of(method.predictor)[0])
-    return isinstance(made_by, type) and issubclass(made_by, LearnedPredictor)
-
-
-def identity(scenario: Scenario, method: Method) -> dict[str, Any]:
-    """What a method's checkpoint depends on, as JSON can hold it."""
-    name, options = block_of(method.predictor)
-    training = training_of(scenario, method)
-    later = later_training_fields(training)
-    about = {
-        "block": name,
-        "version": registry.block_class("predictor", name).version,
-        "options": registry.validate_options(registry.find("predictor", name), options),
-        "shape": vars(problem_shape(scenario, training)),
-        "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
-                       for channel, acquisition in training_conditions(scenario, training)],
-        "num_drops": training.num_drops,
-        "seed": training.seed,
-        **_source(scenario, training),
-        **{key: getattr(training, key) for key in ("fraction", "csi_snr_db") if key not in later},
-    }
-    if is_learned(method):
-        about["training"] = learned_fields(training)
-    for key in ("teacher", "start_from"):
-        if name := getattr(training, key):
-            about[key] = _other(scenario, name)
-    return json.loads(json.dumps(about))
 
 
 def learned_fields(training: Training) -> dict[str, Any]:
@@ -72,29 +36,13 @@ def learned_fields(training: Training) -> dict[str, Any]:
     return training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF | added)
 
 
-def _other(scenario: Scenario, name: str) -> dict[str, str]:
-    """What is known of a teacher, or of what a training starts from.
-
-    :returns: its block, and its checkpoint by what it depends on or, where named, by content.
-    """
-    method = method_named(scenario, name)
-    given = checkpoint_of(method.predictor)
-    return {"block": block_of(method.predictor)[0],
-            "checkpoint": weights_digest(given) if given else digest(identity(scenario, method))}
-
-
-def method_named(scenario: Scenario, name: str) -> Method:
-    """The method of that name."""
-    return next(method for method in scenario.methods if method.name == name)
-
-
 def digest(about: dict[str, Any]) -> str:
     """The name of an identity."""
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def malformed(about: Any) -> str | None:
-    """Why something read from a file cannot be a predictor's identity; None where it can."""
+    """Why something read from a file cannot be an identity; None where it can."""
     if not isinstance(about, dict):
         return "no mapping"
     if missing := [key for key in _FIRST if key not in about]:
@@ -102,11 +50,15 @@ def malformed(about: Any) -> str | None:
     wrong = [key for key, kind in _FIRST.items() if not isinstance(about[key], kind) or isinstance(about[key], bool)]
     if wrong:
         return f"{wrong[0]!r} is {_text(about[wrong[0]])}"
-    cycles = about["shape"].get("max_doppler_cycles")
+    shape, conditions = about.get("shape", {}), about.get("conditions", [])
+    if not isinstance(shape, dict) or not isinstance(conditions, list):
+        return f"'shape' is {_text(shape)}, 'conditions' are {_text(conditions)}"
+    cycles = shape.get("max_doppler_cycles", 0)
     if not isinstance(cycles, float | int) or isinstance(cycles, bool) or not 0 <= cycles < math.inf:
         return f"'shape.max_doppler_cycles' is {_text(cycles)}"
-    for condition in about["conditions"]:
-        if not isinstance(condition, list) or [type(part) for part in condition] != [dict, dict]:
+    for condition in conditions:  # a channel, with its acquisition where that matters
+        pair = condition if isinstance(condition, list) else [condition, {}]
+        if [type(part) for part in pair] != [dict, dict]:
             return f"'conditions' hold {_text(condition)}"
     if _depth(about) > _DEEPEST:
         return "nested too deep"
@@ -141,7 +93,7 @@ def _described(about: dict[str, Any]) -> dict[str, Any]:
     for key in _KEYS:
         value = about.get(key)
         if key == "conditions":
-            for channel, acquisition in value or []:
+            for channel, acquisition in (one if isinstance(one, list) else (one, {}) for one in value or []):
                 for at, item in _flat({"channel": channel, "acquisition": acquisition}).items():
                     flat.setdefault(at, [])
                     if item not in flat[at]:
@@ -168,9 +120,8 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
-def _source(scenario: Scenario, training: Training) -> dict[str, Any]:
-    """Where training drops come from, if not from the model."""
-    channel: Channel = training_conditions(scenario, training)[0][0]
+def source_of_drops(scenario: Scenario, channel: Channel) -> dict[str, Any]:
+    """Where training drops of a channel come from, if not from the model."""
     if channel.source == "model":
         return {}
     if channel.files.training_path:

@@ -19,11 +19,12 @@ from linksim.errors import LinksimError
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.folder import making
-from linksim.training.trainee import Trainee
+from linksim.training.part import Part
+from linksim.training.parts import request_of
 from linksim.training.trainer import Task, check_task, fit, own_device, plan_path, rank_from_outside
 
 
-def train(trainee: Trainee, folder: Path, device: str, console: Console) -> bool:
+def train(trainee: Part, folder: Path, device: str, console: Console) -> bool:
     """Train a block and keep its checkpoint in ``folder``, unless another process does it first.
 
     Several devices of this machine get a process each, started here; with ``training.num_nodes`` above one, torchrun or
@@ -54,7 +55,7 @@ def train(trainee: Trainee, folder: Path, device: str, console: Console) -> bool
     return True
 
 
-def train_here(trainee: Trainee, folder: Path, device: str, console: Console, rank: int) -> None:
+def train_here(trainee: Part, folder: Path, device: str, console: Console, rank: int) -> None:
     """This process's part; the first one writes the checkpoint."""
     block = trainee.untrained(own_device(device, trainee.training))
     trained = fit(Task(trainee, folder, device), block, console, rank)
@@ -63,12 +64,10 @@ def train_here(trainee: Trainee, folder: Path, device: str, console: Console, ra
                          {**trainee.about, "validation_nmse": trained.nmse, "record": trained.record})
 
 
-def _train_there(trainee: Trainee, folder: Path, device: str, console: Console) -> None:
+def _train_there(trainee: Part, folder: Path, device: str, console: Console) -> None:
     """One process for each device of this machine. Nothing but text is sent to them."""
-    request = json.dumps({"scenario": trainee.scenario.model_dump(mode="json"), "part": trainee.part,
-                          "method": trainee.method.model_dump(mode="json"), "folder": str(folder),
-                          "device": device, "terminal": console.is_terminal, "quiet": console.quiet,
-                          "width": console.width})
+    request = json.dumps({**request_of(trainee), "folder": str(folder), "device": device,
+                          "terminal": console.is_terminal, "quiet": console.quiet, "width": console.width})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

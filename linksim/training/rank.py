@@ -11,7 +11,6 @@ from pathlib import Path
 from linksim.errors import LinksimError
 from linksim.printing import make_console, one_line, prepare_streams, write
 from linksim.scenario.plugins import load_plugins
-from linksim.scenario.schema import Method, Scenario
 
 
 def main() -> int:
@@ -26,13 +25,11 @@ def main() -> int:
     try:
         load_plugins(request["scenario"]["plugins"])
         from linksim.training.launch import train_here
-        from linksim.training.trainees import trainee_of
+        from linksim.training.parts import part_from
 
         console = make_console(quiet=request["quiet"] or rank > 0, force_terminal=request["terminal"],
                                width=request["width"])
-        trainee = trainee_of(Scenario.model_validate(request["scenario"]), Method.model_validate(request["method"]),
-                             request["part"])
-        train_here(trainee, Path(request["folder"]), request["device"], console, rank)
+        train_here(part_from(request), Path(request["folder"]), request["device"], console, rank)
     except LinksimError as error:
         write(f"error: {one_line(str(error))}", to_stderr=True)
         return 2

@@ -26,7 +26,7 @@ from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreErr
 from linksim.heartbeat import doing, duration
 from linksim.interruption import handlers_kept
 from linksim.printing import say
-from linksim.scenario.schema import Scenario
+from linksim.scenario.resolved import ResolvedScenario
 from linksim.scenario.training import Training
 from linksim.training.callbacks import Begun, Budget, Resumption, Selection
 from linksim.training.conditions import condition_names
@@ -37,9 +37,9 @@ from linksim.training.event_log import EventLog
 from linksim.training.folder import with_room, written_whole
 from linksim.training.minibatches import Minibatch, Minibatches, ValidationBatch
 from linksim.training.module import BlockModule, to_db
+from linksim.training.part import Part
 from linksim.training.progress import TrainingProgress
 from linksim.training.stages import Stages, stage_lengths
-from linksim.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Task:
     :param device: ``cpu``, ``cuda`` or ``cuda:<n>``.
     """
 
-    trainee: Trainee
+    trainee: Part
     folder: Path
     device: str
 
     @property
-    def scenario(self) -> Scenario:
+    def scenario(self) -> ResolvedScenario:
         return self.trainee.scenario
 
     @property
@@ -81,7 +81,7 @@ class Trained:
     record: dict[str, Any]
 
 
-def check_task(trainee: Trainee, device: str) -> None:
+def check_task(trainee: Part, device: str) -> None:
     """Whether a training can begin; nothing is drawn or written.
 
     :raises ScenarioError: too few drops, or a precision or number of devices that this machine does not have.
@@ -328,7 +328,7 @@ def _own_random_numbers(device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _threads(scenario: Scenario, device: str) -> Iterator[None]:
+def _threads(scenario: ResolvedScenario, device: str) -> Iterator[None]:
     """On the CPU as many threads as a run's workers have: sums in another order differ in the last digit."""
     before = torch.get_num_threads()
     if device == "cpu":

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from sionna.phy.channel import CIRDataset
 
-from linksim import registry
 from linksim.channel.drops import Drops
 from linksim.channel.files.cir import A_AXES, by_user, check_shapes, sizes
 from linksim.channel.files.drops import to_drops
 from linksim.channel.files.reader import Header, Samples, fault
 from linksim.errors import LinksimError
 from linksim.scenario.channel import Channel
-from linksim.scenario.schema import block_of
+from linksim.scenario.resolved import read_block
 from linksim.seeding import sionna_seed
 
 _iterators: dict[str, tuple[int, Iterator[Any]]] = {}
@@ -37,16 +36,16 @@ def generated_drops(channel: Channel, batch_size: int, seed: int, chunk_index: i
     :param training: for training drops, which a list of test drops does not have.
     :raises LinksimError: it ends early, or what it returns does not fit the scenario.
     """
-    name, options = block_of(channel.files.generator)
-    place = f"cir_source {name!r}"
+    generator = read_block("channel.files.generator", "cir_source", channel.files.generator)
+    place = f"cir_source {generator.name!r}"
     sampling_hz = 1e3 / channel.csi_period_ms
     with sionna_seed(seed), _torch_seed(seed):
-        source = registry.create("cir_source", name, options)
+        source = generator.create()
         if isinstance(source, CIRDataset):
             if training:
                 raise LinksimError(f"{place}: a CIRDataset holds test drops alone: name training drops in "
                                    "channel.files.training_path")
-            a, tau = _items(f"{name} {options}", source, place, batch_size, chunk_index)
+            a, tau = _items(f"{generator.name} {generator.given}", source, place, batch_size, chunk_index)
         else:
             a, tau = _numpy(_called(source, place, batch_size, channel.num_times, sampling_hz))
     if a.ndim != 7 or a.shape[0] != batch_size or a.shape[6] < channel.num_times:

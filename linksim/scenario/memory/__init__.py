@@ -11,7 +11,7 @@ from linksim.errors import ScenarioError
 from linksim.scenario.memory.blocks import block_needs
 from linksim.scenario.memory.sizes import Need, Sizes
 from linksim.scenario.memory.unit import held, passing
-from linksim.scenario.schema import Scenario
+from linksim.scenario.resolved import ResolvedScenario
 
 PROGRAM_BYTES = 1.2e9
 """Of Python, torch and Sionna."""
@@ -25,25 +25,25 @@ _TOLERATED = 1.5
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def estimate(scenario: Scenario) -> tuple[float, Need]:
+def estimate(scenario: ResolvedScenario) -> tuple[float, Need]:
     """Bytes of a process that simulates units of one sweep point and trains its blocks, and the largest part."""
     staying, passing_by = _needs(scenario)
     parts = [*staying, max(passing_by, key=lambda need: need.size)]
     return PROGRAM_BYTES + sum(need.size for need in parts), max(parts, key=lambda need: need.size)
 
 
-def drops_at_once(scenario: Scenario) -> int:
+def drops_at_once(scenario: ResolvedScenario) -> int:
     """Of a unit's drops, so many go through a predictor together: all but where only fewer fit this machine."""
     return _drops_at_once(scenario, *_needs(scenario), machine_bytes(scenario.run.device)[0])
 
 
-def check_channels(scenario: Scenario) -> None:
+def check_channels(scenario: ResolvedScenario) -> None:
     """As `check_memory`, of the channels alone: before anything asks a block."""
     size = Sizes.of(scenario)
     _check(scenario, list(held(scenario, size)), list(passing(scenario, size)))
 
 
-def check_memory(scenario: Scenario) -> None:
+def check_memory(scenario: ResolvedScenario) -> None:
     """Whether a scenario fits this machine, or that of ``LINKSIM_MEMORY_GB``.
 
     :raises ScenarioError: it cannot; names the field to shrink, what takes most and the machine's memory.
@@ -51,7 +51,7 @@ def check_memory(scenario: Scenario) -> None:
     _check(scenario, *_needs(scenario))
 
 
-def check_workers(scenarios: Iterable[Scenario], workers: int) -> None:
+def check_workers(scenarios: Iterable[ResolvedScenario], workers: int) -> None:
     """Whether so many units fit this machine at once.
 
     :param scenarios: at the sweep points.
@@ -68,20 +68,20 @@ def check_workers(scenarios: Iterable[Scenario], workers: int) -> None:
                             f"{_gb(there)}: use at most {fitting}")
 
 
-def _needs(scenario: Scenario) -> tuple[list[Need], list[Need]]:
+def _needs(scenario: ResolvedScenario) -> tuple[list[Need], list[Need]]:
     """What stays, and what passes."""
     size = Sizes.of(scenario)
     return list(held(scenario, size)), [*passing(scenario, size), *block_needs(scenario, size)]
 
 
-def _drops_at_once(scenario: Scenario, staying: list[Need], passing_by: list[Need], there: float) -> int:
+def _drops_at_once(scenario: ResolvedScenario, staying: list[Need], passing_by: list[Need], there: float) -> int:
     drops = scenario.run.chunk_size
     left = _USABLE * there - PROGRAM_BYTES - sum(need.size for need in staying)
     most = max((need.size for need in passing_by if need.splits), default=0.0)
     return drops if not most or most <= left else max(1, int(drops * max(left, 0.0) / most))
 
 
-def _check(scenario: Scenario, staying: list[Need], passing_by: list[Need]) -> None:
+def _check(scenario: ResolvedScenario, staying: list[Need], passing_by: list[Need]) -> None:
     there, whose = machine_bytes(scenario.run.device)
     share = _drops_at_once(scenario, staying, passing_by, there) / scenario.run.chunk_size
     parts = [*staying, max((replace(need, size=need.size * share) if need.splits else need for need in passing_by),

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from linksim import registry
 from linksim.scenario.memory.networks import network_needs
 from linksim.scenario.memory.sizes import COMPLEX, DOUBLE, Need, Sizes, placed
-from linksim.scenario.schema import Method, Scenario, block_of, codec_of, knows_channel
+from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 Options = dict[str, Any]
 
@@ -17,50 +16,48 @@ _USERS_AT_ONCE, _WAVES_AT_ONCE, _ENTRIES_AT_ONCE = 8, 2**19, 2**24
 """Of a sparse Bayesian predictor."""
 
 
-def block_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+def block_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     """What the methods' blocks take, each while it works."""
     for index, method in enumerate(scenario.methods):
-        if method.universal is None and not knows_channel(method):
-            name, given = block_of(method.predictor)
-            spec = registry.find("predictor", name)
-            options = registry.validate_options(spec, given)
+        if (block := method.predictor) is not None:
+            name, options = block.name, block.options
             own = _ESTIMATES[name](options, scenario, size) if name in _ESTIMATES else 0.0
             copies = (6 * size.past + 4 * size.ahead) * COMPLEX
             # a fit takes all drops, and plane waves take a few users at once already
             splits = name not in ("ridge", "sparse_bayesian", "unfolded_sparse_bayesian")
-            yield placed(Need(copies + own, name, size.largest_of(spec, options), splits), f"methods.{index}.predictor")
+            yield placed(Need(copies + own, name, size.largest_of(block.spec, options), splits),
+                         f"methods.{index}.predictor")
             if _reaches_band(name, options, scenario, method):
                 yield Need((6 * size.links * size.tones**2 + 8 * size.tones**3 + 16 * size.tones**2) * DOUBLE
                            + 3 * size.past * COMPLEX, f"{name}: another band by its delays", "channel.num_subcarriers")
-        if method.feedback is not None:
-            name, options = codec_of(scenario, method)
-            yield placed(Need(6 * size.past * COMPLEX + _codec(name, options, size), name,
-                              size.largest_of(registry.find("feedback", name), options)), f"methods.{index}.feedback")
+        if (codec := method.feedback) is not None:
+            yield placed(Need(6 * size.past * COMPLEX + _codec(codec.name, codec.options, size), codec.name,
+                              size.largest_of(codec.spec, codec.options)), f"methods.{index}.feedback")
     yield from network_needs(scenario, size)
 
 
-def _over_time(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _over_time(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     return 12 * size.links * size.history**2 * DOUBLE
 
 
-def _per_order(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _per_order(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     return size.bins * (3 * (options["order"] + 1)**2 + 6 * options["order"]) * COMPLEX
 
 
-def _prony(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _prony(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     return size.bins * (3 * (options["order"] + 1)**2 + 2 * size.history) * DOUBLE
 
 
-def _vector_kalman(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _vector_kalman(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     return (10 * size.links * (options["order"] * size.bs)**2 + (3 + options["order"]) * size.past) * DOUBLE
 
 
-def _matrix_pencil(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _matrix_pencil(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     window = options["pencil_fraction"] * size.history + 1
     return size.bins * (2 * window**2 + 2 * size.history) * DOUBLE
 
 
-def _plane_waves(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _plane_waves(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     channel = scenario.channel
     doppler_hz = channel.speed_kmh / 3.6 * channel.carrier_frequency_ghz * 1e9 / 3e8
     cycles = 2 * doppler_hz * channel.csi_period_ms * 1e-3 * size.history
@@ -77,7 +74,7 @@ def _plane_waves(options: Options, scenario: Scenario, size: Sizes) -> float:
         + users * 12 * size.tones**2 * DOUBLE
 
 
-def _ridge(options: Options, scenario: Scenario, size: Sizes) -> float:
+def _ridge(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     if options["domain"] == "antenna":
         inputs, outputs, classes, terms = size.history * size.tones, size.future * size.tones, 1, 1
     else:
@@ -86,14 +83,14 @@ def _ridge(options: Options, scenario: Scenario, size: Sizes) -> float:
     return classes * inputs * (5 * inputs + 5 * outputs) * DOUBLE + terms * 4 * size.past * COMPLEX
 
 
-_ESTIMATES: dict[str, Callable[[Options, Scenario, Sizes], float]] = {
+_ESTIMATES: dict[str, Callable[[Options, ResolvedScenario, Sizes], float]] = {
     "wiener": _over_time, "vector_prony": _over_time, "ar": _per_order, "kalman": _per_order, "pad": _prony,
     "vector_kalman": _vector_kalman, "matrix_pencil": _matrix_pencil, "sparse_bayesian": _plane_waves,
     "unfolded_sparse_bayesian": _plane_waves, "ridge": _ridge,
 }
 
 
-def _reaches_band(name: str, options: Options, scenario: Scenario, method: Method) -> bool:
+def _reaches_band(name: str, options: Options, scenario: ResolvedScenario, method: ResolvedMethod) -> bool:
     if scenario.channel.duplex == "tdd" or method.feedback is not None:
         return False
     return options.get("band") == "sparse" or (name == "ridge" and options["domain"] == "angle_delay")

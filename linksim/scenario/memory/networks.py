@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from linksim import registry
 from linksim.scenario.memory.sizes import Need, Sizes, placed
 from linksim.scenario.requirements.backbones import sizes_of
-from linksim.scenario.schema import (
-    Scenario,
-    block_of,
-    codec_of,
-    is_trained,
-    semantic_of,
-    training_of,
-    universal_of,
-)
-from linksim.scenario.training import merged
+from linksim.scenario.resolved import Block, ResolvedScenario
 
 _FLOAT = 4
 _TRAINED = 4
@@ -46,46 +36,42 @@ class _Network(NamedTuple):
         return (self.parameters * _TRAINED + 2 * self.frozen + sequences * self.tokens * self.values) * _FLOAT
 
 
-def network_needs(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     """Of every method's predictor, codec, semantic codec and universal block that is a network, in training."""
     # a training drop has one user, but where pilots of several share a slot
     users = size.users if scenario.acquisition.type == "pilots" else 1
     for index, method in enumerate(scenario.methods):
-        if is_trained(method):
-            name, given = block_of(method.predictor)
-            options = registry.validate_options(registry.find("predictor", name), given)
-            if name in _PREDICTORS:
-                training = training_of(scenario, method)
-                drops, pairs = training.batch_drops or 16, size.ue * size.bs
-                sequences = min(drops * users * min(training.antenna_pairs or pairs, pairs),
-                                512 if "backbone" in options else 1024)
-                total = _PREDICTORS[name](options, scenario, size).bytes_for(sequences)
-                yield _need(f"methods.{index}.predictor", "predictor", name, options, total, drops, size)
-        if method.feedback is not None:
-            name, options = codec_of(scenario, method)
-            if "delay_window" in options and "num_values" in options:
-                drops = merged(scenario.training, method.codec_training).batch_drops or 16
-                total = _codec(options, size).bytes_for(drops * users * size.ue)
-                yield _need(f"methods.{index}.feedback", "feedback", name, options, total, drops, size)
-        if method.semantic is not None:
-            name, options = semantic_of(method)
-            drops = merged(scenario.training, method.semantic_training).batch_drops or 16
-            total = _semantic(options, scenario).bytes_for(8 * drops)
-            yield _need(f"methods.{index}.semantic", "semantic", name, options, total, drops, size)
-        if method.universal is not None:
-            name, options = universal_of(method)
-            if "backbone" in options or "num_features" in options:
-                drops = merged(scenario.training, method.universal_training).batch_drops or 16
-                total = _universal(options, size).bytes_for(drops)
-                yield _need(f"methods.{index}.universal", "universal", name, options, total, drops, size)
-    if any(method.semantic is not None for method in scenario.methods):
+        for block in method.blocks:
+            if not block.learns or (total := _while_learning(block, scenario, size, users)) is None:
+                continue
+            drops = block.training.batch_drops
+            batch = 3 * drops * (size.past + 2 * size.ahead) / size.drops * 8
+            field = size.largest_of(block.spec, block.options, training__batch_drops=drops / 64)
+            yield placed(Need(total + batch + _LIBRARIES_BYTES, f"training {block.name}", field),
+                         f"methods.{index}.{block.kind}")
+    if scenario.data is not None:
         yield from _gallery(scenario, size)
 
 
-def _need(place: str, kind: str, name: str, options: Options, total: float, drops: int, size: Sizes) -> Need:
-    batch = 3 * drops * (size.past + 2 * size.ahead) / size.drops * 8
-    field = size.largest_of(registry.find(kind, name), options, training__batch_drops=drops / 64)
-    return placed(Need(total + batch + _LIBRARIES_BYTES, f"training {name}", field), place)
+def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users: int) -> float | None:
+    """Bytes of a network and of what stands between its layers; None for blocks that are fitted in closed form.
+
+    :param users: of a training drop.
+    """
+    options, drops = block.options, block.training.batch_drops
+    match block.kind:
+        case "predictor" if block.name in _PREDICTORS:
+            pairs = size.ue * size.bs
+            sequences = min(drops * users * min(block.training.antenna_pairs or pairs, pairs),
+                            512 if "backbone" in options else 1024)
+            return _PREDICTORS[block.name](options, scenario, size).bytes_for(sequences)
+        case "feedback" if "delay_window" in options and "num_values" in options:
+            return _codec(options, size).bytes_for(drops * users * size.ue)
+        case "semantic":
+            return _semantic(options, scenario).bytes_for(8 * drops)
+        case "universal" if "backbone" in options or "num_features" in options:
+            return _universal(options, size).bytes_for(drops)
+    return None
 
 
 def _backbone(options: Options, tokens: float) -> _Network:
@@ -105,20 +91,20 @@ def _width(options: Options) -> int:
     return (sizes_of(options["backbone"]) or sizes_of("gpt2-large")).width
 
 
-def _recurrent(gates: int) -> Callable[[Options, Scenario, Sizes], _Network]:
-    def network(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _recurrent(gates: int) -> Callable[[Options, ResolvedScenario, Sizes], _Network]:
+    def network(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
         hidden, layers, features = options["hidden_size"], options["num_layers"], 2 * size.tones
         return _Network(gates * 2 * layers * hidden**2 + 2 * hidden * features + features**2,
                         values=layers * hidden * gates * 3 + 4 * features, tokens=size.history + size.future)
     return network
 
 
-def _cnn(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _cnn(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     widest = 8.0 * 2**min(options["num_layers"] - 1, 60)  # each layer has twice the channels of the one before
     return _Network(13 * widest**2, values=6 * widest * size.tones, tokens=size.history)
 
 
-def _transformer(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _transformer(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     width, inner = options["width"], options["feedforward_width"]
     layers = 3 * options["num_encoder_layers"] + 2 * options["num_decoder_layers"]
     tokens = size.history + size.future
@@ -126,19 +112,19 @@ def _transformer(options: Options, scenario: Scenario, size: Sizes) -> _Network:
                     values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
 
 
-def _csi_alm_light(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _csi_alm_light(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     width, inner, layers = options["width"], options["feedforward_width"], options["num_layers"]
     tokens = size.history + options["num_prompts"]
     return _Network(layers * (4.0 * width**2 + 2 * width * inner) + (4 * size.tones + options["num_prompts"]) * width,
                     values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
 
 
-def _csi_llm(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _csi_llm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     body, width = _backbone(options, size.history + size.future), _width(options)
     return body._replace(parameters=body.parameters + 6 * width * size.tones, values=body.values + 12 * width)
 
 
-def _llm4cp(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _llm4cp(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     body, width = _backbone(options, size.history), _width(options)
     patch, channels, blocks = options["patch_size"], options["num_channels"], options["num_blocks"]
     own = 12 * width * size.tones + 2 * size.history**2 + 4 * patch**2 \
@@ -148,7 +134,7 @@ def _llm4cp(options: Options, scenario: Scenario, size: Sizes) -> _Network:
     return body._replace(parameters=body.parameters + own, values=body.values + pictures + filled + 12 * width)
 
 
-def _csi_alm(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _csi_alm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     body, width = _backbone(options, size.history + options["num_prompts"]), _width(options)
     padded = size.history + options["patch_size"]
     own = 8 * width**2 + 4 * width * size.tones + 4.0 * padded**2 + options["num_words"] * options["num_anchors"]
@@ -156,7 +142,7 @@ def _csi_alm(options: Options, scenario: Scenario, size: Sizes) -> _Network:
     return body._replace(parameters=body.parameters + own, values=body.values + rows + 20 * width)
 
 
-def _cdg(options: Options, scenario: Scenario, size: Sizes) -> _Network:
+def _cdg(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     patches = 1 + size.history / options["stride"]
     body, width, features = _backbone(options, patches), _width(options), 2 * size.tones
     own = options["patch_size"] * features * width + 2 * width * size.future * features + 4 * width**2 \
@@ -166,7 +152,7 @@ def _cdg(options: Options, scenario: Scenario, size: Sizes) -> _Network:
     return body._replace(parameters=body.parameters + own, values=body.values + values)
 
 
-_PREDICTORS: dict[str, Callable[[Options, Scenario, Sizes], _Network]] = {
+_PREDICTORS: dict[str, Callable[[Options, ResolvedScenario, Sizes], _Network]] = {
     "rnn": _recurrent(1), "gru": _recurrent(3), "lstm": _recurrent(4), "cnn": _cnn, "transformer": _transformer,
     "csi_alm_light": _csi_alm_light, "csi_llm": _csi_llm, "llm4cp": _llm4cp, "csi_alm": _csi_alm, "cdg": _cdg,
 }
@@ -185,7 +171,7 @@ def _codec(options: Options, size: Sizes) -> _Network:
     return _Network(body.parameters + 4.0 * patch**2 * width, body.frozen, maps + filled + body.tokens * body.values)
 
 
-def _semantic(options: Options, scenario: Scenario) -> _Network:
+def _semantic(options: Options, scenario: ResolvedScenario) -> _Network:
     width, layers = options["width"], options["num_layers"]
     slots = -(-scenario.semantic.channel_uses // options.get("symbols_per_slot", 8))
     return _Network(layers * 24.0 * width**2 + 8.0 * width**2 + (384 * slots + 4 * options["embedding"] + 800) * width,
@@ -204,12 +190,10 @@ def _universal(options: Options, size: Sizes) -> _Network:
                     pictures + 5 * tokens * body.values)
 
 
-def _gallery(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+def _gallery(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     """The data set, its captions as the sentence encoder sees them, and captions compared with the gallery."""
     sent = scenario.semantic
-    name, given = block_of(sent.data)
-    spec = registry.find("retrieval_data", name)
-    options = registry.validate_options(spec, given)
+    name, spec, options = scenario.data.name, scenario.data.spec, scenario.data.options
     count = next((options[key] for key in ("num_identities", "num_motions", "num_clips") if key in options), 2000)
     items = count * max((value for key, value in options.items() if "_per_" in key), default=4)
     yield placed(Need(items * (16 * 384 * _FLOAT + (200_000 if name == "motions" else 40_000)), f"the data set {name}",

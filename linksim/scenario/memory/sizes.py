@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from linksim.registry import BlockSpec
-from linksim.scenario.schema import Scenario
+from linksim.scenario.resolved import ResolvedScenario
 
 COMPLEX, DOUBLE = 8, 16
 """Bytes of a complex number, and of one in double precision."""
@@ -64,7 +64,7 @@ class Sizes:
     usual: dict[str, float]
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Sizes:
+    def of(cls, scenario: ResolvedScenario) -> Sizes:
         channel = scenario.channel
         given = {
             "run.chunk_size": scenario.run.chunk_size, "channel.num_users": channel.num_users,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from linksim.scenario.memory.sizes import COMPLEX, DOUBLE, Need, Sizes
 from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
-from linksim.scenario.schema import Scenario, block_of, knows_channel
+from linksim.scenario.resolved import ResolvedScenario
 
 _RAYS, _PATHS = 420, 24
 """Of a link, about: the models have up to 20 clusters of 20 rays."""
@@ -15,21 +15,21 @@ _BYTES_OF_RAY = 300
 _BYTES_OF_PATH = 64
 
 
-def held(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+def held(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     """What stays until the unit is done."""
     yield Need((size.past + 2 * size.ahead) * COMPLEX, "channels of a unit", size.largest())
     if scenario.acquisition.type != "perfect":
         yield Need(size.past * COMPLEX, "their histories as they are seen", size.largest())
-    estimating = [method for method in scenario.methods if method.universal is None and not knows_channel(method)]
+    estimating = [method for method in scenario.methods if method.predictor is not None]
     yield Need(len(estimating) * size.ahead * COMPLEX, "what the methods predict", size.largest())
-    codecs = {str(method.feedback) for method in estimating if method.feedback is not None}
+    codecs = {method.feedback for method in estimating if method.feedback is not None}
     if codecs:
         yield Need((2 + len(codecs)) * size.past * COMPLEX, "reported histories", size.largest())
     yield Need(size.links * _RAYS * _BYTES_OF_RAY, "rays of a unit", size.largest("run.chunk_size",
                                                                                 "channel.num_users"))
 
 
-def passing(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+def passing(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     """What comes and goes: only the largest of these counts."""
     channel, link = scenario.channel, scenario.link
     both = size.past + size.ahead
@@ -44,8 +44,7 @@ def passing(scenario: Scenario, size: Sizes) -> Iterator[Need]:
         yield Need(11 * size.past * COMPLEX + covariance, "pilot estimates", size.largest())
     yield Need(5 * size.ahead * COMPLEX, "measuring what is predicted", size.largest())
     streams = size.users * link.num_streams_per_user
-    seen = {method.precoder or link.precoder if isinstance(method.precoder or link.precoder, str)
-            else block_of(method.precoder or link.precoder)[0] for method in scenario.methods}
+    seen = {method.precoder.name for method in scenario.methods}
     weights = size.resources * (3 * size.bs * max(streams, size.ue) * COMPLEX + 6 * streams**2 * DOUBLE)
     yield Need(weights, "precoding", size.largest())
     if "svd" in seen and size.users > 1:
@@ -78,7 +77,7 @@ def _path_table(options: RayTraced) -> Need:
                 "positions and their paths", f"channel.ray_traced.{field}")
 
 
-def _bounds(scenario: Scenario, size: Sizes) -> Iterator[Need]:
+def _bounds(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     columns = _RAYS * (2 if scenario.channel.ue_array.polarization == "single" else 4)
     if any(bound.startswith("genie") for bound in scenario.bounds):
         factors = size.drops * columns * (2 * size.ue * size.bs + size.history + size.future + 2 * size.tones)

@@ -6,22 +6,21 @@ Each takes a block's validated options, the scenario at one sweep point, and the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from linksim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from linksim.registry import BlockSpec
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
 
 
-def check_requirement(key: str, spec: BlockSpec, options: dict[str, Any], scenario: Scenario,
-                      method: Method | None = None) -> None:
+def check_requirement(key: str, block: Block, scenario: ResolvedScenario, method: ResolvedMethod | None = None
+                      ) -> None:
     """What `BlockSpec.check_requirement` says, at the place of the block's entry.
 
     :raises ScenarioError: the scenario does not give the block what it needs, as ``key: block: what and fix``.
     """
     try:
-        spec.check_requirement(options, scenario, method)
+        block.spec.check_requirement(block.options, scenario, method)
     except ScenarioError as error:
-        raise ScenarioError(f"{key}: {spec.name}: {error}") from None
+        raise ScenarioError(f"{key}: {block.name}: {error}") from None

@@ -8,10 +8,10 @@ from linksim.errors import ScenarioError
 from linksim.scenario.requirements.backbones import check_layers, check_tokens
 
 if TYPE_CHECKING:
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 
-def several_numbers(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def several_numbers(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Numbers of elements that a learned choice can be made for."""
     if options["several_values"] and options["selection"] == "random":
         raise ScenarioError("several_values: random places are for one number of values: leave it out")
@@ -19,7 +19,7 @@ def several_numbers(options: dict[str, Any], scenario: Scenario, method: Method 
         raise ScenarioError("several_values: at least one number is needed, or leave it out")
 
 
-def llmcsinet_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def llmcsinet_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """As `several_numbers`; layers and positions that the language model has."""
     several_numbers(options, scenario, method)
     channel, size = scenario.channel, options["patch_size"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from linksim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 
-def null_space(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def null_space(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Block diagonalisation: every user's streams fit into the null space of all the others' antennas."""
     channel, streams = scenario.channel, scenario.link.num_streams_per_user
     others = (channel.num_users - 1) * channel.ue_array.num_antennas

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.scenario.requirements.backbones import check_heads, check_layers, check_tokens, check_words
 
 if TYPE_CHECKING:
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 
-def band_in_reach(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def band_in_reach(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Another band is reached through the delays that at least two subcarriers tell."""
     channel = scenario.channel
     if options.get("band", "sparse") == "sparse" and channel.duplex != "tdd" and channel.num_subcarriers < 2 \
@@ -22,24 +21,24 @@ def band_in_reach(options: dict[str, Any], scenario: Scenario, method: Method | 
                             f"subcarriers tell, but channel.num_subcarriers is 1: use {fix}more, or duplex: tdd")
 
 
-def transformer_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def transformer_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Heads divide the width; the decoder starts with samples that there are."""
     check_heads(options["width"], options["num_heads"])
 
 
-def csi_llm_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def csi_llm_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Layers and positions that the language model has."""
     channel = scenario.channel
     check_tokens(check_layers(options), options, channel.num_history + channel.num_future - 1,
                  "use fewer samples of history and future")
 
 
-def llm4cp_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def llm4cp_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """As `csi_llm_sizes`."""
     check_tokens(check_layers(options), options, scenario.channel.num_history, "use a shorter channel.num_history")
 
 
-def csi_alm_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def csi_alm_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Prompts among anchors among principal words among the width; heads that divide it; positions for all tokens."""
     prompts, anchors, words = (options[name] for name in ("num_prompts", "num_anchors", "num_words"))
     if not prompts <= anchors < words:
@@ -52,7 +51,7 @@ def csi_alm_sizes(options: dict[str, Any], scenario: Scenario, method: Method | 
     check_tokens(sizes, options, prompts + scenario.channel.num_history, "use fewer prompts or a shorter history")
 
 
-def cdg_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def cdg_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Words, heads and positions that the language model has; a patch's step within what is predicted."""
     channel, sizes = scenario.channel, check_layers(options)
     check_words(sizes, options["num_words"])
@@ -68,21 +67,18 @@ def cdg_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None
     check_tokens(sizes, options, patches, "use a larger stride or a shorter history")
 
 
-def csi_alm_light_sizes(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def csi_alm_light_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Heads divide the width; a teacher is CSI-ALM with attention relations that this student can have."""
     check_heads(options["width"], options["num_heads"])
     if method is None:
         return
-    from linksim.scenario.schema import block_of, training_of
-
-    name = training_of(scenario, method).teacher
-    teacher = next((other for other in scenario.methods if other.name == name and other is not method), None)
+    name = method.predictor.training.teacher
+    teacher = next((other.predictor for other in scenario.methods if other.name == name and other is not method), None)
     if teacher is None:
         return
-    block, given = block_of(teacher.predictor)
-    if block != "csi_alm":
-        raise ScenarioError(f"csi_alm_light learns from csi_alm alone, and training.teacher {name!r} is {block}")
-    taught = registry.validate_options(registry.find("predictor", block), given)
+    if teacher.name != "csi_alm":
+        raise ScenarioError(f"csi_alm_light learns from csi_alm alone, and training.teacher {name!r} is {teacher.name}")
+    taught = teacher.options
     if taught["body"] == "none":
         raise ScenarioError(f"its teacher {name!r} has body: none, so no attention to learn from")
     if taught["num_prompts"] != options["num_prompts"]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from linksim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 LEAST_IDENTITIES = 6
 """With which each of the splits of 70, 10 and 20 % has one."""
@@ -17,7 +17,7 @@ _EMOJI_KEYWORDS = 19
 """With so many keywords there are 7 emoji, with one more 2."""
 
 
-def identities(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def identities(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Each split has an identity."""
     name = next(name for name in ("num_identities", "num_motions", "num_clips") if name in options)
     if options[name] < LEAST_IDENTITIES:
@@ -25,7 +25,7 @@ def identities(options: dict[str, Any], scenario: Scenario, method: Method | Non
                             f"{LEAST_IDENTITIES}")
 
 
-def keywords(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def keywords(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Enough emoji have so many keywords, and two halves of them are captions."""
     if not 2 <= options["min_keywords"] <= _EMOJI_KEYWORDS:
         raise ScenarioError(f"min_keywords: 2 at least, as two captions have half of them each, and at most "
@@ -33,7 +33,7 @@ def keywords(options: dict[str, Any], scenario: Scenario, method: Method | None)
                             f"{options['min_keywords']})")
 
 
-def folder(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def folder(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """The folder that the user names is there."""
     path = Path(options["folder"]).expanduser()
     if not path.is_dir():

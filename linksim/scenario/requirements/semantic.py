@@ -8,7 +8,7 @@ from linksim.errors import ScenarioError
 from linksim.scenario.requirements.backbones import check_heads
 
 if TYPE_CHECKING:
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 ORDERS = (1, 2, 4, 6, 8)
 """Bits of a symbol: BPSK, QPSK, 16-, 64- and 256-QAM (TS 38.211, 5.1; BPSK is on the real axis here)."""
@@ -20,7 +20,7 @@ MAX_TRIES = 100
 """Generated captions of one: far more than are stored of any."""
 
 
-def networks(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def networks(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Heads divide the width; training goes from a lower to a higher SNR."""
     check_heads(options["width"], options["num_heads"])
     if options.get("snr_low_db", 0) > options.get("snr_high_db", 0):
@@ -30,7 +30,7 @@ def networks(options: dict[str, Any], scenario: Scenario, method: Method | None)
         raise ScenarioError(f"tries: at most {MAX_TRIES} generated captions are tried (given {options['tries']})")
 
 
-def blocks_of_bits(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def blocks_of_bits(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """As `networks`; an error rate that link adaptation can aim at, and quantisers that there are."""
     networks(options, scenario, method)
     check_error_rate(options["target_error_rate"])
@@ -39,7 +39,7 @@ def blocks_of_bits(options: dict[str, Any], scenario: Scenario, method: Method |
                             f"{options['value_bits']})")
 
 
-def reed_solomon(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def reed_solomon(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """As `networks`; a code word that fits the channel uses."""
     networks(options, scenario, method)
     code_word(scenario.semantic.channel_uses, options["order"], options["rate"], options["symbol_bits"])

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.scenario.requirements.backbones import check_layers
 
 if TYPE_CHECKING:
-    from linksim.scenario.schema import Method, Scenario
+    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 _NUM_FEATURES = 128
 """Of the encoders that AI2MMUM takes over."""
 
 
-def aligned_encoders(options: dict[str, Any], scenario: Scenario, method: Method) -> None:
+def aligned_encoders(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod) -> None:
     """A teacher with encoders that fit, and layers that the language model has."""
     if options["body"] in ("language_model", "attention"):
         check_layers(options)
-    from linksim.scenario.schema import block_of
-    from linksim.scenario.training import merged
-
-    name = merged(scenario.training, method.universal_training).teacher
+    name = method.universal.training.teacher
     if options["encoders"] == "scratch":
         if name:
             raise ScenarioError("encoders: scratch takes no teacher: leave universal_training.teacher out")
@@ -30,27 +26,25 @@ def aligned_encoders(options: dict[str, Any], scenario: Scenario, method: Method
     if not name:
         raise ScenarioError("its encoders come from a method with universal: alignment: name that in "
                             "universal_training.teacher, or write encoders: scratch")
-    teacher = next((other for other in scenario.methods if other.name == name and other.universal is not None), None)
+    teacher = next((other.universal for other in scenario.methods if other.name == name), None)
     if teacher is None:
         return  # said elsewhere
-    block, given = block_of(teacher.universal)
-    if block != "alignment":
+    if teacher.name != "alignment":
         raise ScenarioError(f"it takes its encoders from alignment alone, and universal_training.teacher {name!r} is "
-                            f"{block}")
-    taught = registry.validate_options(registry.find("universal", block), given)
-    if taught["num_features"] != _NUM_FEATURES:
+                            f"{teacher.name}")
+    if teacher.options["num_features"] != _NUM_FEATURES:
         raise ScenarioError(f"its encoders have {_NUM_FEATURES} features, but those of universal_training.teacher "
-                            f"{name!r} have num_features {taught['num_features']}")
+                            f"{name!r} have num_features {teacher.options['num_features']}")
 
 
-def absolute_delays(options: dict[str, Any], scenario: Scenario, method: Method | None) -> None:
+def absolute_delays(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Delays count from departure, or they say nothing of the distance."""
     if scenario.channel.ray_traced.synchronized:
         raise ScenarioError("distances are told from delays that count from departure: write "
                             "channel.ray_traced.synchronized: false")
 
 
-def aligned_encoders_and_delays(options: dict[str, Any], scenario: Scenario, method: Method) -> None:
+def aligned_encoders_and_delays(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod) -> None:
     """Both of the above."""
     aligned_encoders(options, scenario, method)
     absolute_delays(options, scenario, method)

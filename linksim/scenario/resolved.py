@@ -1,0 +1,261 @@
+"""A scenario with every reference followed: blocks with their options and trainings, and what each transmitter knows.
+
+`resolve` is the one place where a block's entry is read; everybody downstream takes what it returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import pydantic
+
+from linksim import registry
+from linksim.errors import ScenarioError
+from linksim.faults import describe
+from linksim.scenario.channel import Channel
+from linksim.scenario.execution import Run
+from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Scenario
+from linksim.scenario.semantic import Semantic
+from linksim.scenario.training import Training, merged
+
+LEARNING = {"predictor": "training", "feedback": "codec_training", "semantic": "semantic_training",
+            "universal": "universal_training"}
+"""Kinds of blocks that can learn, each with the section of a method that says how."""
+
+NO_PREDICTOR = "none"
+"""In the place of a predictor's name: the method needs none."""
+
+_BLOCK_FORM = "a block is written as its name or as {type: name, option: value}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block that a scenario names, with all of its options.
+
+    :param given: options as the file gives them.
+    :param options: validated, with the defaults filled in, and what the scenario's sections say for all blocks.
+    :param training: what it would be trained on and how, no field left empty; None for kinds that never learn.
+    :param checkpoint: folder of the weights that the file names.
+    """
+
+    kind: str
+    name: str
+    given: dict[str, Any]
+    options: dict[str, Any]
+    training: Training | None = None
+    checkpoint: str | None = None
+
+    @property
+    def spec(self) -> registry.BlockSpec:
+        return registry.find(self.kind, self.name)
+
+    @property
+    def made_by(self) -> Any:
+        """Its class; imports it."""
+        return registry.block_class(self.kind, self.name)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has weights of its own."""
+        return self.spec.trains
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained before a run, unless a matching checkpoint is found."""
+        return self.learns and self.checkpoint is None
+
+    @cached_property
+    def key(self) -> str:
+        """Blocks with the same key are the same block, trained the same way."""
+        training = self.training.model_dump_json() if self.learns else None
+        return repr((self.kind, self.name, sorted(self.options.items()), training, self.checkpoint))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def create(self) -> Any:
+        """An instance, untrained."""
+        return self.made_by(**self.options)
+
+    def title(self) -> str:
+        """Its name, and in brackets the options that the file gives."""
+        chosen = ", ".join(f"{key} {value}" for key, value in self.given.items())
+        return f"{self.name} ({chosen})" if chosen else self.name
+
+
+@dataclass(frozen=True)
+class ResolvedMethod:
+    """A curve: what its transmitter knows, and what it is made of.
+
+    :param csi: what the base station knows: the true channel, its own estimates of the uplink, or reports.
+    :param predictor: None where the channel is known, or tasks are answered instead.
+    """
+
+    name: str
+    csi: Literal["perfect", "uplink", "reports"]
+    precoder: Block
+    predictor: Block | None = None
+    feedback: Block | None = None
+    semantic: Block | None = None
+    universal: Block | None = None
+
+    @property
+    def knows_channel(self) -> bool:
+        return self.csi == "perfect"
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All that there are, in the order of `LEARNING`, the precoder last."""
+        found = (self.predictor, self.feedback, self.semantic, self.universal, self.precoder)
+        return [block for block in found if block is not None]
+
+    @property
+    def only_teaches(self) -> bool:
+        """Whether it is there for others to take its encoders from, and has no results of its own."""
+        return self.universal is not None and self.universal.name == "alignment"
+
+
+@dataclass(frozen=True)
+class ResolvedScenario:
+    """A scenario at one sweep point, or with its sweeps, and its blocks.
+
+    :param written: what the file says.
+    :param precoder: of methods that have none of their own, and of genies.
+    :param data: the data set of captions, where they are sent.
+    :param generator: of impulse responses, where channels come from one.
+    """
+
+    written: Scenario
+    methods: tuple[ResolvedMethod, ...]
+    precoder: Block
+    data: Block | None = None
+    generator: Block | None = None
+
+    @property
+    def channel(self) -> Channel:
+        return self.written.channel
+
+    @property
+    def acquisition(self) -> Acquisition:
+        return self.written.acquisition
+
+    @property
+    def feedback(self) -> Feedback:
+        return self.written.feedback
+
+    @property
+    def link(self) -> Link:
+        return self.written.link
+
+    @property
+    def semantic(self) -> Semantic:
+        return self.written.semantic
+
+    @property
+    def run(self) -> Run:
+        return self.written.run
+
+    @property
+    def training(self) -> Training:
+        return self.written.training
+
+    @property
+    def bounds(self) -> list[str]:
+        return self.written.bounds
+
+    @property
+    def metrics(self) -> list[str]:
+        return self.written.metrics
+
+    @property
+    def sweep(self) -> dict[str, list[float | str]]:
+        return self.written.sweep
+
+    @property
+    def simulated(self) -> tuple[ResolvedMethod, ...]:
+        """The methods that are not left out."""
+        return tuple(method for method in self.methods if method.name not in self.run.left_out)
+
+    def method(self, name: str) -> ResolvedMethod:
+        """The method of that name."""
+        return next(method for method in self.methods if method.name == name)
+
+    def written_method(self, name: str) -> Method:
+        """What the file says of the method of that name."""
+        return next(method for method in self.written.methods if method.name == name)
+
+    def with_sections(self, **sections: Any) -> ResolvedScenario:
+        """The same with other sections; the methods stay."""
+        return replace(self, written=self.written.model_copy(update=sections))
+
+
+def resolve(scenario: Scenario) -> ResolvedScenario:
+    """Follow every reference of a scenario, at one sweep point or with its sweeps. Plugins are loaded by then.
+
+    :raises ScenarioError: an entry that names no block, or options that it does not take, as ``key: message``.
+    """
+    precoder = read_block("link.precoder", "precoder", scenario.link.precoder)
+    methods = tuple(_method(f"methods.{index}", method, scenario, precoder)
+                    for index, method in enumerate(scenario.methods))
+    data = generator = None
+    if any(method.semantic is not None for method in methods):
+        data = read_block("semantic.data", "retrieval_data", scenario.semantic.data)
+    if scenario.channel.files.generator is not None:
+        generator = read_block("channel.files.generator", "cir_source", scenario.channel.files.generator)
+    return ResolvedScenario(scenario, methods, precoder, data, generator)
+
+
+def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block) -> ResolvedMethod:
+    csi = method.csi or ("uplink" if method.feedback is None else "reports")
+    if csi == "perfect" and method.feedback is not None:
+        raise ScenarioError(f"{place}.feedback: {method.name!r} knows the channel and takes no report")
+    if csi == "perfect" and method.predictor not in (NO_PREDICTOR, Method.model_fields["predictor"].default):
+        raise ScenarioError(f"{place}.predictor: {method.name!r} knows the channel and takes no predictor")
+    if method.csi is not None and (csi == "reports") != (method.feedback is not None):
+        raise ScenarioError(f"{place}.csi: {csi}, but " + ("no feedback is given: name its codec" if csi == "reports"
+                                                          else "feedback is given: leave csi out"))
+
+    def block(kind: str, reference: str | dict[str, Any] | None) -> Block | None:
+        if reference is None:
+            return None
+        own = getattr(method, LEARNING[kind])
+        try:
+            training = merged(scenario.training, own)
+        except pydantic.ValidationError as error:
+            section = LEARNING[kind] if kind != "predictor" else "training"
+            at = section if own is None else f"{place}.{section}"
+            raise ScenarioError(f"{at}: {describe(error.errors()[0])}") from None
+        given = {"bits": scenario.feedback.bits} if kind == "feedback" and scenario.feedback.bits is not None else {}
+        return read_block(f"{place}.{kind}", kind, reference, training, given)
+
+    answers = method.universal is not None
+    return ResolvedMethod(
+        method.name, csi,
+        link_precoder if method.precoder is None else read_block(f"{place}.precoder", "precoder", method.precoder),
+        None if csi == "perfect" or answers else block("predictor", method.predictor),
+        block("feedback", method.feedback), block("semantic", method.semantic), block("universal", method.universal))
+
+
+def read_block(place: str, kind: str, reference: str | dict[str, Any], training: Training | None = None,
+           for_all: dict[str, Any] | None = None) -> Block:
+    """The block of an entry, ``name`` or ``{type: name, option: …, checkpoint: folder}``.
+
+    :param for_all: options that it has where it takes them and is given none.
+    """
+    try:
+        given = {"type": reference} if isinstance(reference, str) else dict(reference)
+        name, checkpoint = given.pop("type", None), given.pop("checkpoint", None)
+        if not isinstance(name, str):
+            raise ScenarioError(_BLOCK_FORM)
+        spec = registry.find(kind, name)
+        known = {key: value for key, value in (for_all or {}).items() if key in spec.options.model_fields}
+        options = registry.validate_options(spec, {**known, **given})
+        if checkpoint is not None and not spec.trains:
+            raise ScenarioError(f"{kind} {name!r} is not trained: leave its checkpoint out")
+        if not isinstance(checkpoint, str | None):
+            raise ScenarioError(f"checkpoint names a folder (given {checkpoint!r})")
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
+    return Block(kind, name, given, options, training, checkpoint)

@@ -1,0 +1,114 @@
+"""Feedback codecs as what learns: from the terminal's estimate of the downlink back to the downlink."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from linksim.blocks.feedback.learned import LearnedCodec
+from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
+from linksim.channel.streaming import prefetched
+from linksim.csi import Panel
+from linksim.errors import LinksimError
+from linksim.heartbeat import counted, doing
+from linksim.printing import say
+from linksim.scenario.channel import Channel, drawn_fields
+from linksim.scenario.training import Training
+from linksim.training.checkpoint import write_checkpoint
+from linksim.training.codec_data import CodecDrops, codec_conditions
+from linksim.training.conditions import Condition
+from linksim.training.identity import digest, learned_fields
+from linksim.training.part import Part
+
+BUDGET_OPTIONS = ("bits", "quantization", "value_bits")
+"""Options that are chosen when a codec is used: they are no part of what it is."""
+
+
+class CodecPart(Part):
+    """The codec of a method's reports; its budget is the method's."""
+
+    kind = "feedback"
+    by_descent = LearnedCodec
+
+    @property
+    def name(self) -> str:
+        return f"codec of {self.method.name}"
+
+    @cached_property
+    def key(self) -> str:
+        return repr((self.kind, self.block.name, sorted(self._own_options().items()), self.block.training,
+                     self.block.checkpoint))
+
+    @cached_property
+    def training(self) -> Training:
+        """Speeds say nothing about one instant (a file has its own)."""
+        training = self.block.training
+        if self.scenario.channel.source == "files":
+            return training.model_copy(update={"speeds_kmh": []})
+        if self.remembers:
+            return training
+        return training.model_copy(update={"speeds_kmh": [Channel.model_fields["speed_kmh"].default]})
+
+    @property
+    def remembers(self) -> bool:
+        """Whether reports build on earlier ones."""
+        return self.block.made_by.remembers
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        return codec_conditions(self.scenario.written, self.training, self.remembers)
+
+    def _about(self) -> dict[str, Any]:
+        training, drawn = self.training, [drawn_fields(channel) for channel, _ in self.conditions]
+        about = {
+            "block": self.block.name, "version": self.block.made_by.version, "options": self._own_options(),
+            "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
+            "training_file": self.scenario.channel.files.training_sha256,
+        }
+        if not self.is_learned:  # fitted on noiseless channels
+            return {**about, "conditions": sorted(drawn, key=repr)}
+        about |= {"conditions": drawn, "csi_snr_db": training.csi_snr_db, "training": learned_fields(training)}
+        if training.start_from:
+            start = self.other(training.start_from)
+            about["start_from"] = {"block": start.block.name, "checkpoint": digest(start.about)}
+        return about
+
+    def _own_options(self) -> dict[str, Any]:
+        return {key: value for key, value in self.block.options.items() if key not in BUDGET_OPTIONS}
+
+    def drops(self, device: str) -> CodecDrops:
+        window = self.block.options["delay_window"] if self.is_learned else 0
+        return CodecDrops(self.scenario.written, self.training, device, window, self.remembers)
+
+    def _new(self, folder: Path | None = None) -> TrainedCodec:
+        array = self.scenario.channel.bs_array
+        panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
+        codec = self.block.create()
+        codec.prepare(FeedbackShape(self.scenario.channel.ue_array.num_antennas, panel,
+                                    self.scenario.channel.num_subcarriers))
+        return codec
+
+    def _fill(self, block: TrainedCodec, state: dict[str, torch.Tensor]) -> None:
+        block.restore(state)
+
+    def in_use(self, block: TrainedCodec) -> TrainedCodec:
+        return block.at_budget(self.block.options)
+
+    def fit(self, console: Console, device: str) -> None:
+        drops = self.drops(device)
+        say(console, f"fitting {self.name} on {sum(chunk.num_drops for chunk in drops.chunks)} drops: no matching "
+            f"checkpoint in {self.scenario.training.folder}")
+        codec = self._new()
+        if not isinstance(codec, ClosedFormCodec):
+            raise LinksimError(f"feedback {codec.block_name!r} does not say how it is fitted")
+        with torch.inference_mode():
+            drawn = zip(drops.chunks, prefetched(drops.draw, drops.chunks, device), strict=True)
+            for chunk, batch in counted(f"fitting {self.name}", drawn, len(drops.chunks)):
+                codec.observe(batch.future, chunk.validation)
+            with doing(f"solving for {self.name}"):
+                score = codec.solve()
+        write_checkpoint(self.folder, codec.saved_state(), {**self.about, "validation_nmse": score})

@@ -13,22 +13,16 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
 
-from linksim import registry
 from linksim.errors import LinksimError
-from linksim.retrieval.data import retrieval_set
 from linksim.scenario.load import load_scenario
-from linksim.scenario.schema import Scenario, universal_of
 from linksim.training.checkpoint import write_checkpoint
-from linksim.training.codecs import codec_identity, methods_with_fitted_codecs
-from linksim.training.conditions import methods_to_train
-from linksim.training.identity import digest, identity, is_learned
-from linksim.training.semantics import semantic_identity, semantic_methods
-from linksim.training.universals import universal_identity
+from linksim.training.identity import digest
+from linksim.training.part import Part
+from linksim.training.preparation import parts_of
 
 RELEASED = Path(__file__).parent
 ROOT = RELEASED.parents[1]
@@ -51,30 +45,22 @@ def used() -> list[str]:
     """Names of the checkpoints that shipped scenarios use."""
     found = {}
     for path in sorted((ROOT / "scenarios").rglob("*.yaml")):
-        scenario = load_scenario(path)
-        learned = [identity(scenario, method) for method in filter(is_learned, methods_to_train(scenario))]
-        codecs = [codec_identity(scenario, method) for method in methods_with_fitted_codecs(scenario)]
-        codecs = [codec for codec in codecs if codec["block"] not in FITTED_ANEW]
-        others = semantic(scenario) if path.stem in SEMANTIC else []
-        others += universal(scenario) if path.stem in UNIVERSAL else []
-        for about in learned + codecs + others:
-            found[f"{about['block']}-{digest(about)}"] = None
+        for part in parts_of(load_scenario(path)):
+            if _comes_along(part, path.stem):
+                with contextlib.suppress(LinksimError):  # captions that are not there
+                    found[f"{part.about['block']}-{digest(part.about)}"] = None
     return list(found)
 
 
-def semantic(scenario: Scenario) -> list[dict[str, Any]]:
-    """Of semantic codecs, whose data and generated captions are there."""
-    found = []
-    for there, method in semantic_methods(scenario):
-        with contextlib.suppress(LinksimError):
-            found.append(semantic_identity(there, method, retrieval_set(there.semantic.data)))
-    return found
-
-
-def universal(scenario: Scenario) -> list[dict[str, Any]]:
-    """Of models that answer tasks; what is fitted in seconds stays out."""
-    return [universal_identity(scenario, method) for method in scenario.methods
-            if method.universal is not None and universal_of(method)[0] == "ai2mmum"]
+def _comes_along(part: Part, scenario: str) -> bool:
+    match part.kind:
+        case "predictor":
+            return part.is_learned
+        case "feedback":
+            return part.block.name not in FITTED_ANEW
+        case "semantic":
+            return scenario in SEMANTIC
+    return scenario in UNIVERSAL and part.block.name == "ai2mmum"
 
 
 def release(source: Path, target: Path) -> None:
@@ -93,7 +79,7 @@ def stays_out(source: Path) -> bool:
     if about["validation_nmse"] > MOST_NMSE:
         return True
     half_mb = (source / "weights.safetensors").stat().st_size / 2e6
-    return about["block"] in {spec.name for spec in registry.catalogue("feedback")} and half_mb > LARGEST_CODEC_MB
+    return about["kind"] == "feedback" and half_mb > LARGEST_CODEC_MB
 
 
 def main() -> None:

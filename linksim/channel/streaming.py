@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from linksim.channel.drops import Drops
 from linksim.channel.source import training_chunk_of_drops
-from linksim.scenario.channel import Channel, chosen_fields
+from linksim.scenario.channel import Channel
+from linksim.scenario.identity import channel_fields
 from linksim.seeding import stream_seed
 
 Item = TypeVar("Item")
@@ -39,7 +40,7 @@ class ChannelStream(Dataset):
         self.chunk_size = chunk_size
         self.num_chunks = num_chunks
         self.device = device
-        self._identity = (seed, "stream", chosen_fields(channel, None), chunk_size)
+        self._identity = (seed, "stream", channel_fields(channel), chunk_size)
 
     def __len__(self) -> int:
         return self.num_chunks

@@ -25,7 +25,8 @@ from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.ready import make_channels_ready
 from linksim.heartbeat import Heartbeat, awaited, doing
 from linksim.printing import say
-from linksim.scenario.channel import NOT_DRAWN, Channel
+from linksim.scenario.channel import Channel
+from linksim.scenario.identity import NOT_DRAWN
 from linksim.scenario.schema import Scenario
 from linksim.training.data import CHUNK, condition_of, training_conditions, training_seed
 from linksim.versions import versions

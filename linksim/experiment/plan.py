@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from linksim.scenario.channel import NOT_DRAWN, chosen_fields
+from linksim.scenario.identity import NOT_DRAWN, channel_fields
 from linksim.scenario.points import axis_stage, axis_values, resolved_at, simulated_points
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Scenario, axis_column
@@ -171,10 +171,7 @@ def channel_identity(scenario: ResolvedScenario) -> str:
     Two scenarios with the same channel and seed see the same drops, whatever their names and methods. Channel files
     and scenes count by their digests, not by where they lie.
     """
-    left_out: dict[str, Any] = {"files": {"path", "training_path", "speed_known"}}
-    if scenario.channel.ray_traced.scene_sha256:
-        left_out["ray_traced"] = {"scene"}
-    return _identity(scenario, left_out)
+    return _identity(scenario, ())
 
 
 def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
@@ -187,8 +184,8 @@ def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
     return stream_seed(scenario.seed, "test", identity, chunk)
 
 
-def _identity(scenario: ResolvedScenario, left_out: Any) -> str:
-    channel = chosen_fields(scenario.channel, left_out)
+def _identity(scenario: ResolvedScenario, left_out: Iterable[str]) -> str:
+    channel = channel_fields(scenario.channel, left_out)
     return json.dumps({"channel": channel, "chunk_size": scenario.run.chunk_size}, sort_keys=True)
 
 

@@ -32,7 +32,7 @@ from linksim.heartbeat import Heartbeat, doing
 from linksim.metrics.catalogue import metric
 from linksim.printing import say, visible
 from linksim.scenario.channel import horizon_s
-from linksim.scenario.hashing import scenario_hash
+from linksim.scenario.identity import scenario_hash
 from linksim.scenario.load import load_scenario
 from linksim.scenario.memory import check_workers
 from linksim.scenario.points import resolved_at, sweep_points

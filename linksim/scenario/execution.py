@@ -74,9 +74,3 @@ class Run(Section):
     )
     left_out: list[str] = Field([], description="Names of methods that are neither trained nor simulated.")
     stopping: Stopping = Stopping()
-
-
-def later_run_fields(run: Run) -> set[str]:
-    """As `later_fields`."""
-    defaults = {"precision": 32, "maps": False, "quick": False, "left_out": []}
-    return {name for name, default in defaults.items() if getattr(run, name) == default}

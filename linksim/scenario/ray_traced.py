@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from linksim.faults import suggestion
 from linksim.scenario.section import Section
@@ -49,9 +49,6 @@ TRACED = ("scene", "scene_sha256", "position_m", "terminal_height_m", "grid_spac
 
 _FILES = (".npz", ".mat", ".h5", ".hdf5")
 """Of DeepMIMO; another path than these and .xml is a folder of WAIR-D."""
-
-_LATER = ("base_station", "first_area", "num_areas", "positions_per_area", "split", "track_spacing_m", "num_tracks",
-          "terminal_positions_m")
 
 _OF_GRID = ("grid_spacing_m", "radius_m", "min_distance_m", "sector_deg", "positions_per_area")
 
@@ -199,13 +196,6 @@ class RayTraced(Section):
         for name in _OF_GRID:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name}: terminal_positions_m says where terminals stand: leave one of them out")
-
-    @model_serializer(mode="wrap")
-    def _as_released(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fields that came after results were released name no result while they are at their defaults."""
-        defaults = {name: field.default for name, field in type(self).model_fields.items() if name in _LATER}
-        return {name: value for name, value in dump(self).items()
-                if name not in defaults or getattr(self, name) != defaults[name]}
 
     @property
     def of_user(self) -> bool:

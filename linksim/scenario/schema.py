@@ -76,12 +76,6 @@ class Feedback(Section):
     )
 
 
-def later_method_fields(data: dict[str, Any]) -> set[str]:
-    """As `later_fields`, of a method as a dictionary."""
-    return {key for key in ("csi", "feedback", "codec_training", "semantic", "semantic_training", "universal",
-                            "universal_training") if data.get(key) is None}
-
-
 class Link(Section):
     """The downlink transmission."""
 
@@ -98,11 +92,6 @@ class Link(Section):
         "abstraction: block errors from effective SINR and tables, much faster. Both add bler and throughput_bps_hz."
     )
     coding: Coding = Coding()
-
-
-def later_link_fields(link: Link) -> set[str]:
-    """As `later_fields`: fields of coding count where blocks are simulated."""
-    return {"mode", "coding"} if link.mode == "rate" else set()
 
 
 FORMULA = tuple("=+-@")

@@ -168,14 +168,6 @@ MethodTraining = create_model(
 NOT_LEARNED = {"folder", "preset", "devices", "num_nodes", "cache_gb", "keep_drops"}
 """Fields that say where and with what a block is trained, not what it becomes (but for its last digits)."""
 
-_FIRST_RELEASED = {"num_drops", "seed", "speeds_kmh", "folder"}
-
-
-def later_training_fields(training: Training) -> set[str]:
-    """Fields that came after results were released and are at their defaults: they name no result and no checkpoint."""
-    return {name for name, field in Training.model_fields.items()
-            if name not in _FIRST_RELEASED and getattr(training, name) == field.default}
-
 
 def merged(training: Training, method: Section | None) -> Training:
     """The training of a method: its own fields, then the scenario's, then the preset's; none is left empty."""

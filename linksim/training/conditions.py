@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from linksim.errors import ScenarioError
-from linksim.scenario.channel import Channel, drawn_fields
+from linksim.scenario.channel import Channel
+from linksim.scenario.identity import stream_fields
 from linksim.scenario.points import point_scenario, sweep_points
 from linksim.scenario.schema import Acquisition, Scenario, training_channel
 from linksim.scenario.training import Training
@@ -115,9 +116,8 @@ def training_seed(scenario: Scenario, channel: Channel, chunk: int, training: Tr
 
     :param epoch: another one has other drops, for ``training.fresh_drops``.
     """
-    drawn = drawn_fields(channel)
     fresh = (epoch,) if epoch else ()
-    return stream_seed((training or scenario.training).seed, "training", drawn, chunk, *fresh)
+    return stream_seed((training or scenario.training).seed, "training", stream_fields(channel), chunk, *fresh)
 
 
 def condition_names(conditions: list[Condition]) -> list[str]:

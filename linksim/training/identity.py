@@ -10,35 +10,22 @@ from typing import Any
 
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Scenario
-from linksim.scenario.training import NOT_LEARNED, Training
 
-_KEYS = ("block", "version", "options", "shape", "conditions", "num_drops", "seed", "training_file", "generator",
-         "plugins", "fraction", "csi_snr_db", "teacher", "start_from", "training", "data", "generated", "channel_uses",
-         "num_streams")
+_KEYS = ("block", "kind", "version", "schema", "options", "shape", "conditions", "training", "training_file",
+         "generator", "plugins", "teacher", "start_from", "data", "generated", "channel_uses", "num_streams", "reports_of")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
-_FIRST = {"block": str, "version": int, "options": dict}
+_FIRST = {"block": str, "kind": str, "version": int, "options": dict}
 """What every identity has, and its kinds."""
 
 _DEEPEST = 20
 _LONGEST_TEXT = 200
 
-_BY_ITSELF = {"num_drops", "seed", "fraction", "csi_snr_db", "speeds_kmh", "channel", "teacher", "start_from"}
-"""Training fields that have a key of their own, or are told by the conditions."""
-
-
-def learned_fields(training: Training) -> dict[str, Any]:
-    """What of the training decides the outcome of gradient descent, beside the drops."""
-    # a field that is added to the section must stay out while it changes nothing, or all checkpoints are lost
-    added = set() if training.antenna_pairs else {"antenna_pairs"}
-    if training.fraction == 1 or not training.even_steps:
-        added.add("even_steps")
-    return training.model_dump(mode="json", exclude=NOT_LEARNED | _BY_ITSELF | added)
-
 
 def digest(about: dict[str, Any]) -> str:
     """The name of an identity."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+    named = {key: about[key] for key in _KEYS if key in about}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def malformed(about: Any) -> str | None:

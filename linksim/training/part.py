@@ -15,13 +15,17 @@ from rich.console import Console
 
 from linksim.blocks.state import matched
 from linksim.errors import LinksimError, ScenarioError
+from linksim.scenario.identity import SCHEMA, chosen_options, training_fields, weights_digest
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_about, read_weights
 from linksim.training.conditions import Condition
 from linksim.training.data import TrainingDrops
-from linksim.training.identity import contradictions, differences
+from linksim.training.identity import contradictions, differences, digest, source_of_drops
+
+CLOSED_FORM_FIELDS = ("num_drops", "seed", "fraction", "csi_snr_db")
+"""Of a training, what decides a fit in closed form."""
 
 
 @contextmanager
@@ -85,8 +89,22 @@ class Part(ABC):
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What its checkpoint depends on, as JSON can hold it."""
-        return json.loads(json.dumps(self._about()))
+        """What its checkpoint depends on, as JSON can hold it: what differs from the defaults, beside sizes."""
+        about = {
+            "block": self.block.name, "kind": self.kind, "version": self.block.made_by.version, "schema": SCHEMA,
+            "options": chosen_options(self.block),
+            "training": training_fields(self.training, None if self.is_learned else CLOSED_FORM_FIELDS),
+            **source_of_drops(self.scenario.written, self.conditions[0][0]),
+        }
+        for key in ("teacher", "start_from"):
+            if name := getattr(self.training, key):
+                about[key] = self.other(name).reference()
+        return json.loads(json.dumps({**about, **self._about()}))
+
+    def reference(self) -> dict[str, str]:
+        """How another part names this one: by what its checkpoint depends on, or, where named, by its content."""
+        given = self.block.checkpoint
+        return {"block": self.block.name, "checkpoint": weights_digest(given) if given else digest(self.about)}
 
     @property
     @abstractmethod
@@ -94,7 +112,8 @@ class Part(ABC):
         """Channels that it is trained on, and how their histories are acquired."""
 
     @abstractmethod
-    def _about(self) -> dict[str, Any]: ...
+    def _about(self) -> dict[str, Any]:
+        """What else its checkpoint depends on."""
 
     @abstractmethod
     def drops(self, device: str) -> TrainingDrops:

@@ -16,12 +16,12 @@ from linksim.csi import Panel
 from linksim.errors import LinksimError
 from linksim.heartbeat import counted, doing
 from linksim.printing import say
-from linksim.scenario.channel import Channel, drawn_fields
+from linksim.scenario.channel import Channel
+from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
 from linksim.scenario.training import Training
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.conditions import Condition
-from linksim.training.identity import digest, learned_fields
 from linksim.training.part import Part
 
 BUDGET_OPTIONS = ("bits", "quantization", "value_bits")
@@ -63,19 +63,9 @@ class CodecPart(Part):
         return codec_conditions(self.scenario.written, self.training, self.remembers)
 
     def _about(self) -> dict[str, Any]:
-        training, drawn = self.training, [drawn_fields(channel) for channel, _ in self.conditions]
-        about = {
-            "block": self.block.name, "version": self.block.made_by.version, "options": self._own_options(),
-            "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
-            "training_file": self.scenario.channel.files.training_sha256,
-        }
-        if not self.is_learned:  # fitted on noiseless channels
-            return {**about, "conditions": sorted(drawn, key=repr)}
-        about |= {"conditions": drawn, "csi_snr_db": training.csi_snr_db, "training": learned_fields(training)}
-        if training.start_from:
-            start = self.other(training.start_from)
-            about["start_from"] = {"block": start.block.name, "checkpoint": digest(start.about)}
-        return about
+        drawn = [channel_fields(channel, NOT_DRAWN) for channel, _ in self.conditions]
+        options = {key: value for key, value in chosen_options(self.block).items() if key not in BUDGET_OPTIONS}
+        return {"options": options, "conditions": drawn if self.is_learned else sorted(drawn, key=repr)}
 
     def _own_options(self) -> dict[str, Any]:
         return {key: value for key, value in self.block.options.items() if key not in BUDGET_OPTIONS}

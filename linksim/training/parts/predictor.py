@@ -12,13 +12,10 @@ from linksim.blocks.prediction.trained import ClosedFormPredictor, LearnedPredic
 from linksim.errors import LinksimError
 from linksim.heartbeat import counted, doing
 from linksim.printing import say
-from linksim.scenario.channel import drawn_fields
-from linksim.scenario.hashing import weights_digest
-from linksim.scenario.training import later_training_fields
+from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
 from linksim.training.checkpoint import read_about, write_checkpoint
 from linksim.training.conditions import CHUNK, Condition, num_chunks, training_chunks, training_conditions
 from linksim.training.data import TrainingDrops, problem_shape, training_batches
-from linksim.training.identity import digest, learned_fields, source_of_drops
 from linksim.training.part import Part
 
 
@@ -33,28 +30,9 @@ class PredictorPart(Part):
         return training_conditions(self.scenario.written, self.training)
 
     def _about(self) -> dict[str, Any]:
-        training = self.training
-        later = later_training_fields(training)
-        about = {
-            "block": self.block.name, "version": self.block.made_by.version, "options": self.block.options,
-            "shape": vars(problem_shape(self.scenario.written, training)),
-            "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
-                           for channel, acquisition in self.conditions],
-            "num_drops": training.num_drops, "seed": training.seed,
-            **source_of_drops(self.scenario.written, self.conditions[0][0]),
-            **{key: getattr(training, key) for key in ("fraction", "csi_snr_db") if key not in later},
-        }
-        if self.is_learned:
-            about["training"] = learned_fields(training)
-        for key in ("teacher", "start_from"):
-            if name := getattr(training, key):
-                about[key] = self.other(name).reference()
-        return about
-
-    def reference(self) -> dict[str, str]:
-        """How another part names this one: by what its checkpoint depends on, or, where named, by its content."""
-        given = self.block.checkpoint
-        return {"block": self.block.name, "checkpoint": weights_digest(given) if given else digest(self.about)}
+        return {"shape": vars(problem_shape(self.scenario.written, self.training)),
+                "conditions": [[channel_fields(channel, NOT_DRAWN), acquisition_fields(acquisition)]
+                               for channel, acquisition in self.conditions]}
 
     def drops(self, device: str) -> TrainingDrops:
         return TrainingDrops(self.scenario.written, self.training, device)

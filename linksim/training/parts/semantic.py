@@ -17,11 +17,11 @@ from linksim.metrics.retrieval import RANKS
 from linksim.printing import say
 from linksim.retrieval.data import RetrievalSet, retrieval_set
 from linksim.retrieval.generation.stored import generate_captions, generated_digest, is_generated
-from linksim.scenario.channel import Channel, drawn_fields
+from linksim.scenario.channel import Channel
+from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
 from linksim.scenario.training import Training
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.conditions import Condition
-from linksim.training.identity import learned_fields
 from linksim.training.part import Part
 
 
@@ -58,18 +58,15 @@ class SemanticPart(Part):
         return codec_conditions(self.scenario.written, self.training)
 
     def _about(self) -> dict[str, Any]:
-        made_by, training = self.block.made_by, self.training
+        made_by = self.block.made_by
+        block = replace(self.block, name=made_by.network_name or self.block.name, options={
+            key: value for key, value in self.block.options.items() if key not in made_by.transport_options})
         return {
-            "block": made_by.network_name or self.block.name, "version": made_by.version,
-            "options": {key: value for key, value in self.block.options.items()
-                        if key not in made_by.transport_options},
-            "data": self.data.identity,
+            "block": block.name, "options": chosen_options(block), "data": self.data.identity,
             **({"generated": generated_digest(self.data)} if made_by.generates else {}),
             **({} if made_by.channel_free else {"channel_uses": self.scenario.semantic.channel_uses,
                                                 "num_streams": self.scenario.link.num_streams_per_user}),
-            "conditions": [drawn_fields(channel) for channel, _ in self.conditions],
-            "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
-            "training_file": self.scenario.channel.files.training_sha256, "training": learned_fields(training),
+            "conditions": [channel_fields(channel, NOT_DRAWN) for channel, _ in self.conditions],
         }
 
     def drops(self, device: str) -> CodecDrops:

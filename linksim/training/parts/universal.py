@@ -16,11 +16,10 @@ from linksim.csi import Panel
 from linksim.errors import LinksimError, ScenarioError
 from linksim.heartbeat import counted, doing
 from linksim.printing import say
-from linksim.scenario.channel import drawn_fields
+from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
 from linksim.scenario.resolved import ResolvedScenario
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.conditions import Condition, training_conditions
-from linksim.training.identity import digest, learned_fields
 from linksim.training.part import Part, named_method
 from linksim.training.universal_data import PlacedDrops
 
@@ -48,23 +47,10 @@ class UniversalPart(Part):
         return training_conditions(self.scenario.written, self.training)
 
     def _about(self) -> dict[str, Any]:
-        training, shape = self.training, universal_shape(self.scenario)
-        about = {
-            "block": self.block.name, "version": self.block.made_by.version, "options": self.block.options,
-            # one stream goes without saying: checkpoints of the time when there was no other do not
-            "shape": {name: size for name, size in vars(shape).items() if (name, size) != ("num_streams", 1)}
-            | {"panel": vars(shape.panel)},
-            "conditions": [[drawn_fields(channel), acquisition.model_dump(mode="json")]
-                           for channel, acquisition in self.conditions],
-            "num_drops": training.num_drops, "seed": training.seed, "fraction": training.fraction,
-            "csi_snr_db": training.csi_snr_db,
-        }
-        if self.is_learned:
-            about["training"] = learned_fields(training)
-        if training.teacher:
-            teacher = self.other(training.teacher)
-            about["teacher"] = {"block": teacher.block.name, "checkpoint": digest(teacher.about)}
-        return about
+        shape = universal_shape(self.scenario)
+        return {"shape": {**vars(shape), "panel": vars(shape.panel)},
+                "conditions": [[channel_fields(channel, NOT_DRAWN), acquisition_fields(acquisition)]
+                               for channel, acquisition in self.conditions]}
 
     def drops(self, device: str) -> PlacedDrops:
         return PlacedDrops(self.scenario.written, self.training, device)

@@ -96,15 +96,6 @@ def make_parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) ->
     compare.add_argument("--against", metavar="NAME", help="of RUN_B; default: the same name")
     compare.add_argument("--output", type=Path, metavar="FILE.csv", help="write the table there, too")
     compare.set_defaults(command=functions["compare"])
-
-    calibrate = commands.add_parser("calibrate", help="check the channels against unmodified Sionna and TR 38.901")
-    calibrate.add_argument("--out", type=Path, default=Path("docs/calibration"), metavar="DIR",
-                           help="for the report, figures and numbers; default: docs/calibration")
-    size = calibrate.add_mutually_exclusive_group()
-    size.add_argument("--drops", type=_positive, metavar="N", help="of 57 terminals for each set-up; default: 16")
-    size.add_argument("--quick", action="store_true", help="two drops: minutes less, wider tolerances")
-    calibrate.add_argument("--seed", type=int, default=1, metavar="N")
-    calibrate.set_defaults(command=functions["calibrate"])
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report | compare | calibrate``."""
+"""The command line: ``linksim run | validate | blocks | schema | train | dataset | report | compare``."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _write_error(message: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     return make_parser({
         "run": _run, "validate": _validate, "blocks": _blocks, "schema": _schema, "train": _train, "dataset": _dataset,
-        "ask": _ask, "report": _report, "compare": _compare, "calibrate": _calibrate,
+        "ask": _ask, "report": _report, "compare": _compare,
     })
 
 
@@ -340,18 +340,6 @@ def _compare(options: argparse.Namespace) -> int:
     found = differences(*runs, options.metric, methods)
     print_differences(found, options.output)
     return EXIT_DONE
-
-
-def _calibrate(options: argparse.Namespace) -> int:
-    from linksim.calibration.run import DEFAULT_DROPS, QUICK_DROPS, calibrate
-
-    drops = QUICK_DROPS if options.quick else options.drops or DEFAULT_DROPS
-    study = calibrate(options.out, drops, options.seed, make_console())
-    write(str(options.out / "README.md"))
-    if study.passed:
-        return EXIT_DONE
-    _write_error("not all comparisons agree: see the report")
-    return EXIT_BLOCK_FAILED
 
 
 def _report(options: argparse.Namespace) -> int:

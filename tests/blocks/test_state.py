@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from linksim.training.universals import fill
 
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.blocks.prediction.trained import ProblemShape
@@ -15,7 +16,6 @@ from linksim.csi import Panel
 from linksim.errors import LinksimError
 from linksim.registry import block_class, catalogue, create
 from linksim.training.checkpoint import _fill
-from linksim.training.universals import fill
 
 PANEL = Panel(2, 2, 2)
 

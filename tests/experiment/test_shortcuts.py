@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from linksim.scenario.hashing import scenario_hash
 
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
 from linksim.experiment.shortcuts import QUICK_DROPS, quick_look, trained_only
-from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario, scenario_from_dict
 from linksim.training import unmade
 from linksim.training.conditions import methods_to_train

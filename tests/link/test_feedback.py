@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from linksim.scenario.hashing import scenario_hash
 
 from linksim import registry
 from linksim.channel.drops import draw_drops
@@ -16,7 +17,6 @@ from linksim.link.feedback import downlink_at_terminal, report_history, with_bit
 from linksim.metrics import nmse
 from linksim.scenario.channel import BsArray, Channel
 from linksim.scenario.checks import check
-from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition, Feedback, Scenario
 
 CHANNEL = {"num_subcarriers": 8, "num_history": 4, "num_future": 2, "num_users": 2, "speed_kmh": 3,

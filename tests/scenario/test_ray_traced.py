@@ -1,11 +1,11 @@
 """The ray_traced section: faults in one line, and scenarios without it are what they were."""
 
 import pytest
+from linksim.scenario.hashing import scenario_hash
 
 from linksim.channel.ray_traced.table import table_name
 from linksim.errors import ScenarioError
 from linksim.scenario.channel import Channel, drawn_fields
-from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import load_scenario, scenario_from_dict
 
 TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4}

@@ -1,10 +1,10 @@
 """The section `training`: presets, what a method has otherwise, and what names a result."""
 
 import pytest
+from linksim.scenario.hashing import scenario_hash
 
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
-from linksim.scenario.hashing import scenario_hash
 from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.schema import Method, Scenario, Training, training_of
 from linksim.scenario.training import PRESETS, MethodTraining, later_training_fields, merged

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from linksim.training.codecs import codec_identity, load_codec, methods_with_fitted_codecs, prepare_codecs
 from rich.console import Console
 
 from linksim import load_scenario
 from linksim.errors import LinksimError
-from linksim.training.codecs import codec_identity, load_codec, methods_with_fitted_codecs, prepare_codecs
 
 METHODS = [{"name": "few", "feedback": {"type": "klt", "bits": 60}}, {"name": "many", "feedback": "klt"},
            {"name": "other", "feedback": "top_m"}, "hold"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from linksim.scenario.hashing import scenario_hash
 from rich.console import Console
 
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.hashing import scenario_hash
 from linksim.training import checkpoint
 from linksim.training.checkpoint import check_trained, load_predictor, prepare
 from linksim.training.conditions import methods_to_train

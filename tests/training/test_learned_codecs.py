@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
 from rich.console import Console
 
 from linksim import load_scenario
@@ -12,7 +13,6 @@ from linksim.errors import LinksimError
 from linksim.experiment.run import run
 from linksim.training.callbacks import Selection
 from linksim.training.codec_data import CodecDrops, codec_training
-from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
 from linksim.training.module import step_of_stage
 from linksim.training.stages import stage_lengths
 

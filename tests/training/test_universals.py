@@ -5,12 +5,12 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
+from linksim.training.universals import load_universal, universal_identity
 
 from linksim.cli import main
 from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Method
 from linksim.training.universal_data import universal_key, universal_methods
-from linksim.training.universals import load_universal, universal_identity
 
 AREAS = {"scene": "procedural", "num_areas": 3, "positions_per_area": 40, "split": "random", "min_path_gain_db": -200,
          "synchronized": False}

@@ -15,7 +15,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from linksim.calibration.setups import Setup
+from studies.calibration.setups import Setup
 
 
 def reference_curve(setup: Setup, metric: str) -> tuple[np.ndarray, np.ndarray] | None:

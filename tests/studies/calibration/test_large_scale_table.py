@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
-from linksim.calibration.large_scale_check import Column, check_columns, columns, draw_parameters
-from linksim.calibration.large_scale_table import correlations, expected, sources
+from studies.calibration.large_scale_check import Column, check_columns, columns, draw_parameters
+from studies.calibration.large_scale_table import correlations, expected, sources
 
 SIONNA_NAMES = {"uma": "UMa", "umi": "UMi", "los": "LoS", "nlos": "NLoS", "o2i": "O2I"}
 VERSIONS = {"16.1": "v16_1", "19.2": "v19_2"}

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from sionna.phy.channel.tr38901 import PanelArray, UMa, UMi
 
-from linksim.calibration.large_scale_table import PARAMETERS, STATES, Normal, correlations, expected
-from linksim.calibration.statistics import Check, check_correlation, check_deviation, check_mean
 from linksim.seeding import sionna_seed, stream_seed
+from studies.calibration.large_scale_table import PARAMETERS, STATES, Normal, correlations, expected
+from studies.calibration.statistics import Check, check_correlation, check_deviation, check_mean
 
 CARRIERS_HZ = (2.4e9, 6e9, 30e9)
 """Those of clause 7.8, and linksim's own, where UMa's formulas take 6 GHz instead."""

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from sionna.phy.channel.tr38901 import circular_angular_spread, rms_delay_spread
 
-from linksim.calibration.setups import Setup, prb_hz
 from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_rays import sample_rays
+from studies.calibration.setups import Setup, prb_hz
 
 NOW_S = torch.zeros(1, dtype=torch.float64)
 
 
 class LinksimDraw:
-    """A `linksim.calibration.draw.Draw` of linksim.
+    """A `studies.calibration.draw.Draw` of linksim.
 
     :param model: an unmodified Sionna model with its topology set; rays are drawn with Sionna's current random state.
     :param sample: takes the rays of a model, for tests that put another engine in its place.

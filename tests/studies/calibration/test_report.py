@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from linksim.calibration.draw import METRICS_OF_PHASE
-from linksim.calibration.figures import write_figures
-from linksim.calibration.large_scale_check import Column, check_columns
-from linksim.calibration.report import write_report
-from linksim.calibration.study import Outcome, Study, all_setups, compare
+from studies.calibration.draw import METRICS_OF_PHASE
+from studies.calibration.figures import write_figures
+from studies.calibration.large_scale_check import Column, check_columns
+from studies.calibration.report import write_report
+from studies.calibration.study import Outcome, Study, all_setups, compare
 
 BIG = 60
 
@@ -50,7 +50,7 @@ def test_report_tells_what_differs(study, folder):
     assert f"{78 - wrong} of 78 comparisons" in text
     assert "DIFFERENT" in text
     assert not study.passed
-    assert "linksim calibrate --drops 2 --seed 7" in text
+    assert "python -m studies.calibration --drops 2 --seed 7" in text
     assert "1 min" in text
 
 

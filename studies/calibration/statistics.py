@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from scipy import integrate, stats
 
-from linksim.calibration.large_scale_table import Normal
+from studies.calibration.large_scale_table import Normal
 
 PERCENTILES = (1, *range(5, 100, 5), 99)
 

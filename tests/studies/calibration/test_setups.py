@@ -6,12 +6,12 @@ import pytest
 import torch
 from sionna.sys import gen_tr38901_multicell_topology
 
-from linksim.calibration.ports import steered_port
-from linksim.calibration.reference import reference_curve
-from linksim.calibration.setups import Network, networks, sectors
-from linksim.calibration.study import all_setups, num_parts
-from linksim.calibration.wrap_around import image_offsets_m
 from linksim.seeding import sionna_seed
+from studies.calibration.ports import steered_port
+from studies.calibration.reference import reference_curve
+from studies.calibration.setups import Network, networks, sectors
+from studies.calibration.study import all_setups, num_parts
+from studies.calibration.wrap_around import image_offsets_m
 
 
 def topology(setup, part, seed=1):
@@ -57,7 +57,7 @@ def test_images_tile_the_plane():
 
 
 def test_sionnas_own_images_overlap():
-    """The reason for `linksim.calibration.wrap_around`; when this fails, Sionna is mended and the file can go."""
+    """The reason for `studies.calibration.wrap_around`; when this fails, Sionna is mended and the file can go."""
     with sionna_seed(1):
         drawn = gen_tr38901_multicell_topology("uma", 4, 2, 6e9, precision="single", device="cpu")
     distance = (drawn[0].unsqueeze(1) - drawn[7])[..., :2].norm(dim=-1)

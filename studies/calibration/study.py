@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from linksim.calibration.draw import METRICS, METRICS_OF_PHASE, Draw, Values, measure
-from linksim.calibration.large_scale_check import Finding
-from linksim.calibration.linksim_draw import LinksimDraw
-from linksim.calibration.reference import reference_curve
-from linksim.calibration.setups import GROUPS, Network, Setup, networks, sectors
-from linksim.calibration.sionna_draw import SionnaDraw
-from linksim.calibration.statistics import curve_distance, ks_critical, ks_distance
 from linksim.seeding import sionna_seed, stream_seed
+from studies.calibration.draw import METRICS, METRICS_OF_PHASE, Draw, Values, measure
+from studies.calibration.large_scale_check import Finding
+from studies.calibration.linksim_draw import LinksimDraw
+from studies.calibration.reference import reference_curve
+from studies.calibration.setups import GROUPS, Network, Setup, networks, sectors
+from studies.calibration.sionna_draw import SionnaDraw
+from studies.calibration.statistics import curve_distance, ks_critical, ks_distance
 
 Engine = Callable[[Any, Setup], Draw]
 """From a Sionna model with its topology set, and the set-up, to a draw."""

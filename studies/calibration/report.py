@@ -12,15 +12,15 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from linksim.calibration.draw import METRICS
-from linksim.calibration.figures import EARLIER, LINKSIM, PLAIN, Picture
-from linksim.calibration.large_scale_check import FAMILY_LEVEL, Finding
-from linksim.calibration.large_scale_table import sources
-from linksim.calibration.reference import reference_curve
-from linksim.calibration.statistics import PERCENTILES, curve_distance
-from linksim.calibration.study import Comparison, Outcome, Study
 from linksim.experiment.run import versions
 from linksim.files import write_atomically
+from studies.calibration.draw import METRICS
+from studies.calibration.figures import EARLIER, LINKSIM, PLAIN, Picture
+from studies.calibration.large_scale_check import FAMILY_LEVEL, Finding
+from studies.calibration.large_scale_table import sources
+from studies.calibration.reference import reference_curve
+from studies.calibration.statistics import PERCENTILES, curve_distance
+from studies.calibration.study import Comparison, Outcome, Study
 
 
 def write_report(study: Study, pictures: Sequence[Picture], folder: Path) -> list[Path]:
@@ -116,7 +116,7 @@ def report_text(study: Study, pictures: Sequence[Picture]) -> str:
     template = jinja2.Template(source, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     return template.render(
         verdict=_verdict(study), sections=sections,
-        command=f"linksim calibrate --drops {study.drops} --seed {study.seed}",
+        command=f"python -m studies.calibration --drops {study.drops} --seed {study.seed}",
         provenance=", ".join(f"{name} {version}" for name, version in versions().items())
         + f"; {os.cpu_count()} cores, {study.seconds / 60:.0f} min.",
     )

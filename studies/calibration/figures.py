@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from linksim.calibration.draw import METRICS, SPREADS, Values
-from linksim.calibration.large_scale_check import Finding
-from linksim.calibration.large_scale_table import PARAMETERS
-from linksim.calibration.reference import reference_curve
-from linksim.calibration.study import Comparison, Outcome, Study
 from linksim.files import write_atomically
 from linksim.report import style
 from linksim.report.canvas import add_legend
+from studies.calibration.draw import METRICS, SPREADS, Values
+from studies.calibration.large_scale_check import Finding
+from studies.calibration.large_scale_table import PARAMETERS
+from studies.calibration.reference import reference_curve
+from studies.calibration.study import Comparison, Outcome, Study
 
 CDF_POINTS = 400
 PNG_DPI = 150

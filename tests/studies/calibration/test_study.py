@@ -10,13 +10,13 @@ import pytest
 import torch
 from sionna.phy.channel.tr38901 import delay_spread_from_rays
 
-from linksim.calibration.linksim_draw import LinksimDraw
-from linksim.calibration.setups import Network, Sector
-from linksim.calibration.sionna_draw import SionnaDraw
-from linksim.calibration.study import Outcome, all_setups, compare, draw_parts, run_setup
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_rays import sample_rays
 from linksim.scenario.channel import Channel
+from studies.calibration.linksim_draw import LinksimDraw
+from studies.calibration.setups import Network, Sector
+from studies.calibration.sionna_draw import SionnaDraw
+from studies.calibration.study import Outcome, all_setups, compare, draw_parts, run_setup
 
 NETWORK = Network("umi", 6e9, "configuration 2")
 SECTOR = Sector(Channel(

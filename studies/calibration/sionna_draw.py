@@ -14,11 +14,11 @@ from sionna.phy import SPEED_OF_LIGHT
 from sionna.phy.channel import cir_to_ofdm_channel
 from sionna.phy.channel.tr38901 import angular_spreads_from_rays, delay_spread_from_rays, prb_singular_values
 
-from linksim.calibration.setups import PRB_INDEX, PRB_SUBCARRIERS, SUBCARRIER_SPACING_HZ, Setup
+from studies.calibration.setups import PRB_INDEX, PRB_SUBCARRIERS, SUBCARRIER_SPACING_HZ, Setup
 
 
 class SionnaDraw:
-    """A `linksim.calibration.draw.Draw` of Sionna. Coefficients are generated when first asked for.
+    """A `studies.calibration.draw.Draw` of Sionna. Coefficients are generated when first asked for.
 
     :param model: its topology is set; drawn from with Sionna's current random state.
     """

@@ -1,18 +1,26 @@
-"""`linksim calibrate`: draw, check, write figures, numbers and the report."""
+"""Channels against unmodified Sionna and TR 38.901: draw, check, write figures, numbers and the report.
+
+    uv run python -m studies.calibration            # two hours on two cores
+    uv run python -m studies.calibration --quick    # two drops: minutes, wider tolerances
+
+Writes ``docs/calibration``. The exit code is 1 where a comparison does not agree.
+"""
 
 from __future__ import annotations
 
+import argparse
 import time
 from pathlib import Path
 
 from rich.console import Console
 
-from linksim.calibration.draw import METRICS_OF_PHASE, Values
-from linksim.calibration.figures import write_figures
-from linksim.calibration.large_scale_check import Finding, check_columns, columns
-from linksim.calibration.report import write_report
-from linksim.calibration.setups import Network
-from linksim.calibration.study import (
+from linksim.printing import make_console, say, write
+from studies.calibration.draw import METRICS_OF_PHASE, Values
+from studies.calibration.figures import write_figures
+from studies.calibration.large_scale_check import Finding, check_columns, columns
+from studies.calibration.report import write_report
+from studies.calibration.setups import Network
+from studies.calibration.study import (
     Comparison,
     Outcome,
     Study,
@@ -21,7 +29,6 @@ from linksim.calibration.study import (
     run_earlier_version,
     run_setup,
 )
-from linksim.printing import say
 
 DEFAULT_DROPS, QUICK_DROPS = 16, 2
 LINKS_PER_DROP = 500
@@ -32,7 +39,7 @@ def calibrate(folder: Path, drops: int = DEFAULT_DROPS, seed: int = 1, console: 
     """Run the whole study and write it to a folder.
 
     :param folder: for ``README.md``, PNG and CSV files; files of an earlier run are replaced.
-    :param drops: of 57 terminals for each set-up; see `linksim.calibration.study.num_parts`.
+    :param drops: of 57 terminals for each set-up; see `studies.calibration.study.num_parts`.
     :param seed: of every random stream.
     :param console: where progress is shown; silent by default.
     :raises StoreError: a file cannot be written.
@@ -72,3 +79,23 @@ def run_study(drops: int, seed: int, console: Console) -> Study:
 def _progress(console: Console, began: float, place: str, text: str) -> None:
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     say(console, f"{minutes:>3}:{seconds:02}  {place:>13}  {text}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """:returns: 0 if all comparisons agree."""
+    parser = argparse.ArgumentParser(prog="python -m studies.calibration", description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("docs/calibration"), metavar="DIR",
+                        help="for the report, figures and numbers; default: docs/calibration")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--drops", type=int, metavar="N", default=DEFAULT_DROPS,
+                      help=f"of 57 terminals for each set-up; default: {DEFAULT_DROPS}")
+    size.add_argument("--quick", dest="drops", action="store_const", const=QUICK_DROPS)
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    options = parser.parse_args(arguments)
+    if options.drops < 1:
+        parser.error(f"--drops {options.drops}: at least 1")
+    study = calibrate(options.out, options.drops, options.seed, make_console())
+    write(str(options.out / "README.md"))
+    if not study.passed:
+        write("error: not all comparisons agree: see the report", to_stderr=True)
+    return 0 if study.passed else 1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sionna.sys import coupling_loss_db, geometry_sinr_db, geometry_sir_db, serving_indices
 
-from linksim.calibration.setups import NOISE_FIGURE_DB, Network, Setup
+from studies.calibration.setups import NOISE_FIGURE_DB, Network, Setup
 
 SPREADS = {"delay_spread_ns": 1e9, "asd_deg": 180 / torch.pi, "asa_deg": 180 / torch.pi, "zsd_deg": 180 / torch.pi,
            "zsa_deg": 180 / torch.pi}
@@ -51,7 +51,7 @@ class Metric:
     :param rounding: largest difference that single precision explains, in the metric's unit.
     :param logarithmic: whether its axis is.
     :param specular_differs: Sionna's metric treats the line of sight in another way than its coefficients do
-        (`linksim.calibration.sionna_draw`), so only terminals without one can agree.
+        (`studies.calibration.sionna_draw`), so only terminals without one can agree.
     """
 
     label: str

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from linksim.calibration.large_scale_table import Normal
-from linksim.calibration.statistics import (
+from studies.calibration.large_scale_table import Normal
+from studies.calibration.statistics import (
     check_correlation,
     check_deviation,
     check_mean,

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from linksim import __version__
 from linksim.printing import one_line
+from linksim.shipped import located
 
 EXIT_BAD_INPUT = 2
 
@@ -100,11 +101,16 @@ def make_parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) ->
 
 
 def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
+    parser.add_argument("scenario", type=_scenario, metavar="SCENARIO.yaml",
+                        help="a file, or the name of a ready-made one, e.g. fdd_uma_30kmh")
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="overrides",
                         help="change one field, e.g. --set channel.speed_kmh=60")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE",
                         help="Python file with blocks of your own; its code is executed")
+
+
+def _scenario(text: str) -> Path:
+    return located(Path(text))
 
 
 def _positive(text: str) -> int:

@@ -38,6 +38,7 @@ from linksim.scenario.memory import check_workers
 from linksim.scenario.points import resolved_at, sweep_points
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
+from linksim.shipped import located
 from linksim.versions import versions
 
 QUICK_SECONDS = 30.0
@@ -73,7 +74,7 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
     :raises Exception: a block's own; finished units are kept.
     """
     if not isinstance(scenario, Scenario):
-        scenario_text = scenario_text or Path(scenario).read_text(encoding="utf-8")
+        scenario_text = scenario_text or located(Path(scenario)).read_text(encoding="utf-8")
         scenario = load_scenario(scenario)
     console = console or Console(quiet=True)
     folder = Path(output) if output is not None else Path("results") / scenario.name

@@ -20,6 +20,7 @@ from linksim.scenario.short_forms import spelled_out
 from linksim.scenario.source import Place, Source, parse, read_text
 from linksim.scenario.validation import check_texts, validated
 from linksim.scenario.yaml_text import YamlFault, data_of
+from linksim.shipped import located
 
 
 def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
@@ -38,7 +39,7 @@ def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
 def cited_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
                    plugins: list[str] | None = None) -> tuple[Scenario, Source]:
     """As `load_scenario`, with where each value comes from, for faults that only show later."""
-    path = Path(path)
+    path = located(Path(path))
     data, source = parse(read_text(path), path)
     check_texts(data, source)  # before anything is taken for a path
     data.setdefault("name", re.sub(r"[^\w.-]+", "_", path.stem))

@@ -11,6 +11,7 @@ from typing import Any
 
 from linksim.errors import ScenarioError
 from linksim.scenario.yaml_text import MAX_CHARACTERS, Place, YamlFault, data_of
+from linksim.shipped import shipped_scenarios
 
 
 @dataclass(frozen=True)
@@ -88,5 +89,6 @@ def _near_file(path: Path) -> str:
     from linksim.faults import nearest
 
     folder = path.parent if path.parent.is_dir() else Path("scenarios")
-    names = [file.name for file in folder.glob("*.y*ml")] if folder.is_dir() else []
-    return f": did you mean {folder / nearest(path.name, names)}?" if names else ""
+    names = [str(folder / file.name) for file in folder.glob("*.y*ml")] if folder.is_dir() else []
+    names = names or list(shipped_scenarios())
+    return f": did you mean {nearest(str(path), names)}?" if names else ""

@@ -12,15 +12,12 @@ import safetensors
 import safetensors.torch
 import torch
 
-import linksim
 from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.resolved import ResolvedScenario
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS, Scenario
+from linksim.shipped import RELEASED
 from linksim.training.folder import written_whole
 from linksim.training.identity import digest, malformed
-
-RELEASED = Path(linksim.__file__).parents[1] / "checkpoints" / "released"
-"""Checkpoints that come with the repository; never written to."""
 
 _ABOUT = "about.json"
 _DIGEST = "weights_sha256"

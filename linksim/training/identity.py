@@ -12,7 +12,8 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Scenario
 
 _KEYS = ("block", "kind", "version", "schema", "options", "shape", "conditions", "training", "training_file",
-         "generator", "plugins", "teacher", "start_from", "data", "generated", "channel_uses", "num_streams", "reports_of")
+         "generator", "plugins", "teacher", "start_from", "data", "generated", "channel_uses", "num_streams",
+         "reports_of")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
 _FIRST = {"block": str, "kind": str, "version": int, "options": dict}

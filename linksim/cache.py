@@ -7,11 +7,11 @@ import hashlib
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import platformdirs
 import safetensors
 import safetensors.torch
 import torch
@@ -25,11 +25,7 @@ def cache_folder() -> Path:
     """``LINKSIM_CACHE``, or ``linksim`` in the place where this system keeps the caches of its users."""
     if chosen := os.environ.get("LINKSIM_CACHE"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "linksim" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "linksim"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "linksim"
+    return platformdirs.user_cache_path("linksim", appauthor=False)
 
 
 def cached_tensors(name: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

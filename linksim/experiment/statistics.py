@@ -210,10 +210,8 @@ def _clopper_pearson(errors: float, trials: float, confidence: float, num_drops:
     """
     if trials <= 0:
         return None
-    errors, trials, tail = round(errors), round(trials), (1 - confidence) / 2
-    low = stats.beta.ppf(tail, errors, trials - errors + 1) if errors else 0.0
-    high = stats.beta.ppf(1 - tail, errors + 1, trials - errors) if errors < trials else 1.0
-    return Interval(errors / trials, float(low), float(high), num_drops)
+    interval = stats.binomtest(round(errors), round(trials)).proportion_ci(confidence, "exact")
+    return Interval(round(errors) / round(trials), float(interval.low), float(interval.high), num_drops)
 
 
 def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: float,

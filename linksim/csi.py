@@ -83,3 +83,8 @@ class Csi:
         if len(self.time_s) < 2:
             raise ValueError("one time sample has no sampling period: use a history of at least 2")
         return float(self.time_s[1] - self.time_s[0])
+
+
+def by_resource(h: torch.Tensor) -> torch.Tensor:
+    """``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, time, subcarrier, user, ue_ant, bs_ant]``."""
+    return h.permute(0, 4, 5, 1, 2, 3).contiguous()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from linksim.csi import Csi
+from linksim.mimo.noise import complex_normal, noise_variance_at
 from linksim.scenario.schema import Acquisition
 from linksim.seeding import sionna_seed
 
@@ -47,7 +48,7 @@ def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi
     # a number or [batch, 1]
     snr_db = acquisition.csi_snr_db if csi_snr_db is None else csi_snr_db.to(true.h.device)[:, None]
     if acquisition.type == "awgn":
-        variance = user_power(true) * 10 ** (-snr_db / 10)
+        variance = user_power(true) * noise_variance_at(snr_db)
         noise = complex_normal(true.h.shape, generator).to(true.h)
         h = true.h + noise * variance.sqrt()[..., None, None, None, None]
         return replace(true, h=h, noise_variance=variance), Observation(h, everywhere, variance)
@@ -57,11 +58,6 @@ def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi
 def user_power(csi: Csi) -> torch.Tensor:
     """Mean |h|^2 of each user over antennas, times and subcarriers: ``[batch, user]``."""
     return csi.h.abs().square().mean((-4, -3, -2, -1))
-
-
-def complex_normal(shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Circular complex normal values of unit variance, where the generator is."""
-    return torch.view_as_complex(torch.randn(*shape, 2, generator=generator, device=generator.device)) * 0.5**0.5
 
 
 def pilot_floor(true: Csi, acquisition: Acquisition) -> torch.Tensor:
@@ -95,7 +91,7 @@ def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Genera
     with sionna_seed(PILOT_SEED):  # the same pilot symbols in every run and on every worker
         grid.pilot_pattern = KroneckerPilotPattern(grid, [0], normalize=False, device=device)
     pilots = grid.pilot_pattern.pilots.to(true.h)  # [user, ue_ant, subcarrier], zero off the port's comb
-    variance = (user_power(true).mean(1, keepdim=True) * 10 ** (-snr_db / 10))[:, 0]  # one receiver, one noise
+    variance = (user_power(true).mean(1, keepdim=True) * noise_variance_at(snr_db))[:, 0]  # one receiver, one noise
     noise = complex_normal((batch, bs_ant, time, subcarrier), generator).to(true.h)
     received = torch.einsum("buamtk,uak->bmtk", true.h, pilots) + noise * variance.sqrt()[:, None, None, None]
     # [batch * time, 1 receiver, bs_ant, 1 symbol, subcarrier]

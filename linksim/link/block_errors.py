@@ -10,7 +10,7 @@ from linksim.channel.drops import Drops
 from linksim.link.adaptation import adapt, thresholds_db
 from linksim.link.error_tables import block_error_rate, effective_sinr
 from linksim.link.slots import Blocks, SlotFormat, blocks_of, csi_rs_share, delivered_rate, report_rate
-from linksim.link.transmission import stream_sinr
+from linksim.mimo.receiver import stream_sinr
 from linksim.scenario.schema import Scenario
 from linksim.seeding import generator, stream_seed
 

@@ -16,10 +16,10 @@ from dataclasses import replace
 import torch
 
 from linksim.channel.drops import Band, Drops
-from linksim.channel.phasor import phasor
 from linksim.channel.rays import Rays
 from linksim.csi import Csi
 from linksim.link.acquisition import Observation
+from linksim.mimo.phasor import phasor
 
 _FLOOR = 1e-10
 """Noise below this fraction of a user's gain is raised to it: a noiseless history needs some loading."""

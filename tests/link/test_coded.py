@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from linksim.channel.drops import draw_drops
+from linksim.csi import by_resource
 from linksim.link import chain
 from linksim.link.block_errors import block_measures
 from linksim.link.coded import PILOTS, _demapper, _lines, _mapper, code_of, pilot_loss
 from linksim.link.error_tables import curve_at
-from linksim.link.evaluation import by_resource
 from linksim.link.slots import SlotFormat, blocks_of
 from linksim.registry import create
 from linksim.scenario.checks import check

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
+from linksim.mimo.noise import complex_normal
+from linksim.mimo.receiver import lmmse
+
 _LEAST_GAIN = 1e-6
 """Of detected symbols, which is SINR / (1 + SINR): a stream without power is handed on with this SINR instead of a
 division by zero, and none is taken for better than its inverse."""
@@ -49,10 +52,10 @@ class Air:
         unit = symbols.unflatten(1, planned.shape[1:]) / torch.where(active, planned, 1)
         loaded = self.noise_variance[:, None] * (1 + active.sum(-1) / self.num_pilots)
         true = self.effective * sent.unsqueeze(-2)
-        detector, gain = _lmmse(true + self.error * active.unsqueeze(-2), loaded[..., None, None])
+        detector, error_variance = _detector(true + self.error * active.unsqueeze(-2), loaded)
         received = (true @ (unit * active).unsqueeze(-1)).squeeze(-1) + self.noise
         detected = (detector @ received.unsqueeze(-1)).squeeze(-1)
-        variance = torch.where(active, planned.square() * (1 - gain) / gain, 1 / _LEAST_GAIN)
+        variance = torch.where(active, planned.square() * error_variance, 1 / _LEAST_GAIN)
         return (planned * detected).flatten(1), variance.flatten(1)
 
 
@@ -105,23 +108,23 @@ def stream_link(true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor, 
     """
     num_streams, ue_ant = weights.shape[-1], true.shape[-2]
     variance = noise_variance[:, None, None, None]
-    loaded = variance * (1 + num_streams / num_pilots)
+    loaded = noise_variance[:, None] * (1 + num_streams / num_pilots)
     effective = true @ weights
-    error = (variance / num_pilots).sqrt() * _circular(effective.shape, noise).to(effective)
-    detector, gain = _lmmse(effective + error, loaded)
-    _, expected = _lmmse(h_hat @ weights, loaded)
+    error = (variance / num_pilots).sqrt() * complex_normal(effective.shape, noise).to(effective)
+    detector, error_variance = _detector(effective + error, loaded)
+    _, expected_variance = _detector(h_hat @ weights, loaded)
     drop = torch.arange(len(true), device=true.device)[:, None, None].expand_as(elements)
 
     def of_captions(per_resource: torch.Tensor) -> torch.Tensor:
         return per_resource[drop, elements].flatten(0, 1)
 
-    received_noise = variance.sqrt() * _circular((*elements.shape, ue_ant), noise).to(effective)
+    received_noise = variance.sqrt() * complex_normal((*elements.shape, ue_ant), noise).to(effective)
     detected_noise = (of_captions(detector) @ received_noise.flatten(0, 1).unsqueeze(-1)).squeeze(-1)
     power = weights.abs().square().sum(-2)
     air = Air(of_captions(effective), of_captions(error), received_noise.flatten(0, 1),
               noise_variance.repeat_interleave(elements.shape[1]), of_captions(power), num_pilots)
-    return StreamLink(of_captions(detector @ effective), detected_noise, of_captions((1 - gain) / gain).flatten(1),
-                      of_captions(expected / (1 - expected)).flatten(1), air)
+    return StreamLink(of_captions(detector @ effective), detected_noise, of_captions(error_variance).flatten(1),
+                      of_captions(1 / expected_variance).flatten(1), air)
 
 
 def caption_elements(num_resources: int, num_captions: int, num_elements: int) -> torch.Tensor:
@@ -133,17 +136,10 @@ def caption_elements(num_resources: int, num_captions: int, num_elements: int) -
     return (begin[:, None] + within) % num_resources
 
 
-def _lmmse(known: torch.Tensor, loaded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Unbiased LMMSE detector ``[..., stream, ue_ant]`` of a channel ``[..., ue_ant, stream]``, and SINR / (1 + SINR)
-    of each stream, ``[..., stream]``.
+def _detector(known: torch.Tensor, noise_variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unbiased LMMSE detector ``[..., stream, ue_ant]`` of a channel ``[..., ue_ant, stream]``, and the error's
+    variance of each stream's symbols, ``[..., stream]``, both in the channel's precision.
     """
-    gram = known.mH @ known
-    identity = torch.eye(known.shape[-1], dtype=known.dtype, device=known.device)
-    detector = torch.linalg.solve(gram + loaded * identity, known.mH)
-    gain = (detector @ known).diagonal(dim1=-2, dim2=-1).real.clamp(_LEAST_GAIN, 1 - _LEAST_GAIN)
-    return detector / gain.unsqueeze(-1), gain
-
-
-def _circular(shape: tuple[int, ...], noise: torch.Generator) -> torch.Tensor:
-    """Circular complex Gaussian values of unit variance, on the CPU."""
-    return torch.randn(*shape, dtype=torch.complex64, generator=noise)
+    filters, share = lmmse(known, known, noise_variance)
+    share = share.clamp(_LEAST_GAIN, 1 - _LEAST_GAIN)
+    return (filters / share.unsqueeze(-1)).to(known.dtype), ((1 - share) / share).to(known.real.dtype)

@@ -1,4 +1,8 @@
-"""Mathematics shared by the linear precoders: effective channels, loading, power, water-filling."""
+"""Linear precoders as functions of the channel, and what they are made of: effective channels, loading, power.
+
+All take ``h``, ``[..., user, ue_ant, bs_ant]``, finite, and give weights of unit total power, ``[..., bs_ant, user *
+num_streams]``, users outermost; zero where the channel is zero.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,63 @@ import torch
 
 DEFICIENT = 1e-9
 """A Gram matrix whose Cholesky pivots spread further than this is treated as rank deficient."""
+
+
+def maximum_ratio(h: torch.Tensor, num_streams: int) -> torch.Tensor:
+    """The conjugate channel, equal power per stream."""
+    return equal_power(effective_channel(h, num_streams).mH)
+
+
+def zero_forcing(h: torch.Tensor, num_streams: int) -> torch.Tensor:
+    """No interference if the channel is right, equal power per stream."""
+    return equal_power(regularized_inverse(effective_channel(h, num_streams), 0.0))
+
+
+def regularized_zero_forcing(h: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
+    """Loading by streams x noise variance, equal power per stream.
+
+    Source: Peel, Hochwald, Swindlehurst, IEEE Trans. Commun. 53(1), 2005, eq. (21): loading K sigma^2 / P.
+    """
+    channel = effective_channel(h, num_streams)
+    return equal_power(regularized_inverse(channel, channel.shape[-2] * noise_variance))
+
+
+def singular_vectors(h: torch.Tensor, noise_variance: float, num_streams: int, power: str = "water_filling"
+                     ) -> torch.Tensor:
+    """Each user's right singular vectors, its channel first projected on the null space of the others'.
+
+    :param power: "water_filling" over all streams, or "equal".
+
+    Source: Spencer, Swindlehurst, Haardt, IEEE Trans. Signal Process. 52(2), 2004 (block diagonalisation).
+    """
+    num_users, bs_ant = h.shape[-3], h.shape[-1]
+    identity = torch.eye(bs_ant, dtype=h.dtype, device=h.device)
+    directions, gains = [], []
+    for user in range(num_users):
+        own = h[..., user, :, :]
+        if num_users > 1:
+            others = torch.cat([h[..., :user, :, :], h[..., user + 1:, :, :]], -3).flatten(-3, -2)
+            own = own @ (identity - regularized_inverse(others, 0.0) @ others)
+        _, singular, right = torch.linalg.svd(own, full_matrices=False)
+        directions.append(right.mH[..., :num_streams])
+        gains.append(singular[..., :num_streams] ** 2)
+    gain = torch.cat(gains, -1)
+    if power == "equal":
+        share = (gain > 0).to(gain.dtype)
+        share = share / share.sum(-1, keepdim=True).clamp_min(1)
+    else:
+        share = water_filling(gain / max(noise_variance, torch.finfo(gain.dtype).tiny))
+    return torch.cat(directions, -1) * share.sqrt().unsqueeze(-2)
+
+
+def band_precoder(h: torch.Tensor, num_streams: int) -> torch.Tensor:
+    """The one precoder for the whole band that gets most power across: orthonormal columns, the strongest first.
+
+    :param h: of one user each, ``[sample, ue_ant, bs_ant, subcarrier]``.
+    :returns: complex, ``[sample, bs_ant, stream]``.
+    """
+    covariance = torch.einsum("suak,subk->sab", h.conj(), h)
+    return torch.linalg.eigh(covariance).eigenvectors[..., -num_streams:].flip(-1)
 
 
 def effective_channel(h: torch.Tensor, num_streams: int) -> torch.Tensor:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from linksim import registry
-from linksim.link.semantic import caption_elements, stream_link
-from linksim.link.transmission import stream_sinr
+from linksim.mimo.receiver import stream_sinr
+from linksim.mimo.stream_link import caption_elements, stream_link
 
 
 def channel(drops=6, resources=12, antennas=8, seed=0):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linksim.channel.phasor import phasor, phasor_factors
+from linksim.mimo.phasor import phasor, phasor_factors
 
 RATE = torch.linspace(-900, 700, 11, dtype=torch.float64)
 

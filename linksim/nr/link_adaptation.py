@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from linksim.link.error_tables import block_error_rate
-from linksim.link.slots import NUM_MCS, Blocks
+from linksim.nr.block_sizes import BlockSizes
+from linksim.nr.error_tables import block_error_rate
+from linksim.nr.tables import NUM_MCS
 from linksim.scenario.coding import Coding
 
 _GRID_DB = torch.arange(-100, 301).double() / 10
 """Effective SINR at which curves are searched for a threshold."""
 
 
-def thresholds_db(blocks: Blocks, coding: Coding) -> torch.Tensor:
+def thresholds_db(sizes: BlockSizes, coding: Coding) -> torch.Tensor:
     """Least effective SINR at which blocks of each MCS are lost as often as aimed at, ``[MCS]``; infinite for one that
     there is not.
     """
-    rate = block_error_rate((10 ** (_GRID_DB / 10))[:, None].expand(-1, NUM_MCS), blocks)
+    rate = block_error_rate((10 ** (_GRID_DB / 10))[:, None].expand(-1, NUM_MCS), sizes)
     first = (rate <= coding.bler_target).long().argmax(0)
-    return torch.where(blocks.usable, _GRID_DB[first], torch.inf)
+    return torch.where(sizes.usable, _GRID_DB[first], torch.inf)
 
 
 def inner_loop(promised_db: torch.Tensor, offset_db: torch.Tensor, threshold_db: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""One 5G LDPC block per caption, over channel uses of different quality."""
+"""Short payloads, each in one LDPC block over channel uses of different quality."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from sionna.phy.fec.crc import CRCDecoder, CRCEncoder
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
-from linksim.blocks.semantic.digital.bit_strings import to_strings, to_tensor
-from linksim.blocks.semantic.digital.link_plan import LinkAdaptation, Plan, crc_bits
-from linksim.blocks.semantic.digital.modulation import ORDERS, demodulate, modulate, scrambling
+from linksim.nr.bits import scrambling, to_strings, to_tensor
+from linksim.nr.modulation import demodulate, modulate
+from linksim.nr.short_block_plan import ShortBlockPlan, ShortBlockPlanner, crc_bits
+from linksim.nr.tables import ORDERS
 
 _LENGTHENINGS = (5.0, 4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.3, 1.2, 1.1)
 """Coded bits for each bit of the block in the codes that are built; a code word is cut to what is sent of it."""
@@ -26,41 +27,42 @@ _CHUNK, _ACCELERATOR_CHUNK = 60_000, 4_000_000
 
 @dataclass(frozen=True)
 class Delivered:
-    """What the receiver has of every caption.
+    """What the receiver has of every block.
 
     :ivar payloads: bits as decoded, right or wrong; empty where nothing was sent.
-    :ivar passed: whether the check passed, bool ``[caption]``: what the receiver goes by.
+    :ivar passed: whether the check passed, bool ``[block]``: what the receiver goes by.
     """
 
     payloads: list[str]
     passed: torch.Tensor
 
 
-class CodedLink:
+class ShortBlockLink:
     """Payloads as complex symbols and back: CRC, NR LDPC code, interleaver, scrambling, QAM by channel use.
 
     The code, its CRC and its base graph are NR's (on this project's grid: not the PDSCH). Rate matching takes the
     first bits of the circular buffer and repeats them below rate 1/5, where Sionna's codes end; a fixed interleaver
-    spreads them over all channel uses. Modulation, payload and code follow from the `Plan`, which both ends have.
+    spreads them over all channel uses. Modulation, payload and code follow from the `ShortBlockPlan`, which both ends
+    have.
 
-    :param adaptation: rule that makes plans; None for its defaults.
+    :param planner: rule that makes plans; None for its defaults.
     :param num_iterations: of belief propagation, at most.
 
     Source: TS 38.212, 5.1 (CRC), 5.3.2 (LDPC), 5.4.2 (rate matching), 7.2.2 (base graph).
     """
 
-    def __init__(self, adaptation: LinkAdaptation | None = None, num_iterations: int = 20) -> None:
-        self.adaptation = adaptation or LinkAdaptation()
+    def __init__(self, planner: ShortBlockPlanner | None = None, num_iterations: int = 20) -> None:
+        self.planner = planner or ShortBlockPlanner()
         self.num_iterations = num_iterations
 
-    def plan(self, expected_sinr: torch.Tensor, wanted_bits: torch.Tensor | None = None) -> Plan:
-        """See `LinkAdaptation.plan`."""
-        return self.adaptation.plan(expected_sinr, wanted_bits)
+    def plan(self, expected_sinr: torch.Tensor, wanted_bits: torch.Tensor | None = None) -> ShortBlockPlan:
+        """See `ShortBlockPlanner.plan`."""
+        return self.planner.plan(expected_sinr, wanted_bits)
 
-    def transmit(self, payloads: Sequence[str], plan: Plan) -> torch.Tensor:
-        """Symbols, complex64 ``[caption, use]``, of unit mean power over a block where it sends anything.
+    def transmit(self, payloads: Sequence[str], plan: ShortBlockPlan) -> torch.Tensor:
+        """Symbols, complex64 ``[block, use]``, of unit mean power over a block where it sends anything.
 
-        :param payloads: bits of every caption, at most the plan's; filled up with zeros.
+        :param payloads: bits of every block, at most the plan's; filled up with zeros.
         :raises ValueError: a payload longer than planned, or their number is not the plan's.
         """
         if len(payloads) != len(plan.payload_bits):
@@ -84,11 +86,11 @@ class CodedLink:
             symbols[rows] = group
         return symbols * plan.amplitude
 
-    def receive(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: Plan) -> Delivered:
+    def receive(self, received: torch.Tensor, noise_variance: torch.Tensor, plan: ShortBlockPlan) -> Delivered:
         """Decoded payloads and whether their checks pass.
 
-        :param received: symbols as sent, with noise, complex ``[caption, use]``.
-        :param noise_variance: of the complex noise as the receiver believes, ``[caption, use]``.
+        :param received: symbols as sent, with noise, complex ``[block, use]``.
+        :param noise_variance: of the complex noise as the receiver believes, ``[block, use]``.
         """
         device = received.device
         payloads = [""] * len(received)
@@ -139,7 +141,7 @@ class _Code:
 _code = lru_cache(maxsize=256)(_Code)
 
 
-def _groups(plan: Plan) -> Iterator[tuple[_Code, torch.Tensor]]:
+def _groups(plan: ShortBlockPlan) -> Iterator[tuple[_Code, torch.Tensor]]:
     """Codes in use and the rows that use each."""
     rows: dict[tuple[int, int, str], list[int]] = {}
     for row, (payload, sent) in enumerate(zip(plan.payload_bits.tolist(), plan.num_coded.tolist())):

@@ -11,13 +11,10 @@ import numpy as np
 import torch
 from sionna.sys import EESM
 
-from linksim.link.slots import Blocks
+from linksim.nr.block_sizes import BlockSizes
 
 CURVES = Path(__file__).parent / "block_error_curves.json"
 """Made by ``benchmarks/block_error_curves.py``."""
-
-EESM_TABLES = (1, 2)
-"""MCS tables that Sionna has EESM parameters for."""
 
 _LEAST, _MOST = 1e-3, 1e3
 """Of effective SINR, as in Sionna's EESM."""
@@ -37,7 +34,7 @@ def effective_sinr(sinr: torch.Tensor, mcs_table: int) -> torch.Tensor:
     return (-beta * mean).clamp(_LEAST, _MOST)
 
 
-def block_error_rate(sinr: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+def block_error_rate(sinr: torch.Tensor, sizes: BlockSizes) -> torch.Tensor:
     """Chance that a block is lost at an effective SINR, by MCS; 1 for an MCS that there is not.
 
     A code block's errors fall with the SINR in dB like a normal distribution function. Its middle and width are those
@@ -46,16 +43,16 @@ def block_error_rate(sinr: torch.Tensor, blocks: Blocks) -> torch.Tensor:
 
     :param sinr: ``[..., MCS]``, linear.
     """
-    middle_db, width_db = _shapes(blocks)
+    middle_db, width_db = _shapes(sizes)
     lost = torch.special.ndtr((middle_db - 10 * sinr.double().log10()) / width_db)
-    return torch.where(blocks.usable, 1 - (1 - lost) ** blocks.num_code_blocks, 1.0)
+    return torch.where(sizes.usable, 1 - (1 - lost) ** sizes.num_code_blocks, 1.0)
 
 
-def _shapes(blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
+def _shapes(sizes: BlockSizes) -> tuple[torch.Tensor, torch.Tensor]:
     """Middle and width in dB of every MCS's curve, ``[MCS]``."""
-    found = torch.ones(2, len(blocks.order), dtype=torch.float64)
-    for mcs, (order, rate, size) in enumerate(zip(blocks.order.tolist(), blocks.true_rate.tolist(),
-                                                  blocks.code_block.tolist())):
+    found = torch.ones(2, len(sizes.order), dtype=torch.float64)
+    for mcs, (order, rate, size) in enumerate(zip(sizes.order.tolist(), sizes.true_rate.tolist(),
+                                                  sizes.code_block.tolist())):
         if order:
             found[:, mcs] = torch.tensor(curve_at(order, rate, size))
     return found[0], found[1]

@@ -1,12 +1,11 @@
-"""Sizes of blocks and what overhead costs."""
+"""Resources of a slot and what overhead costs."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from sionna.phy.nr.utils import calculate_tb_size
 
-from linksim.link.slots import SlotFormat, blocks_of, csi_rs_share, delivered_rate, mcs_entries, report_rate
+from linksim.nr.slots import SlotFormat, csi_rs_share, delivered_rate, report_rate
 from linksim.scenario.channel import Channel
 from linksim.scenario.coding import Coding
 from linksim.scenario.schema import Scenario
@@ -18,28 +17,6 @@ def test_a_slot_has_the_resources_of_its_tones():
     scenario = Scenario.model_validate({"methods": ["hold"], "link": {"mode": "coded", "num_streams_per_user": 1}})
     assert SlotFormat.of(scenario) == SLOT  # 180 kHz tones are six subcarriers of 30 kHz
     assert SLOT.num_resources == 48 * 6 * 12
-
-
-def test_blocks_are_those_of_the_standard():
-    blocks = blocks_of(SLOT, 1)
-    for mcs in (4, 10, 16, 22, 28):
-        order, rate = int(blocks.order[mcs]), float(blocks.rate[mcs])
-        size, *_ = calculate_tb_size(order, rate, num_prbs=24, num_ofdm_symbols=14, num_dmrs_per_prb=24)
-        assert int(blocks.num_bits[mcs]) == int(size)
-        assert blocks.true_rate[mcs] == pytest.approx(rate, rel=0.03)
-    assert (blocks.num_bits.double() < blocks.order * 3456)[blocks.usable].all()
-
-
-def test_rates_below_a_fifth_are_left_out():
-    order, rate = mcs_entries(1)
-    assert (order > 0).all()
-    assert (blocks_of(SLOT, 1).usable == (rate >= 0.2)).all()
-    assert not blocks_of(SlotFormat(192, 6, 12, 2), 1).usable[4]  # more than base graph 2 holds, below base graph 1
-
-
-def test_tables_end_where_the_standard_ends_them():
-    assert [int((mcs_entries(table)[0] > 0).sum()) for table in (1, 2, 3, 4)] == [29, 28, 29, 27]
-    assert [float(mcs_entries(2)[1][mcs]) * 1024 for mcs in (5, 20)] == [378.0, 682.5]
 
 
 def test_csi_rs_and_reports_cost_less_the_rarer_they_are():

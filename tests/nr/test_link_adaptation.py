@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.link.adaptation import adapt, inner_loop, thresholds_db
-from linksim.link.error_tables import block_error_rate
-from linksim.link.slots import NUM_MCS, SlotFormat, blocks_of
+from linksim.nr.block_sizes import block_sizes
+from linksim.nr.error_tables import block_error_rate
+from linksim.nr.link_adaptation import adapt, inner_loop, thresholds_db
+from linksim.nr.slots import SlotFormat
+from linksim.nr.tables import NUM_MCS
 from linksim.scenario.coding import Coding
 
-BLOCKS = blocks_of(SlotFormat(num_tones=48, subcarriers=6, data_symbols=12, num_streams=1), 1)
+BLOCKS = block_sizes(SlotFormat(num_tones=48, subcarriers=6, data_symbols=12, num_streams=1), 1)
 
 
 def adapted(wrong_db: float, passes: int, coding: Coding | None = None, snr_db: float = 12.0):

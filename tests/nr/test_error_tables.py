@@ -12,8 +12,12 @@ import torch
 from scipy import stats
 from sionna.sys import EESM
 
-from linksim.link.error_tables import block_error_rate, curve_at, effective_sinr
-from linksim.link.slots import SlotFormat, blocks_of
+from linksim.mimo.noise import complex_normal
+from linksim.nr.block_sizes import block_sizes
+from linksim.nr.error_tables import block_error_rate, curve_at, effective_sinr
+from linksim.nr.modulation import demodulate, modulate
+from linksim.nr.slots import SlotFormat
+from linksim.nr.transport_block import code_of
 
 SLOT = SlotFormat(num_tones=48, subcarriers=6, data_symbols=12, num_streams=1)
 TABLE = json.loads((Path(sionna.sys.__file__).parent / "bler_tables/PDSCH_table1.json").read_text())
@@ -39,7 +43,7 @@ def test_errors_are_those_that_sionna_has_simulated(mcs):
     """Its points stand 1.8 dB apart: each that lies in the waterfall tells where this is to within a fraction of a
     dB."""
     entries = TABLE["category"]["1"]["index"]["1"]["MCS"][str(mcs)]
-    blocks = blocks_of(SLOT, 1)
+    blocks = block_sizes(SLOT, 1)
     told = 0
     for size in (500, 1000, 2000):
         middle, width = curve_at(int(blocks.order[mcs]), float(blocks.rate[mcs]), size)
@@ -55,7 +59,7 @@ def test_errors_are_those_that_sionna_has_simulated(mcs):
 
 
 def test_errors_fall_with_sinr_and_rise_with_mcs():
-    blocks = blocks_of(SLOT, 1)
+    blocks = block_sizes(SLOT, 1)
     rate = block_error_rate((10 ** (torch.arange(-50, 300) / 100))[:, None].expand(-1, 29), blocks)
     assert (rate.diff(dim=0) <= 0).all()
     assert (rate[:, :3] == 1).all()  # below the least code rate
@@ -66,7 +70,7 @@ def test_errors_fall_with_sinr_and_rise_with_mcs():
 
 
 def test_no_code_beats_capacity():
-    blocks = blocks_of(SLOT, 1)
+    blocks = block_sizes(SLOT, 1)
     for mcs in blocks.usable.nonzero().flatten().tolist():
         middle, _ = curve_at(int(blocks.order[mcs]), float(blocks.true_rate[mcs]), int(blocks.code_block[mcs]))
         bits = int(blocks.order[mcs]) * float(blocks.true_rate[mcs])
@@ -75,7 +79,25 @@ def test_no_code_beats_capacity():
 
 
 def test_several_code_blocks_are_lost_more_often_than_one():
-    blocks = blocks_of(SLOT, 1)
+    blocks = block_sizes(SLOT, 1)
     single = block_error_rate(torch.full((29,), 30.0), blocks.__class__(
         **{**vars(blocks), "num_code_blocks": torch.ones_like(blocks.num_code_blocks)}))
     assert (block_error_rate(torch.full((29,), 30.0), blocks) >= single).all()
+
+
+@pytest.mark.parametrize("mcs", [4, 22, *(pytest.param(mcs, marks=pytest.mark.slow) for mcs in (10, 16))])
+def test_blocks_over_awgn_are_lost_as_the_curves_say_to_within_a_fifth_of_a_decibel(mcs):
+    slot = SlotFormat(num_tones=12, subcarriers=6, data_symbols=12, num_streams=1)
+    sizes, random = block_sizes(slot, 1), torch.Generator().manual_seed(mcs)
+    order = int(sizes.order[mcs])
+    middle, width = curve_at(order, float(sizes.true_rate[mcs]), int(sizes.code_block[mcs]))
+    at_a_tenth_db = middle + 1.2816 * width
+    code, lost = code_of(sizes, mcs, slot, 20), {}
+    for off_db in (-0.2, 0.2):
+        bits = torch.randint(2, (150, code.num_bits), generator=random).float()
+        points = modulate(code.encode(bits, 0), order)
+        variance = 10 ** (-(at_a_tenth_db + off_db) / 10)
+        heard = points + variance**0.5 * complex_normal(points.shape, random)
+        _, passed = code.decode([demodulate(heard, torch.full(heard.shape, variance), order)], [0])
+        lost[off_db] = float((~passed).double().mean())
+    assert lost[0.2] < 0.1 < lost[-0.2]

@@ -12,9 +12,6 @@ from linksim.channel.drops import draw_drops
 from linksim.csi import by_resource
 from linksim.link import chain
 from linksim.link.block_errors import block_measures
-from linksim.link.coded import PILOTS, _demapper, _lines, _mapper, code_of, pilot_loss
-from linksim.link.error_tables import curve_at
-from linksim.link.slots import SlotFormat, blocks_of
 from linksim.registry import create
 from linksim.scenario.checks import check
 from linksim.scenario.schema import Scenario
@@ -104,33 +101,3 @@ def test_fast_terminals_lose_blocks_that_slow_ones_keep():
     slow, fast = (bler(measured(scenario_of(snr_db=25.0, mcs=20, channel={"speed_kmh": speed}), num_drops=8))
                   for speed in (3, 500))
     assert slow < fast
-
-
-def test_lines_between_pilots_keep_what_does_not_change():
-    for pilots in PILOTS.values():
-        weights = _lines(torch.tensor(pilots).double(), torch.arange(14).double())
-        torch.testing.assert_close(weights.sum(-1), torch.ones(14, dtype=torch.float64))
-
-
-def test_better_estimates_are_charged_less():
-    slot = SlotFormat(12, 6, 12, 1)
-    losses = [pilot_loss(scenario_of(receiver=name).link.coding, slot) for name in ("perfect", "lmmse", "ls")]
-    assert losses[0] == 0 < losses[1] < losses[2] < 1
-
-
-@pytest.mark.parametrize("mcs", [4, 22, *(pytest.param(mcs, marks=pytest.mark.slow) for mcs in (10, 16))])
-def test_blocks_over_awgn_are_lost_as_the_curves_say_to_within_a_fifth_of_a_decibel(mcs):
-    slot = SlotFormat(num_tones=12, subcarriers=6, data_symbols=12, num_streams=1)
-    blocks, random = blocks_of(slot, 1), torch.Generator().manual_seed(mcs)
-    order = int(blocks.order[mcs])
-    middle, width = curve_at(order, float(blocks.true_rate[mcs]), int(blocks.code_block[mcs]))
-    at_a_tenth_db = middle + 1.2816 * width
-    code, lost = code_of(blocks, mcs, slot, 20), {}
-    for off_db in (-0.2, 0.2):
-        bits = torch.randint(2, (150, code.num_bits), generator=random).float()
-        points = _mapper(order)(code.encode(bits, 0))
-        variance = 10 ** (-(at_a_tenth_db + off_db) / 10)
-        heard = points + variance**0.5 * torch.randn(points.shape, dtype=torch.complex64, generator=random)
-        _, passed = code.decode([_demapper(order)(heard, torch.full(heard.shape, variance))], [0])
-        lost[off_db] = float((~passed).double().mean())
-    assert lost[0.2] < 0.1 < lost[-0.2]

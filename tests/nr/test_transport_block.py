@@ -6,13 +6,14 @@ import pytest
 import torch
 from sionna.phy.nr import TBEncoder
 
-from linksim.link.slots import SlotFormat, blocks_of
-from linksim.link.transport_block import REDUNDANCY_VERSIONS, TransportBlockCode
+from linksim.nr.block_sizes import block_sizes
+from linksim.nr.slots import SlotFormat
+from linksim.nr.transport_block import REDUNDANCY_VERSIONS, TransportBlockCode
 
 
 def code_of(mcs: int, num_tones: int = 12) -> TransportBlockCode:
     slot = SlotFormat(num_tones, 6, 12, 1)
-    blocks = blocks_of(slot, 1)
+    blocks = block_sizes(slot, 1)
     order = int(blocks.order[mcs])
     return TransportBlockCode(int(blocks.num_bits[mcs]), order * slot.num_resources, float(blocks.rate[mcs]), order, 1,
     20)
@@ -39,7 +40,7 @@ def test_blocks_come_back(mcs, num_tones):
 @pytest.mark.parametrize("num_tones", [12, 48])
 def test_the_first_version_is_sionnas_transport_block(num_tones):
     code, slot = code_of(22, num_tones), SlotFormat(num_tones, 6, 12, 1)
-    blocks = blocks_of(slot, 1)
+    blocks = block_sizes(slot, 1)
     theirs = TBEncoder(code.num_bits, code.num_coded, float(blocks.rate[22]), 6, 1, channel_type="PDSCH")
     bits = torch.randint(2, (2, code.num_bits), generator=torch.Generator().manual_seed(3)).float()
     assert torch.equal(code.encode(bits, 0), theirs(bits))

@@ -1,4 +1,8 @@
-"""Link adaptation of one block per caption: how many bits, and which modulation on each channel use."""
+"""How large a single LDPC block is over channel uses of known quality, and which modulation each use has.
+
+Unlike transport blocks (`linksim.nr.link_adaptation`) such a block has no MCS: rate and modulations follow from the
+SINR of every channel use, one by one.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,10 @@ from statistics import NormalDist
 
 import torch
 
-from linksim.blocks.semantic.digital.information import best_modulation
-from linksim.blocks.semantic.digital.modulation import ORDERS
 from linksim.errors import ScenarioError
-from linksim.scenario.requirements.semantic import check_error_rate
+from linksim.nr.rules import check_error_rate
+from linksim.nr.symbol_information import best_modulation
+from linksim.nr.tables import ORDERS
 
 MAX_BLOCK = 3824
 """Largest block with its CRC: up to it NR has a CRC of 16 bits and base graph 2 at all lower rates (TS 38.212)."""
@@ -32,7 +36,7 @@ def crc_bits(payload_bits: int) -> int:
     """Bits of the check: CRC6 up to 19 payload bits, CRC11 up to 100, CRC16 above.
 
     The polynomials are those of TS 38.212, 5.1. The first limit is that of control information there (6.3.1.2.1); the
-    second is chosen here: NR's transport blocks have 16 bits, a fifth of a short caption.
+    second is chosen here: NR's transport blocks have 16 bits, a fifth of a short text.
     """
     return 6 if payload_bits < 20 else 11 if payload_bits <= 100 else 16
 
@@ -49,12 +53,12 @@ _BLOCK_SIZES = torch.tensor([size + crc_bits(size) for size in _payload_sizes()]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What both ends know of each caption's block, as of downlink control information, which is taken as free.
+class ShortBlockPlan:
+    """What both ends know of blocks, as of downlink control information, which is taken as free.
 
-    :ivar orders: bits of every symbol, 0 where nothing is sent, int64 ``[caption, use]``.
-    :ivar payload_bits: without the CRC, int64 ``[caption]``; 0 where not even the smallest block has room.
-    :ivar safe: whether the block meets the target error rate at the expected SINR, bool ``[caption]``.
+    :ivar orders: bits of every symbol, 0 where nothing is sent, int64 ``[block, use]``.
+    :ivar payload_bits: without the CRC, int64 ``[block]``; 0 where not even the smallest block has room.
+    :ivar safe: whether the block meets the target error rate at the expected SINR, bool ``[block]``.
     """
 
     orders: torch.Tensor
@@ -63,17 +67,17 @@ class Plan:
 
     @cached_property
     def num_coded(self) -> torch.Tensor:
-        """Bits on the channel, int64 ``[caption]``."""
+        """Bits on the channel, int64 ``[block]``."""
         return self.orders.sum(-1)
 
     @cached_property
     def amplitude(self) -> torch.Tensor:
-        """Of the symbols sent, so that the block has unit mean power, ``[caption, 1]``."""
+        """Of the symbols sent, so that the block has unit mean power, ``[block, 1]``."""
         used = (self.orders > 0).sum(-1, keepdim=True)
         return (self.orders.shape[-1] / used.clamp_min(1)).sqrt()
 
 
-class LinkAdaptation:
+class ShortBlockPlanner:
     r"""The largest block at a target error rate, by the normal approximation.
 
     .. math:: k \le \sum_u I_{m_u}(\gamma_u / \Gamma) - Q^{-1}(\epsilon) \sqrt{\sum_u V_{m_u}(\gamma_u / \Gamma)}
@@ -102,19 +106,19 @@ class LinkAdaptation:
         self.max_order, self.silence = max_order, silence
         self._backoff = NormalDist().inv_cdf(1 - target_error_rate)
 
-    def plan(self, expected_sinr: torch.Tensor, wanted_bits: torch.Tensor | None = None) -> Plan:
-        """Payload and modulations of every caption's block.
+    def plan(self, expected_sinr: torch.Tensor, wanted_bits: torch.Tensor | None = None) -> ShortBlockPlan:
+        """Payload and modulations of every block.
 
         A channel that carries no block at the target gets the smallest one all the same, which is not `safe`.
 
-        :param expected_sinr: linear, of a symbol of unit power, ``[caption, use]``.
-        :param wanted_bits: payload that is enough, int64 ``[caption]``; None for as much as fits.
+        :param expected_sinr: linear, of a symbol of unit power, ``[block, use]``.
+        :param wanted_bits: payload that is enough, int64 ``[block]``; None for as much as fits.
         :raises ValueError: a SINR that is negative or no number, or sizes that do not match.
         """
         if expected_sinr.dim() != 2 or not bool((expected_sinr >= 0).all()):
-            raise ValueError("the expected SINR must be [caption, use], numbers of at least 0 (linear)")
+            raise ValueError("the expected SINR must be [block, use], numbers of at least 0 (linear)")
         if wanted_bits is not None and wanted_bits.shape != expected_sinr.shape[:1]:
-            raise ValueError(f"wanted bits of {tuple(wanted_bits.shape)} do not match {len(expected_sinr)} captions")
+            raise ValueError(f"wanted bits of {tuple(wanted_bits.shape)} do not match {len(expected_sinr)} blocks")
         device = expected_sinr.device
         sizes, blocks = PAYLOAD_SIZES.to(device), _BLOCK_SIZES.to(device)
         zero = expected_sinr.new_zeros(len(expected_sinr))
@@ -130,12 +134,12 @@ class LinkAdaptation:
             low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
         carried, orders = self._carried(expected_sinr, low)
         possible = carried >= blocks[index]
-        return Plan(orders * possible[:, None], sizes[index] * possible, safe)
+        return ShortBlockPlan(orders * possible[:, None], sizes[index] * possible, safe)
 
     def _carried(self, sinr: torch.Tensor, margin_db: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Bits of the largest block ``[caption]`` and the orders that carry it ``[caption, use]``.
+        """Bits of the largest block ``[block]`` and the orders that carry it ``[block, use]``.
 
-        :param margin_db: beyond the gap and the option, ``[caption]``.
+        :param margin_db: beyond the gap and the option, ``[block]``.
         """
         num_uses = sinr.shape[1]
         usable = sinr / 10 ** ((GAP_DB + self.margin_db + margin_db[:, None]) / 10)

@@ -1,4 +1,4 @@
-"""Bits to symbols and back: BPSK and Gray-coded QAM of unit power, and the scrambling of bits before it."""
+"""Bits to symbols and back: BPSK and Gray-coded QAM of unit power."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ from functools import lru_cache
 
 import torch
 from sionna.phy.mapping import Demapper, Mapper
-from sionna.phy.nr.utils import generate_prng_seq
-
-from linksim.scenario.requirements.semantic import ORDERS
-
-__all__ = ["ORDERS", "demodulate", "modulate", "scrambling"]
-
-_SEED = 0x2B5C_93D1
-_LENGTH = 4096
 
 _SMALLEST_NOISE = 1e-9
 """Noise variance is taken as no smaller: 90 dB, beyond what any receiver believes."""
@@ -39,21 +31,6 @@ def demodulate(received: torch.Tensor, noise_variance: torch.Tensor, order: int)
     parts = torch.view_as_real(y).mT * 2**0.5  # [..., part, symbol]
     ratios = demapper(parts.to(torch.complex64), 2 * noise.unsqueeze(-2).expand(parts.shape))
     return ratios.unflatten(-1, (-1, order // 2)).movedim(-3, -1).flatten(-3)
-
-
-def scrambling(length: int, device: torch.device) -> torch.Tensor:
-    """The first zeros and ones of a fixed Gold sequence, float32 ``[length]`` (TS 38.211, 5.2.1).
-
-    Added to all bits before modulation, so that runs of equal bits, as padding is, have unit power too (6.3.1.1
-    there). The same for all: captions are no cells whose interference is to be told apart.
-    """
-    whole = _gold_sequence(_LENGTH * -(-length // _LENGTH))
-    return whole[:length].to(device)
-
-
-@lru_cache(maxsize=8)
-def _gold_sequence(length: int) -> torch.Tensor:
-    return torch.as_tensor(generate_prng_seq(length, _SEED)).float()
 
 
 @lru_cache

@@ -3,12 +3,16 @@ scrambling."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
 from sionna.phy.fec.ldpc import LDPC5GDecoder
 from sionna.phy.fec.scrambling import Descrambler
 from sionna.phy.nr import TBEncoder
+
+from linksim.nr.block_sizes import BlockSizes
+from linksim.nr.slots import SlotFormat
 
 REDUNDANCY_VERSIONS = (0, 2, 3, 1)
 """In the order of transmissions (TS 38.214, 5.1.2.1)."""
@@ -27,7 +31,7 @@ class TransportBlockCode:
 
     def __init__(self, num_bits: int, num_coded: int, rate: float, order: int, num_layers: int, iterations: int,
                  device: str = "cpu") -> None:
-        self.num_bits, self.num_coded = num_bits, num_coded
+        self.num_bits, self.num_coded, self.order = num_bits, num_coded, order
         self._parts = parts = TBEncoder(num_bits, num_coded, rate, order, num_layers, channel_type="PDSCH",
                                         device=device)
         if parts.k_padding:
@@ -74,3 +78,13 @@ class TransportBlockCode:
         length = parts.ldpc_encoder.n
         missing = plain.new_zeros(len(plain), 1, length * parts.num_cbs - plain.shape[-1])
         return torch.cat([plain, missing], -1)[..., parts.output_perm_inv].reshape(len(plain), parts.num_cbs, length)
+
+
+def code_of(sizes: BlockSizes, mcs: int, slot: SlotFormat, iterations: int) -> TransportBlockCode:
+    """The code of an MCS in a slot."""
+    order = int(sizes.order[mcs])
+    return _code(int(sizes.num_bits[mcs]), order * slot.num_symbols, float(sizes.rate[mcs]), order, slot.num_streams,
+                 iterations)
+
+
+_code = functools.lru_cache(maxsize=64)(TransportBlockCode)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sionna.phy.mapping import pam
 
-from linksim.blocks.semantic.digital.modulation import ORDERS
+from linksim.nr.tables import ORDERS
 
 _LOW_DB, _HIGH_DB, _STEP_DB = -40.0, 60.0, 0.5
 _NODES = 64

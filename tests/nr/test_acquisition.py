@@ -1,16 +1,12 @@
-"""Acquisition: noise as announced, pilots through Sionna, warnings when they are too sparse."""
-
-import re
+"""Acquisition: noise as announced, pilots through Sionna."""
 
 import pytest
 import torch
 
 from linksim.channel.drops import draw_drops
-from linksim.link.acquisition import acquire
-from linksim.link.chain import simulate_chunk
 from linksim.metrics import nmse
+from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import BsArray, Channel
-from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.schema import Acquisition
 
 CHANNEL = Channel(num_users=2, num_subcarriers=24, num_history=4, subcarrier_spacing_khz=15,
@@ -69,21 +65,3 @@ def test_the_observation_behind_pilots_is_the_channel_in_noise(drops):
     mask = observation.mask[None, :, :, None, None].expand_as(observation.h)
     error = (observation.h - drops.history.h)[mask].abs().square().mean()
     assert float(error / observation.noise_variance.mean()) == pytest.approx(1, rel=0.05)
-
-
-@pytest.mark.parametrize(("spacing_khz", "users", "warned"), [(15, 2, False), (60, 4, True), (360, 2, True)])
-def test_pilots_that_stand_too_far_apart_are_reported_with_the_floor_that_they_leave(spacing_khz, users, warned):
-    channel = CHANNEL.model_copy(update={"subcarrier_spacing_khz": spacing_khz, "num_users": users, "num_history": 1,
-                                         "num_subcarriers": 48})
-    scenario = scenario_from_dict({
-        "channel": channel.model_dump(), "acquisition": {"type": "pilots"}, "methods": ["hold"], "bounds": [],
-        "run": {"chunk_size": 20},
-    })
-    notes = " ".join(simulate_chunk([(0, scenario)], 1, "cpu", {}).notes)
-    assert ("pilots of a user stand" in notes) is warned
-    if warned:
-        true = draw_drops(channel, 20, 1).history
-        noiseless = acquire(true, Acquisition(type="pilots", csi_snr_db=90), noise())[0]
-        said = float(re.search(r"errs by (-?[0-9.]+) dB", notes)[1])
-        assert said == pytest.approx(decibel(nmse(noiseless.h, true.h)), abs=0.3)
-    assert not simulate_chunk([(0, scenario)], 1, "cpu", {}, chunk_index=1).notes

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from linksim.csi import Csi
+from linksim.csi import Csi, Observation
 from linksim.mimo.noise import complex_normal, noise_variance_at
 from linksim.scenario.schema import Acquisition
 from linksim.seeding import sionna_seed
@@ -14,20 +14,6 @@ from linksim.seeding import sionna_seed
 PILOT_SEED = 0
 
 _NOISELESS_DB = 60.0
-
-
-@dataclass(frozen=True)
-class Observation:
-    """The raw samples behind an estimate, for the bounds.
-
-    :param h: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``, noisy samples of the channel.
-    :param mask: ``[user, ue_ant, subcarrier]`` bool, where they were taken.
-    :param noise_variance: ``[batch, user]``, per complex entry.
-    """
-
-    h: torch.Tensor
-    mask: torch.Tensor
-    noise_variance: torch.Tensor
 
 
 def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi_snr_db: torch.Tensor | None = None

@@ -12,7 +12,7 @@ from sionna.phy import SPEED_OF_LIGHT
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.channel.streaming import prefetched
-from linksim.link.acquisition import acquire
+from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training

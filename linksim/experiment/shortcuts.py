@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from linksim.errors import LinksimError, ScenarioError
-from linksim.scenario.schema import Scenario, simulated_methods
+from linksim.scenario.schema import Scenario, only_teaches, simulated_methods
 
 QUICK_DROPS = 8
 QUICK_CHUNK = 2
@@ -49,6 +49,6 @@ def trained_only(scenario: Scenario, device: str, say: Callable[[str], None]) ->
 def _without(scenario: Scenario, names: list[str]) -> Scenario:
     left_out = [*scenario.run.left_out, *names]
     short = scenario.model_copy(update={"run": scenario.run.model_copy(update={"left_out": left_out})})
-    if not simulated_methods(short):
+    if all(only_teaches(method) for method in simulated_methods(short)):
         raise ScenarioError(f"nothing is left to simulate: {', '.join(left_out)} would have to be trained first")
     return short

@@ -5,7 +5,7 @@ from __future__ import annotations
 from linksim import registry
 from linksim.errors import ScenarioError
 from linksim.scenario.requirements import check_requirement
-from linksim.scenario.schema import Method, Scenario, block_of, universal_of
+from linksim.scenario.schema import Method, Scenario, block_of, only_teaches, simulated_methods, universal_of
 from linksim.scenario.training import merged
 from linksim.scenario.training_checks import check_teacher, checked_training
 
@@ -57,6 +57,9 @@ def check_universal(scenario: Scenario, index: int, method: Method) -> None:
 
 def check_task_metrics(scenario: Scenario) -> None:
     """Tasks are scored where they are answered, and nowhere else."""
+    if all(only_teaches(method) for method in simulated_methods(scenario)):
+        raise ScenarioError("methods: alignment only teaches others and has no results of its own: add a method that "
+                            "learns from it, or a classical one")
     asked = any(method.universal is not None for method in scenario.methods)
     wanted = [name for name in [*scenario.metrics, scenario.run.stopping.metric] if name in TASK_METRICS]
     if wanted and not asked:

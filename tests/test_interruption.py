@@ -96,10 +96,15 @@ def test_a_signal_that_meets_a_finaliser_counts_after_the_turn_of_a_loop(capfd):
             signal.raise_signal(signal.SIGINT)
 
     turns = []
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        for turn in counted("waiting", range(3)):
-            turns.append(turn)
-            Closing()
+
+    def turn_by_turn() -> None:
+        with interruptible():
+            for turn in counted("waiting", range(3)):
+                turns.append(turn)
+                Closing()
+
+    with pytest.raises(KeyboardInterrupt):
+        turn_by_turn()
     assert turns == [0]
     assert "Traceback" not in capfd.readouterr().err
 

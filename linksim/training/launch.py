@@ -48,10 +48,11 @@ def train(trainee: Trainee, folder: Path, device: str, console: Console) -> bool
     rank = rank_from_outside(trainee.training)
     begun = folder / "resume"
     if rank:
-        while not begun.is_dir():  # the first process decides for all
-            if (folder / CHECKPOINT_WEIGHTS).is_file():
-                return False
+        weights = folder / CHECKPOINT_WEIGHTS
+        while not (weights.is_file() or begun.is_dir()):  # the first process decides for all
             time.sleep(0.1)
+        if weights.is_file():
+            return False
         _train_here(trainee, folder, device, Console(quiet=True), rank)
         return True
     with making(folder, console) as missing:

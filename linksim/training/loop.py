@@ -120,6 +120,7 @@ class TrainingLoop:
         self.loss, self.optimizer = fabric.setup(_Loss(block), optimizer)
         self.fabric, self.block, self.name, self.training, self.minibatches = fabric, block, name, training, minibatches
         self.schedule = Schedule(training, num_epochs, minibatches.plan.num_steps, getattr(block, "num_stages", 1))
+        self.conditions = condition_names(minibatches.drops.conditions)
         self.state = state
         self.step = 0
         self.nmse: float | None = None
@@ -234,8 +235,7 @@ class TrainingLoop:
     def _validate(self, epoch: int, log: EventLog) -> None:
         """The mean error of the validation drops of each condition; every condition counts the same."""
         began = time.monotonic()
-        names = condition_names(self.minibatches.drops.conditions)
-        sums = torch.zeros(len(names), 2, dtype=torch.float64, device=self.fabric.device)  # errors, drops
+        sums = torch.zeros(len(self.conditions), 2, dtype=torch.float64, device=self.fabric.device)  # errors, drops
         if self.fabric.world_size > 1:  # what is validated is what will be kept: the first process's
             for buffer in self.block.buffers():
                 torch.distributed.broadcast(buffer, 0)
@@ -249,7 +249,7 @@ class TrainingLoop:
         self.nmse = sum(values) / len(values)
         if not math.isfinite(self.nmse):
             raise self._not_finite("the validation NMSE", self.step - 1)
-        each = {f"/{name}": value for name, value in zip(names, values)} if len(names) > 1 else {}
+        each = {f"/{name}": value for name, value in zip(self.conditions, values)} if len(values) > 1 else {}
         log.add({f"validation_nmse_db{name}": to_db(value) for name, value in {"": self.nmse, **each}.items()},
                 self.step)
         self.selection.consider(self.nmse, epoch, self.block)
@@ -264,7 +264,7 @@ class TrainingLoop:
                    if parameter.requires_grad):
             return  # the next loss will say so
         if self.fabric.is_global_zero:
-            content = io.BytesIO()  # torch would write a file itself, but not tell a full disk from other faults
+            content = io.BytesIO()  # a file that torch writes itself fails alike for a full disk and other faults
             torch.save({"step": self.step, "used_s": self.used_s, "block": dict(self.block.saved_state()),
                         "moments": self.optimizer.state_dict()["state"], "precision": self._precision.state_dict(),
                         "selection": vars(self.selection)}, content)

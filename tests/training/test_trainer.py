@@ -11,12 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 from rich.console import Console
 
-from linksim.blocks.prediction.trained import normalized_error
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
 from linksim.experiment.run import run
 from linksim.scenario.schema import training_of
@@ -31,7 +29,7 @@ def weights(folder):
     return (folder / "weights.safetensors").read_bytes()
 
 
-def test_it_learns_what_ridge_regression_finds(toy, train):
+def test_it_learns_what_ridge_regression_finds(toy, train, validation_nmse):
     # the same function: one filter over time for every bin, whatever its SNR and the speed
     methods = [{"name": "ridge", "predictor": {"type": "ridge", "num_snr_classes": 1, "speed_order": 0}},
                {"name": "line", "predictor": "line"}]
@@ -71,15 +69,6 @@ def test_it_is_adamw_on_the_minibatches_with_clipped_gradients_and_a_cosine(toy,
     torch.testing.assert_close(load_predictor(scenario, scenario.methods[0], "cpu").over_time.weight.detach(), best[1])
 
 
-def validation_nmse(scenario, method):
-    block = load_predictor(scenario, method, "cpu")
-    with torch.inference_mode():
-        return float(torch.stack([
-            normalized_error(block.predict(batch.history, batch.future.time_s, batch.future.frequency_hz).h,
-                             batch.future.h)
-            for batch, validation in training_batches(scenario) if validation]).mean())
-
-
 def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, train):
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -93,7 +82,7 @@ def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, 
         assert weights(train(toy({"methods.line.predictor.dropout": 0.1, f"training.{field}": 1}))) != weights(first)
 
 
-def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about):
+def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about, validation_nmse):
     scenario = toy()
     folder = train(scenario)
     assert prepare(scenario, "cpu", Console(quiet=True)) == [f"line: loaded from {folder}"]
@@ -214,24 +203,6 @@ def test_half_precision_learns_the_same_with_other_last_digits(toy, train, about
     assert about(half)["validation_nmse"] == pytest.approx(about(single)["validation_nmse"], rel=0.05)
 
 
-@pytest.mark.slow
-def test_two_processes_share_every_step(toy, train, about):
-    # three chunks for validation: one more for the first process
-    one, two = ({"training.num_drops": 375, "training.devices": devices, "training.num_epochs": 20}
-                for devices in (1, 2))
-    alone, shared = train(toy(one, "one")), train(toy(two, "two"))
-    assert alone.name == shared.name
-    assert weights(alone) != weights(shared)
-    assert about(shared)["record"]["steps"] == about(alone)["record"]["steps"]
-    scenario = toy(two, "two")
-    assert validation_nmse(scenario, scenario.methods[0]) == pytest.approx(about(shared)["validation_nmse"], rel=1e-5)
-    assert about(shared)["validation_nmse"] == pytest.approx(about(alone)["validation_nmse"], rel=0.1)
-    with pytest.raises(LinksimError, match=r"method 'line': 20 drops per step do not fit the memory"):
-        train(toy({"methods.line.predictor.trouble": "memory", "training.devices": 2}))
-    with pytest.raises(NumericalError, match=r"the training loss is not finite in epoch 2, .* \(epoch 1, .* dB\)"):
-        train(toy({**two, "methods.line.predictor.trouble": "nan"}))
-
-
 # --- killed and resumed -----------------------------------------------------------------------------------------
 
 KEEPING = """
@@ -247,7 +218,7 @@ DISTURBED = {"methods.line.predictor": {"type": "line", "trouble": "slow", "drop
 
 
 @pytest.fixture
-def started(toy, tmp_path):
+def started(toy, tmp_path, wait_for):
     """`linksim train` of the disturbed scenario in a process of its own, which keeps its state at every epoch's end and
     after so many seconds; and the state's path, written twice at least."""
     def started(every_s, name):
@@ -263,15 +234,6 @@ def started(toy, tmp_path):
         return process, state
 
     return started
-
-
-def wait_for(process, ready):
-    for _ in range(6000):
-        if ready():
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise AssertionError("nothing was kept")
 
 
 def goes_on_to_the_same(expected, state, toy, capsys):
@@ -303,23 +265,3 @@ def test_so_does_one_that_was_interrupted_within_an_epoch(toy, train, started, c
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "interrupted: run the same command to go on\n")
     assert goes_on_to_the_same(weights(folder), state, toy, capsys) % 20 == 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["kill", "terminate"])
-def test_processes_that_share_a_training_end_with_the_one_that_started_them(toy, tmp_path, how):
-    scenario = tmp_path / "shared.yaml"
-    scenario.write_text(toy({**DISTURBED, "training.devices": 2, "training.num_epochs": 1000}).model_dump_json(
-        exclude_none=True, exclude_defaults=True))
-    with subprocess.Popen([sys.executable, "-m", "linksim.cli", "train", str(scenario)], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_for(process, lambda: list(tmp_path.glob("checkpoints/line-*/logs/*")))
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert len(children) == 2
-        getattr(process, how)()
-        _, left = psutil.wait_procs(children, timeout=20)
-        assert not left
-        if how == "terminate":
-            assert process.communicate(timeout=60)[1] == "interrupted: run the same command to go on\n"
-            assert process.returncode == 130
-    assert next(tmp_path.glob("checkpoints/line-*/resume/plan.json")).is_file()

@@ -14,8 +14,8 @@ import time
 import torch
 
 from linksim.channel.drops import draw_drops
+from linksim.csi import by_resource
 from linksim.link.block_errors import block_measures
-from linksim.link.evaluation import by_resource
 from linksim.registry import create
 from linksim.scenario.schema import Scenario
 

@@ -83,3 +83,22 @@ class Csi:
         if len(self.time_s) < 2:
             raise ValueError("one time sample has no sampling period: use a history of at least 2")
         return float(self.time_s[1] - self.time_s[0])
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The raw samples behind an estimate, for the bounds.
+
+    :param h: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``, noisy samples of the channel.
+    :param mask: ``[user, ue_ant, subcarrier]`` bool, where they were taken.
+    :param noise_variance: ``[batch, user]``, per complex entry.
+    """
+
+    h: torch.Tensor
+    mask: torch.Tensor
+    noise_variance: torch.Tensor
+
+
+def by_resource(h: torch.Tensor) -> torch.Tensor:
+    """``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, time, subcarrier, user, ue_ant, bs_ant]``."""
+    return h.permute(0, 4, 5, 1, 2, 3).contiguous()

@@ -23,7 +23,9 @@ def modules_after(code):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["blocks"], ["blocks", "ar"], ["schema"],
-                                       ["validate", str(SCENARIOS / "tdd_uma_speed.yaml")], ["run", "missing.yaml"]])
+                                       ["validate", str(SCENARIOS / "tdd_uma_speed.yaml")],
+                                       ["validate", str(SCENARIOS / "link/bler_uma_coded.yaml")],
+                                       ["run", "missing.yaml"]])
 def test_looking_things_up_does_not_import_torch(arguments):
     found = modules_after(f"from linksim.cli import main; main({arguments!r})")
     assert "linksim.cli" in found

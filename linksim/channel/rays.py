@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
-from linksim.channel.phasor import unit
+from linksim.mimo.phasor import unit
 
 
 @dataclass(frozen=True)

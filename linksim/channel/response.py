@@ -17,8 +17,8 @@ import math
 import torch
 
 from linksim.channel.memory import large_empty
-from linksim.channel.phasor import phasor, phasor_factors
 from linksim.channel.rays import Rays
+from linksim.mimo.phasor import phasor, phasor_factors
 
 LEAST_BUDGET_BYTES = 2 * 2**20
 """For intermediate results, unless told otherwise: this, or an eighth of the result's own size. Larger blocks are

@@ -7,10 +7,14 @@ from dataclasses import replace
 import torch
 
 from linksim.channel.drops import Drops
-from linksim.link.adaptation import adapt, thresholds_db
-from linksim.link.error_tables import block_error_rate, effective_sinr
-from linksim.link.slots import Blocks, SlotFormat, blocks_of, csi_rs_share, delivered_rate, report_rate
-from linksim.link.transmission import stream_sinr
+from linksim.mimo.noise import noise_variance_at
+from linksim.mimo.receiver import stream_sinr
+from linksim.nr.block_sizes import BlockSizes, block_sizes
+from linksim.nr.coded_slots import Downlink, send_blocks
+from linksim.nr.error_tables import block_error_rate, effective_sinr
+from linksim.nr.link_adaptation import adapt, thresholds_db
+from linksim.nr.pilots import pilot_loss
+from linksim.nr.slots import SlotFormat, csi_rs_share, delivered_rate, report_rate
 from linksim.scenario.schema import Scenario
 from linksim.seeding import generator, stream_seed
 
@@ -27,15 +31,16 @@ def block_measures(scenario: Scenario, drops: Drops, true: torch.Tensor, h_hat: 
     coding, channel = scenario.link.coding, scenario.channel
     # reports of fewer layers than the link may have make precoders of fewer streams
     slot = replace(SlotFormat.of(scenario), num_streams=weights.shape[-1] // channel.num_users)
-    blocks = blocks_of(slot, coding.mcs_table)
-    noise_variance = 10 ** (-scenario.link.snr_db / 10)
-    mcs, lost = _by_tables(scenario, true, h_hat, weights, blocks, slot, noise_variance, seed)
+    sizes = block_sizes(slot, coding.mcs_table)
+    noise_variance = noise_variance_at(scenario.link.snr_db)
+    mcs, lost = _by_tables(scenario, true, h_hat, weights, sizes, slot, noise_variance, seed)
     used = torch.ones_like(lost, dtype=torch.double)
     if scenario.link.mode == "coded":
-        from linksim.link.coded import send_blocks
-
-        mcs, lost, used = send_blocks(scenario, drops, weights, mcs, blocks, slot, noise_variance, seed)
-    bits = blocks.num_bits.to(mcs.device)[mcs] * ~lost
+        downlink = Downlink(
+            lambda number, offsets_s: drops.downlink_at(drops.future.time_s[number].cpu() + offsets_s, number).cpu(),
+            drops.future.max_doppler_hz, noise_variance)
+        mcs, lost, used = send_blocks(coding, slot, sizes, downlink, weights, mcs, seed)
+    bits = sizes.num_bits.to(mcs.device)[mcs] * ~lost
     share = bits.sum(1).double() / used.sum(1)
     over_slot, over_data = delivered_rate(share, slot, coding, channel)
     net = over_slot
@@ -50,7 +55,7 @@ def block_measures(scenario: Scenario, drops: Drops, true: torch.Tensor, h_hat: 
     }
 
 
-def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor, blocks: Blocks,
+def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor, sizes: BlockSizes,
                slot: SlotFormat, noise_variance: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """MCS and lost blocks, ``[batch, slot, user]``: link adaptation sees what the base station knows and which blocks
     arrived, nothing else.
@@ -60,11 +65,9 @@ def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weig
     if coding.mcs is not None and scenario.link.mode == "coded":
         return torch.full(shape, coding.mcs), torch.zeros(shape, dtype=torch.bool)
     # the terminal's channels are estimated from pilots, and the base station knows how well
-    from linksim.link.coded import pilot_loss
-
     noise_variance = noise_variance * (1 + pilot_loss(coding, slot))
     seen = _effective(true, weights, noise_variance, coding.mcs_table)
-    loss = block_error_rate(seen, blocks)
+    loss = block_error_rate(seen, sizes)
     passes = 1 if coding.mcs is not None else coding.outer_loop_passes + 1
     # the same draws for every method and SNR: differences are paired
     draws = torch.rand(passes, *shape, generator=generator(stream_seed(seed, "block errors")))
@@ -72,7 +75,7 @@ def _by_tables(scenario: Scenario, true: torch.Tensor, h_hat: torch.Tensor, weig
         mcs = torch.full(shape, coding.mcs)
         return mcs, draws[0] < loss[..., coding.mcs]
     promised = _effective(h_hat, weights, noise_variance, coding.mcs_table)
-    return adapt(10 * promised.log10(), loss, draws, thresholds_db(blocks, coding), coding)
+    return adapt(10 * promised.log10(), loss, draws, thresholds_db(sizes, coding), coding)
 
 
 def _effective(h: torch.Tensor, weights: torch.Tensor, noise_variance: float, mcs_table: int) -> torch.Tensor:

@@ -20,19 +20,19 @@ from linksim.blocks.semantic.base import SemanticCodec
 from linksim.blocks.universal.base import UniversalBlock
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
-from linksim.csi import Csi
+from linksim.csi import Csi, Observation, by_resource
 from linksim.errors import NumericalError
 from linksim.heartbeat import doing
-from linksim.link.acquisition import Observation, acquire
-from linksim.link.evaluation import by_resource, count_deficient, csi_measures, link_measures, mend
+from linksim.link.evaluation import count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history, report_key
 from linksim.link.parts import predicted
 from linksim.link.pilot_notes import pilot_notes
-from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.metrics.rate_distortion import genie_rate_distortion
+from linksim.mimo.receiver import achievable_rate, stream_sinr
+from linksim.nr.acquisition import acquire
 from linksim.scenario.memory import drops_at_once
 from linksim.scenario.schema import (
     BOUNDS,

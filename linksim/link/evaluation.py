@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.precoding.linear import effective_channel, gram_matrix, is_deficient
 from linksim.csi import Csi
-from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm, window_nmse_per_drop
 from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
+from linksim.mimo.precoding import effective_channel, gram_matrix, is_deficient
+from linksim.mimo.receiver import achievable_rate, stream_sinr
 
 
 def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = False) -> dict[str, torch.Tensor]:
@@ -39,11 +39,6 @@ def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = F
     for step in range(h.shape[-2]):
         measures[f"nmse_step_{step + 1}"] = nmse_per_drop(h_hat[..., step:step + 1, :], h[..., step:step + 1, :])
     return measures
-
-
-def by_resource(h: torch.Tensor) -> torch.Tensor:
-    """``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, time, subcarrier, user, ue_ant, bs_ant]``."""
-    return h.permute(0, 4, 5, 1, 2, 3).contiguous()
 
 
 def link_measures(weights: torch.Tensor, true: torch.Tensor, noise_variance: float) -> dict[str, torch.Tensor]:

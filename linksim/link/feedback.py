@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of
-from linksim.csi import Csi
-from linksim.link.acquisition import Observation, acquire
+from linksim.csi import Csi, Observation
 from linksim.metrics.error import nmse_per_drop
+from linksim.nr.acquisition import acquire
 from linksim.scenario.schema import Acquisition, Feedback, Method, Scenario, codec_of
 from linksim.seeding import generator, stream_seed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from linksim.csi import Csi
-from linksim.link.acquisition import pilot_floor
 from linksim.link.names import channel_name
+from linksim.nr.acquisition import pilot_floor
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition
 

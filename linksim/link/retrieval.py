@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.semantic.base import SemanticCodec, relevance
-from linksim.link.semantic import caption_elements, stream_link
 from linksim.metrics.retrieval import retrieval_measures
+from linksim.mimo.stream_link import caption_elements, stream_link
 from linksim.scenario.semantic import Semantic
 from linksim.seeding import generator, stream_seed
 

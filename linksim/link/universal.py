@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.universal.base import UniversalBlock, dft_codebook, truth_of, views_of
+from linksim.blocks.universal.base import UniversalBlock, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity
-from linksim.csi import Csi
-from linksim.link.evaluation import by_resource, link_measures
+from linksim.csi import Csi, by_resource
+from linksim.link.evaluation import link_measures
 from linksim.metrics.similarity import sgcs_per_drop
+from linksim.mimo.angle_delay import dft_codebook
 from linksim.places import Places
 
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from linksim.blocks.precoding.linear import water_filling
+from linksim.mimo.precoding import water_filling
 
 
 def sum_capacity(h: torch.Tensor, noise_variance: float, num_iterations: int = 40) -> torch.Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from linksim.mimo.angle_delay import to_delay
+
 
 def squared_error(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     """|h_hat - h|^2 summed over all but the first two dimensions: ``[batch, user, ...]`` to ``[batch, user]``."""
@@ -40,6 +42,6 @@ def window_nmse_per_drop(h_hat: torch.Tensor, h: torch.Tensor, num_rows: int = 3
     :param num_rows: of the window; a narrower band has all of its rows in it.
     :returns: ``[batch, user]``; NaN where the window of the truth is empty.
     """
-    error, power = (torch.fft.ifft(x, dim=-1, norm="ortho")[..., :num_rows].abs().square().flatten(2).sum(-1)
+    error, power = (to_delay(x)[..., :num_rows].abs().square().flatten(2).sum(-1)
                     for x in (h_hat - h, h))
     return _ratio(error, power)

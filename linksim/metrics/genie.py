@@ -16,10 +16,9 @@ from dataclasses import replace
 import torch
 
 from linksim.channel.drops import Band, Drops
-from linksim.channel.phasor import phasor
 from linksim.channel.rays import Rays
-from linksim.csi import Csi
-from linksim.link.acquisition import Observation
+from linksim.csi import Csi, Observation
+from linksim.mimo.phasor import phasor, unit
 
 _FLOOR = 1e-10
 """Noise below this fraction of a user's gain is raised to it: a noiseless history needs some loading."""
@@ -111,7 +110,7 @@ def _unit_phase(ue: torch.Tensor) -> torch.Tensor:
     """Array phases of ``[..., antenna, component]`` relative to the first antenna, patterns removed."""
     strongest = ue.abs().argmax(-1, keepdim=True)
     value = ue.gather(-1, strongest).squeeze(-1)
-    return torch.polar(torch.ones_like(value.abs()), (value * value[..., :1].conj()).angle())
+    return unit((value * value[..., :1].conj()).angle())
 
 
 def _one_link(a: list[torch.Tensor], b: list[torch.Tensor], y: torch.Tensor, mask: torch.Tensor,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from linksim import registry
 from linksim.errors import ScenarioError
+from linksim.nr.rules import check_mcs
 from linksim.scenario.channel import horizon_s
-from linksim.scenario.coding import NUM_SYMBOLS, Coding
+from linksim.scenario.coding import Coding
 from linksim.scenario.schema import Scenario, block_of
 
 BLOCK_METRICS = ("bler", "throughput_bps_hz", "gross_throughput_bps_hz", "mcs", "num_transmissions")
@@ -35,7 +36,7 @@ def check_coding(scenario: Scenario) -> None:
         raise ScenarioError(f"channel.num_future: {channel.num_future} instants end before the report period of "
                             f"{channel.csi_period_ms:g} ms does: use at least channel.samples_per_period "
                             f"({channel.samples_per_period})")
-    _check_table(scenario, coding)
+    check_mcs(scenario)
     if link.mode == "abstraction" and coding.transmissions > 1:
         raise ScenarioError("link.coding.transmissions: the tables of the abstraction are those of single "
                             "transmissions: write 1, or link.mode: coded")
@@ -79,31 +80,3 @@ def _check_rate(scenario: Scenario) -> None:
                 raise ScenarioError(f"{place}: {name} is of transport blocks: write link.mode: abstraction or coded")
     if scenario.run.stopping.block_errors is not None:
         raise ScenarioError("run.stopping.block_errors: there are no blocks where link.mode is rate: leave it out")
-
-
-def _check_table(scenario: Scenario, coding: Coding) -> None:
-    """The MCS table and the one MCS, if given; sizes need Sionna, so that nothing is loaded before."""
-    from linksim.link.error_tables import EESM_TABLES
-    from linksim.link.slots import LEAST_RATE, SlotFormat, blocks_of, mcs_entries
-
-    mode, mcs = scenario.link.mode, coding.mcs
-    needs_eesm = mode == "abstraction" or mcs is None
-    if needs_eesm and coding.mcs_table not in EESM_TABLES:
-        raise ScenarioError(f"link.coding.mcs_table: there are EESM parameters for tables 1 and 2 alone (given "
-                            f"{coding.mcs_table}): take one of these, or link.mode: coded with a fixed mcs")
-    order, rate = mcs_entries(coding.mcs_table)
-    if mcs is None:
-        return
-    if mcs >= len(order) or not order[mcs]:
-        raise ScenarioError(f"link.coding.mcs: table {coding.mcs_table} has MCS 0 to {int((order > 0).sum()) - 1} "
-                            f"(given {mcs})")
-    least = int((rate >= LEAST_RATE).nonzero()[0])
-    if rate[mcs] < LEAST_RATE:
-        raise ScenarioError(f"link.coding.mcs: the code rate of MCS {mcs} is {rate[mcs]:.2f}, and there are no LDPC "
-                            f"codes below 1/5: use at least {least}")
-    slot = SlotFormat.of(scenario)
-    blocks = blocks_of(slot, coding.mcs_table)
-    coded = int(order[mcs]) * slot.num_resources * slot.num_streams
-    if int(blocks.num_bits[mcs]) >= coded or slot.num_resources * slot.num_streams < NUM_SYMBOLS:
-        raise ScenarioError(f"link.coding.mcs: a block of {int(blocks.num_bits[mcs])} bits does not fit a slot of "
-                            f"{coded} coded bits: use more tones or a lower MCS")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from linksim import registry
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.csi import Csi
+from linksim.mimo.angle_delay import from_delay, to_delay
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition, Method, Scenario, codec_of
 from linksim.scenario.training import Training, merged
@@ -95,5 +94,5 @@ def _narrowed(csi: Csi, num_rows: int) -> Csi:
     """A band of ``num_rows`` tones whose delay rows are the first ones of this band; 0: the band itself."""
     if not 0 < num_rows < csi.h.shape[-1]:
         return csi
-    rows = torch.fft.ifft(csi.h, dim=-1, norm="ortho")[..., :num_rows]
-    return replace(csi, h=torch.fft.fft(rows, dim=-1, norm="ortho"), frequency_hz=csi.frequency_hz[:num_rows])
+    rows = to_delay(csi.h)[..., :num_rows]
+    return replace(csi, h=from_delay(rows), frequency_hz=csi.frequency_hz[:num_rows])

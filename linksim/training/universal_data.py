@@ -8,9 +8,8 @@ from linksim.channel.source import training_chunk_of_drops
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.schema import Method, Scenario, simulated_methods, universal_of
 from linksim.scenario.training import Training, merged
-from linksim.training.batches import selected
 from linksim.training.conditions import CHUNK, Chunk, num_chunks, swept_name
-from linksim.training.data import TrainingDrops
+from linksim.training.data import TrainingDrops, selected
 
 
 def universal_training(scenario: Scenario, method: Method) -> Training:

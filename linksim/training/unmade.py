@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from linksim.heartbeat import duration
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.schema import (
     Method,
@@ -23,7 +24,6 @@ from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import measure
 from linksim.training.identity import is_learned
 from linksim.training.minibatches import Minibatches
-from linksim.training.progress import duration
 from linksim.training.trainee import Trainee
 
 

@@ -5,12 +5,12 @@ import torch
 
 from linksim import registry
 from linksim.channel.drops import draw_drops
-from linksim.link.acquisition import acquire
-from linksim.link.transmission import achievable_rate, stream_sinr
 from linksim.metrics import nmse
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.error import nmse_per_drop
 from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
+from linksim.mimo.receiver import achievable_rate, stream_sinr
+from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import BsArray, Channel, UeArray
 from linksim.scenario.schema import Acquisition
 

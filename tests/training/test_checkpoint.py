@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 from linksim.experiment.plan import make_plan, unit_seed
-from linksim.link.acquisition import acquire
 from linksim.metrics import nmse
+from linksim.nr.acquisition import acquire
 from linksim.scenario.load import scenario_from_dict
 from linksim.seeding import generator
 from linksim.training.checkpoint import load_predictor, prepare

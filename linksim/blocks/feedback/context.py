@@ -21,8 +21,8 @@ from linksim.blocks.feedback.symbols import (
     tokens_of,
 )
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
-from linksim.blocks.prediction.transform import from_angle_delay, to_angle_delay
 from linksim.csi import Csi, Panel
+from linksim.mimo.angle_delay import from_angle_delay, to_angle_delay
 from linksim.registry import register
 from linksim.types import PositiveInt
 

@@ -12,9 +12,9 @@ from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits, combination_bits
 from linksim.blocks.feedback.scale import SCALE_BITS, scale_code, scale_of
 from linksim.blocks.feedback.value_formats import SPREAD_BITS, value_formats
-from linksim.blocks.prediction.transform import from_angle_delay, to_angle_delay
 from linksim.csi import Csi
 from linksim.errors import ReportError
+from linksim.mimo.angle_delay import from_angle_delay, to_angle_delay
 from linksim.registry import register
 from linksim.types import NonNegativeInt, PositiveInt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.precoding.base import Precoder
-from linksim.blocks.precoding.linear import effective_channel, equal_power
+from linksim.mimo.precoding import maximum_ratio
 from linksim.registry import register
 
 
@@ -14,4 +14,4 @@ class Mrt(Precoder):
     """Maximum ratio: the conjugate channel, equal power per stream."""
 
     def precode(self, h_hat: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
-        return equal_power(effective_channel(h_hat, num_streams).mH)
+        return maximum_ratio(h_hat, num_streams)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.precoding.base import Precoder
-from linksim.blocks.precoding.linear import effective_channel, equal_power, regularized_inverse
+from linksim.mimo.precoding import regularized_zero_forcing
 from linksim.registry import register
 
 
@@ -17,5 +17,4 @@ class RegularizedZeroForcing(Precoder):
     """
 
     def precode(self, h_hat: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
-        channel = effective_channel(h_hat, num_streams)
-        return equal_power(regularized_inverse(channel, channel.shape[-2] * noise_variance))
+        return regularized_zero_forcing(h_hat, noise_variance, num_streams)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from linksim.blocks.precoding.base import Precoder
-from linksim.blocks.precoding.linear import regularized_inverse, water_filling
+from linksim.mimo.precoding import singular_vectors
 from linksim.registry import register
 from linksim.scenario.requirements.precoding import null_space
 
@@ -29,21 +29,4 @@ class SvdPrecoder(Precoder):
         self.power = power
 
     def precode(self, h_hat: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
-        num_users, bs_ant = h_hat.shape[-3], h_hat.shape[-1]
-        identity = torch.eye(bs_ant, dtype=h_hat.dtype, device=h_hat.device)
-        directions, gains = [], []
-        for user in range(num_users):
-            own = h_hat[..., user, :, :]
-            if num_users > 1:
-                others = torch.cat([h_hat[..., :user, :, :], h_hat[..., user + 1:, :, :]], -3).flatten(-3, -2)
-                own = own @ (identity - regularized_inverse(others, 0.0) @ others)
-            _, singular, right = torch.linalg.svd(own, full_matrices=False)
-            directions.append(right.mH[..., :num_streams])
-            gains.append(singular[..., :num_streams] ** 2)
-        gain = torch.cat(gains, -1)
-        if self.power == "equal":
-            power = (gain > 0).to(gain.dtype)
-            power = power / power.sum(-1, keepdim=True).clamp_min(1)
-        else:
-            power = water_filling(gain / max(noise_variance, torch.finfo(gain.dtype).tiny))
-        return torch.cat(directions, -1) * power.sqrt().unsqueeze(-2)
+        return singular_vectors(h_hat, noise_variance, num_streams, self.power)

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.prediction.transform import signal_power, to_angle_delay
 from linksim.csi import Csi
+from linksim.mimo.angle_delay import signal_power, to_angle_delay
 
 Spectrum = Literal["clarke", "flat"]
 

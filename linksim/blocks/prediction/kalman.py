@@ -14,8 +14,8 @@ from linksim.blocks.prediction.autoregression import (
 )
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.transform import from_angle_delay, per_user, signal_power, to_angle_delay
 from linksim.csi import Csi
+from linksim.mimo.angle_delay import from_angle_delay, per_user, signal_power, to_angle_delay
 from linksim.registry import register
 from linksim.scenario.requirements.prediction import band_in_reach
 from linksim.types import PositiveInt

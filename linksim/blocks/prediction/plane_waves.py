@@ -31,6 +31,7 @@ from linksim.blocks.prediction.wave_grid import (
     num_doppler_cells,
 )
 from linksim.csi import Csi, Panel
+from linksim.mimo.phasor import unit
 
 DELAY_UNCERTAINTY_S = 5e-9
 """Standard deviation of a delay estimated in 8.64 MHz, most of it the grid's: a cell of that band is 14.5 ns wide."""
@@ -142,7 +143,7 @@ class PlaneWaves:
         :returns: ``[user, beam, snapshot, time, subcarrier]``.
         """
         times = self.doppler.waves(time_s)
-        tones = torch.polar(*_one_and(-2 * math.pi * self.delay_s[:, :, None] * frequency_hz))
+        tones = unit(-2 * math.pi * self.delay_s[:, :, None] * frequency_hz)
         x = power[:, :, None] * self.matched(power, noise)
         h = times.to(x.dtype)[:, None, None] @ x @ tones.to(x.dtype)[:, None, None]
         return h * self.scale[:, None, None, None, None]
@@ -336,10 +337,6 @@ def _joined(by_beams: list[torch.Tensor]) -> torch.Tensor:
     return by_beams[0] if len(by_beams) == 1 else torch.cat(by_beams, 1)
 
 
-def _one_and(angle: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.ones_like(angle), angle
-
-
 def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, directions: torch.Tensor,
                  doppler: DopplerCells, size: GridSize) -> Iterator[tuple[torch.Tensor, PlaneWaves]]:
     """Users whose Doppler cells are alike in number, in parts whose delays are so, too.
@@ -366,7 +363,7 @@ def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, di
     profile = profile / profile.sum(-1, keepdim=True).clamp_min(torch.finfo(profile.dtype).tiny)
     profile = profile * beam_power[..., None]
 
-    tones = torch.polar(*_one_and(-2 * math.pi * offset_hz[:, None] * delay_s))
+    tones = unit(-2 * math.pi * offset_hz[:, None] * delay_s)
     total = profile.sum(1)
     energy, basis = torch.linalg.eigh((tones * total[:, None].double()) @ tones.mH)
     num_delays, num_directions = delay_sizes(total.double(), energy, noise.double(), size)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from linksim.mimo.phasor import unit
+
 # Cells of the delay grid per resolution cell 1 / bandwidth.
 _OVERSAMPLING = 8
 # Share of the unambiguous delay range given to negative delays (timing error before the first path).
@@ -66,14 +68,13 @@ class DopplerCells:
 
         :param time_s: ``[time]``, float64.
         """
-        angle = 2 * math.pi * time_s[:, None] * self.shift_hz[:, None]
-        waves = torch.polar(torch.ones_like(angle), angle)
+        waves = unit(2 * math.pi * time_s[:, None] * self.shift_hz[:, None])
         if self.alias_share is None:
             return waves
         most = self.alias_share.shape[-1] // 2
         alias = torch.arange(-most, most + 1, device=time_s.device, dtype=torch.float64)
         turns = 2 * math.pi * self.turn_hz * (time_s - self.origin_s)[:, None] * alias
-        return waves * (torch.polar(torch.ones_like(turns), turns) @ self.alias_share.mT.to(waves.dtype))
+        return waves * (unit(turns) @ self.alias_share.mT.to(waves.dtype))
 
 
 def num_doppler_cells(max_doppler_hz: torch.Tensor, history_s: torch.Tensor, target_s: torch.Tensor, least: int

@@ -12,6 +12,7 @@ from linksim.blocks.semantic.base import Queries, Transmission
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
 from linksim.blocks.semantic.separate import SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
+from linksim.mimo.noise import complex_normal
 from linksim.registry import register
 from linksim.scenario.requirements.semantic import blocks_of_bits
 from linksim.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveFraction, PositiveInt
@@ -145,7 +146,7 @@ class AdaptiveSemantic(ScLmkb):
         def sent(sinr: torch.Tensor) -> torch.Tensor:
             symbols = self.to_symbols(features[:len(sinr)], sinr)
             draw = torch.Generator().manual_seed(len(sinr))
-            noise = torch.randn(symbols.shape, dtype=torch.complex64, generator=draw).to(symbols)
+            noise = complex_normal(symbols.shape, draw).to(symbols)
             variance = 1 / sinr.clamp_min(_LEAST_SINR)
             return ScLmkb.decode(self, symbols + noise * variance.sqrt(), variance)
 

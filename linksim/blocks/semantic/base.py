@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from linksim.link.semantic import StreamLink
+from linksim.mimo.stream_link import StreamLink
 from linksim.retrieval.data import RetrievalSet, Split
 from linksim.retrieval.sentences import Sentences, encode_sentences
 

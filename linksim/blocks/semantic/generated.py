@@ -6,7 +6,7 @@ import torch
 
 from linksim.blocks.semantic.base import Captions, Queries
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
-from linksim.link.semantic import StreamLink
+from linksim.mimo.stream_link import StreamLink
 from linksim.retrieval.generation.stored import generated_captions
 
 _NOT_FILTERED, _NONE_PASSED = -2, -1

@@ -10,9 +10,10 @@ from linksim import registry
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.blocks.semantic.base import SemanticCodec, SemanticShape, relevance
 from linksim.blocks.semantic.networks.items import ItemEncoder
-from linksim.link.evaluation import by_resource
-from linksim.link.semantic import StreamLink, caption_elements, stream_link
+from linksim.csi import by_resource
 from linksim.metrics.retrieval import retrieval_measures
+from linksim.mimo.noise import complex_normal, noise_variance_at
+from linksim.mimo.stream_link import StreamLink, caption_elements, stream_link
 from linksim.retrieval.data import RetrievalSet, Split
 
 CAPTIONS_PER_DROP = 8
@@ -128,10 +129,10 @@ class LearnedSemanticCodec(SemanticCodec):
         picked = torch.rand(num_drops, resources.shape[1], generator=draw).argsort(1)[:, :count].to(resources.device)
         true = resources[torch.arange(num_drops, device=resources.device)[:, None], picked]
         low, high = self.snr_db
-        noise_variance = 10 ** (-(low + (high - low) * torch.rand(num_drops, generator=draw)) / 10)
+        noise_variance = noise_variance_at(low + (high - low) * torch.rand(num_drops, generator=draw))
         error = 10 ** (torch.empty(num_drops).uniform_(*_CSI_ERROR_DB, generator=draw) / 10)
         error = torch.where(torch.rand(num_drops, generator=draw) < 0.5, error, 0.0)[:, None, None, None]
-        noise = torch.randn(true.shape, dtype=torch.complex64, generator=draw)
+        noise = complex_normal(true.shape, draw)
         error, noise, noise_variance = (part.to(true.device) for part in (error, noise, noise_variance))
         power = true.abs().square().mean((1, 2, 3), keepdim=True)
         h_hat = (1 - error).sqrt() * true + (error * power).sqrt() * noise

@@ -9,7 +9,7 @@ import torch
 from linksim.blocks.semantic.base import Queries, Transmission
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
 from linksim.blocks.semantic.networks.text import SemanticEncoder
-from linksim.link.semantic import StreamLink
+from linksim.mimo.stream_link import StreamLink
 from linksim.registry import register
 from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
 from linksim.scenario.requirements.semantic import networks

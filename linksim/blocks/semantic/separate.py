@@ -7,14 +7,14 @@ from typing import Any, Literal
 import torch
 
 from linksim.blocks.semantic.base import Queries, SemanticShape, Transmission
-from linksim.blocks.semantic.digital.coded_link import CodedLink
 from linksim.blocks.semantic.digital.embedding_codes import EmbeddingCode
 from linksim.blocks.semantic.digital.huffman_text import HuffmanText
-from linksim.blocks.semantic.digital.link_plan import LinkAdaptation
 from linksim.blocks.semantic.digital.reed_solomon_link import ReedSolomonLink
 from linksim.blocks.semantic.digital.word_model_text import WordModelText
 from linksim.blocks.semantic.no_channel import NoChannel
 from linksim.blocks.semantic.received import ReceivedCaptions
+from linksim.nr.short_block_link import ShortBlockLink
+from linksim.nr.short_block_plan import ShortBlockPlanner
 from linksim.registry import register
 from linksim.retrieval.data import RetrievalSet
 from linksim.scenario.requirements.semantic import blocks_of_bits, reed_solomon
@@ -75,7 +75,7 @@ class SeparateText(SeparateCodec):
                  num_layers: PositiveInt = 4, target_error_rate: PositiveFraction = 0.1,
                  margin_db: Decibel = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
-        self.link = CodedLink(LinkAdaptation(target_error_rate, margin_db))
+        self.link = ShortBlockLink(ShortBlockPlanner(target_error_rate, margin_db))
 
     def prepare(self, shape: SemanticShape, data: RetrievalSet) -> None:
         super().prepare(shape, data)
@@ -118,7 +118,7 @@ class SeparateEmbedding(SeparateCodec):
                  margin_db: Decibel = 0.0) -> None:
         super().__init__(width, embedding, num_heads, num_layers)
         self.allocation, self.value_bits = allocation, value_bits
-        self.link = CodedLink(LinkAdaptation(target_error_rate, margin_db))
+        self.link = ShortBlockLink(ShortBlockPlanner(target_error_rate, margin_db))
 
     @property
     def code(self) -> EmbeddingCode:

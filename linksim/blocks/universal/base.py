@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 
 from linksim.csi import Csi, Panel
+from linksim.mimo.angle_delay import dft_codebook
+from linksim.mimo.precoding import band_precoder
 from linksim.places import Places
 
 
@@ -148,28 +150,6 @@ def truth_of(csi: Csi, places: Places) -> Truth:
     power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
     return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(),
                  band_precoder(h, min(h.shape[1:3])), power / power.sum(1, keepdim=True), -places.gain_db.flatten())
-
-
-def band_precoder(h: torch.Tensor, num_streams: int) -> torch.Tensor:
-    """The one precoder for the whole band that gets most power across, complex, ``[sample, bs_ant, stream]``:
-    orthonormal columns, the strongest first.
-
-    :param h: ``[sample, ue_ant, bs_ant, subcarrier]``.
-    """
-    covariance = torch.einsum("suak,subk->sab", h.conj(), h)
-    return torch.linalg.eigh(covariance).eigenvectors[..., -num_streams:].flip(-1)
-
-
-def dft_codebook(panel: Panel) -> torch.Tensor:
-    """Orthogonal beams of a panel, complex, ``[bs_ant, beam]``, unit norm; each is sent on one polarisation.
-
-    A beam has the number of the antenna in the order (polarisation, column, row).
-    """
-    def line(size: int) -> torch.Tensor:
-        return torch.fft.fft(torch.eye(size, dtype=torch.complex64), dim=0, norm="ortho").contiguous()
-
-    space = torch.kron(line(panel.columns), line(panel.rows))
-    return torch.kron(torch.eye(panel.polarizations, dtype=torch.complex64), space.contiguous())
 
 
 def selected_view(view: View, index: torch.Tensor) -> View:

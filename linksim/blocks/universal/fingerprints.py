@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
+from linksim.mimo.angle_delay import line_to_angle_delay
 from linksim.registry import register
 from linksim.types import PositiveInt
 
@@ -111,5 +112,5 @@ class Wknn(_Fingerprints):
 
 def fingerprint(view: ChannelView, polarizations: int) -> torch.Tensor:
     """Magnitudes over antennas, beams and delays, ``[sample, cell]``, unit norm."""
-    cells = torch.fft.fft(torch.fft.ifft(view.h, dim=-1).unflatten(2, (polarizations, -1)), dim=-2).abs()
+    cells = line_to_angle_delay(view.h, polarizations).abs()
     return torch.nn.functional.normalize(cells.flatten(1), dim=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
+from linksim.mimo.angle_delay import line_to_angle_delay
 from linksim.registry import register
 
 _SHARPNESS = 1.0
@@ -48,7 +49,6 @@ class KFactor(FittedBlock):
         return (_SHARPNESS * (self._k_db(view) - self.threshold_db)).sigmoid()
 
     def _k_db(self, view: ChannelView) -> torch.Tensor:
-        cells = torch.fft.fft(torch.fft.ifft(view.h, dim=-1).unflatten(2, (self.polarizations, -1)), dim=-2)
-        power = cells.abs().square().sum((1, 2))
+        power = line_to_angle_delay(view.h, self.polarizations).abs().square().sum((1, 2))
         largest, total = power.flatten(1).amax(1), power.flatten(1).sum(1)
         return 10 * (largest / (total - largest).clamp_min(1e-12 * total)).clamp_min(1e-12).log10()

@@ -6,8 +6,9 @@ import math
 
 import torch
 
-from linksim.blocks.universal.base import EnvironmentView, UniversalBlock, UniversalShape, dft_codebook
+from linksim.blocks.universal.base import EnvironmentView, UniversalBlock, UniversalShape
 from linksim.csi import Panel
+from linksim.mimo.angle_delay import dft_codebook
 from linksim.registry import register
 
 

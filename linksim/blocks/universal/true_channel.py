@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.universal.base import ChannelView, UniversalBlock, UniversalShape, band_precoder, dft_codebook
+from linksim.blocks.universal.base import ChannelView, UniversalBlock, UniversalShape
+from linksim.mimo.angle_delay import dft_codebook
+from linksim.mimo.precoding import band_precoder
 from linksim.registry import register
 
 

@@ -17,6 +17,7 @@ from linksim.channel.files.values import check_amplitudes, check_finite, check_r
 from linksim.channel.rays import Rays
 from linksim.csi import Csi, Panel
 from linksim.errors import LinksimError, NumericalError
+from linksim.mimo.phasor import unit
 from linksim.scenario.channel import Channel
 
 
@@ -155,8 +156,7 @@ def tones_of_paths(gains: torch.Tensor, delays_s: torch.Tensor, offset_hz: torch
     :param offset_hz: ``[subcarrier]``, from the carrier that the coefficients refer to.
     :returns: ``[item, user, ue_ant, bs_ant, time, subcarrier]``.
     """
-    angle = -2 * torch.pi * delays_s.unsqueeze(-1) * offset_hz.to(delays_s)
-    phasor = torch.polar(torch.ones_like(angle), angle).to(gains.dtype)
+    phasor = unit(-2 * torch.pi * delays_s.unsqueeze(-1) * offset_hz.to(delays_s)).to(gains.dtype)
     if delays_s.ndim == 5:
         return gains.mT @ phasor
     return (gains.mT.flatten(2, 4) @ phasor).unflatten(2, (*gains.shape[2:4], gains.shape[-1]))

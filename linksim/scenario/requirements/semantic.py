@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from linksim.errors import ScenarioError
+from linksim.nr.rules import check_error_rate
+from linksim.nr.tables import ORDERS
 from linksim.scenario.requirements.backbones import check_heads
 
 if TYPE_CHECKING:
     from linksim.scenario.schema import Method, Scenario
-
-ORDERS = (1, 2, 4, 6, 8)
-"""Bits of a symbol: BPSK, QPSK, 16-, 64- and 256-QAM (TS 38.211, 5.1; BPSK is on the real axis here)."""
 
 MAX_VALUE_BITS = 8
 """Finest quantiser of an embedding's component."""
@@ -43,13 +42,6 @@ def reed_solomon(options: dict[str, Any], scenario: Scenario, method: Method | N
     """As `networks`; a code word that fits the channel uses."""
     networks(options, scenario, method)
     code_word(scenario.semantic.channel_uses, options["order"], options["rate"], options["symbol_bits"])
-
-
-def check_error_rate(target_error_rate: float) -> None:
-    """:raises ScenarioError: blocks that link adaptation cannot aim at."""
-    if not 0 < target_error_rate <= 0.5:
-        raise ScenarioError(f"target_error_rate: that of blocks must be above 0 and at most 0.5 (given "
-                            f"{target_error_rate:g})")
 
 
 def code_word(channel_uses: int, order: int, rate: float, symbol_bits: int) -> tuple[int, int, int]:

@@ -8,8 +8,8 @@ import torch
 from linksim.blocks.feedback.bits import combination_bits
 from linksim.blocks.feedback.topm import TopMCodec, affordable_coefficients
 from linksim.blocks.feedback.value_formats import value_formats
-from linksim.blocks.prediction.transform import from_angle_delay
 from linksim.metrics import nmse
+from linksim.mimo.angle_delay import from_angle_delay
 
 
 def test_as_many_coefficients_are_sent_as_the_bits_afford():

@@ -11,9 +11,9 @@ from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.channel.drops import draw_drops
 from linksim.csi import Panel
-from linksim.link.acquisition import acquire
 from linksim.metrics import nmse as mean_nmse
 from linksim.metrics.genie import genie_lmmse
+from linksim.nr.acquisition import acquire
 from linksim.registry import create
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition

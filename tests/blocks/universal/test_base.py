@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from linksim.blocks.universal.base import dft_codebook, truth_of, views_of
+from linksim.blocks.universal.base import truth_of, views_of
 from linksim.csi import Csi, Panel
+from linksim.mimo.angle_delay import dft_codebook
 from linksim.places import Places
 
 
@@ -20,17 +21,6 @@ def _csi(h, panel):
     users = h.shape[:2]
     return Csi(h, torch.zeros(h.shape[-2]), torch.arange(h.shape[-1]).double(), torch.zeros(users), panel,
                torch.zeros(users))
-
-
-@pytest.mark.parametrize("panel", [Panel(1, 8, 1), Panel(4, 2, 1), Panel(2, 3, 2)])
-def test_beams_are_orthogonal_and_as_many_as_antennas(panel):
-    beams = dft_codebook(panel)
-    identity = torch.eye(panel.num_antennas, dtype=beams.dtype)
-    torch.testing.assert_close(beams.mH @ beams, identity, atol=1e-5, rtol=0)
-    if panel.polarizations == 2:  # none mixes polarisations
-        half = panel.num_antennas // 2
-        assert not beams[:half, half:].any()
-        assert not beams[half:, :half].any()
 
 
 @pytest.mark.parametrize("beam", [0, 3, 7])

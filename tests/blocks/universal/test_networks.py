@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from linksim.blocks.universal.base import band_precoder
 from linksim.blocks.universal.networks.channel import angle_delay_picture, eigenbeams
+from linksim.mimo.precoding import band_precoder
 
 
 def _channel(count=5):

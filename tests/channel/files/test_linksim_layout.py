@@ -12,9 +12,9 @@ import torch
 
 from linksim.channel.files.opened import open_channel_files
 from linksim.channel.source import chunk_of_drops
+from linksim.csi import Observation
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.run import run
-from linksim.link.acquisition import Observation
 from linksim.metrics import nmse
 from linksim.metrics.genie import genie_lmmse
 from linksim.scenario.load import scenario_from_dict

@@ -8,9 +8,9 @@ from linksim.channel.ray_traced.drops import chosen_positions, drawn_positions, 
 from linksim.channel.ray_traced.split import SETS, positions_of
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
 from linksim.errors import ScenarioError
-from linksim.link.acquisition import acquire
 from linksim.metrics import nmse
 from linksim.metrics.genie import genie_lmmse
+from linksim.nr.acquisition import acquire
 from linksim.scenario.ray_traced import RayTraced
 from linksim.scenario.schema import Acquisition
 from linksim.seeding import generator

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from reedsolo import ReedSolomonError, RSCodec
 
-from linksim.blocks.semantic.digital.bit_strings import to_strings, to_tensor
-from linksim.blocks.semantic.digital.modulation import demodulate, modulate, scrambling
+from linksim.nr.bits import scrambling, to_strings, to_tensor
+from linksim.nr.modulation import demodulate, modulate
 from linksim.scenario.requirements.semantic import code_word
 
 _PRIMITIVE = {4: 0x13, 8: 0x11D}
@@ -23,7 +23,7 @@ class ReedSolomonLink:
     decoder cannot correct is handed on as it was received: errors reach the source decoder, as in the paper.
 
     :param channel_uses: complex symbols of a caption.
-    :param order: bits of a QAM symbol, one of `linksim.scenario.requirements.semantic.ORDERS`.
+    :param order: bits of a QAM symbol, one of `linksim.nr.tables.ORDERS`.
     :param rate: of the code, above 0 and below 1; parity is rounded to whole correctable errors, at least one.
     :param symbol_bits: of a code symbol: 8 for GF(256), 4 for GF(16).
     :raises ScenarioError: an option out of range, or too few channel uses for one code word.

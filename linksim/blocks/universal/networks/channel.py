@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.universal.base import ChannelView, UniversalShape, band_precoder
+from linksim.blocks.universal.base import ChannelView, UniversalShape
+from linksim.mimo.angle_delay import line_to_angle_delay
+from linksim.mimo.precoding import band_precoder
 
 _CHANNELS = (24, 48, 96, 128)
 _HIDDEN = 512
@@ -55,8 +57,7 @@ def angle_delay_picture(h: torch.Tensor, polarizations: int = 1) -> torch.Tensor
     :param h: ``[sample, ue_ant, bs_ant, subcarrier]``; beams are those of all antennas of a polarisation in a line,
         exact for a single row or column.
     """
-    cells = torch.fft.fft(torch.fft.ifft(h, dim=-1, norm="ortho").unflatten(2, (polarizations, -1)), dim=-2,
-                          norm="ortho").flatten(1, 2)
+    cells = line_to_angle_delay(h, polarizations).flatten(1, 2)
     power = cells.abs().square()
     largest = power.flatten(1).amax(1).clamp_min(torch.finfo(power.dtype).tiny)[:, None, None, None]
     share = power / largest

@@ -16,7 +16,7 @@ from typing import Any
 from linksim import __version__
 from linksim.arguments import EXIT_BAD_INPUT, make_parser
 from linksim.errors import LinksimError, ScenarioError
-from linksim.interruption import ignore_further, interruptible
+from linksim.interruption import END, ignore_further, interruptible
 from linksim.llvm import import_failure
 from linksim.printing import make_console, one_line, prepare_streams, say, write, write_traceback
 
@@ -31,15 +31,23 @@ def main(arguments: list[str] | None = None) -> int:
     """
     prepare_streams()
     options = _parser().parse_args(arguments)
-    came: list[int] = []
+    with interruptible() as came:
+        return _ended(options, came)
+
+
+def _ended(options: argparse.Namespace, came: list[int]) -> int:
+    """Run a command, and the exit code of however it ends.
+
+    :param came: signals, see `interruptible`.
+    """
     try:
-        with interruptible() as came:
-            return options.command(options)
+        return options.command(options)
     except BrokenPipeError:  # `linksim blocks | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except BaseException as error:
         if came or isinstance(error, KeyboardInterrupt):
+            came.append(END)
             with contextlib.suppress(OSError, KeyboardInterrupt):
                 write("interrupted", to_stderr=True)
             return EXIT_INTERRUPTED

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
+from linksim.interruption import raise_missed
+
 Item = TypeVar("Item")
 
 FIRST_S = 10.0
@@ -54,6 +56,7 @@ def counted(text: str, items: Iterable[Item], total: int | None = None) -> Itera
     with doing(text, len(items) if total is None and isinstance(items, Sized) else total) as stage:
         for item in items:
             yield item
+            raise_missed()
             stage.done += 1
 
 
@@ -67,6 +70,7 @@ def awaited(text: str, items: Iterable[Item]) -> Iterator[Item]:
             except StopIteration:
                 return
         yield item
+        raise_missed()
 
 
 class Heartbeat:

@@ -6,12 +6,17 @@ import contextlib
 import os
 import signal
 import stat
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+END = 0
+"""In place of a signal: the process is about to end, and another signal would only spoil its last words."""
 
 
 @contextlib.contextmanager
@@ -19,21 +24,55 @@ def interruptible() -> Iterator[list[int]]:
     """Any of the `SIGNALS` raises KeyboardInterrupt, unless whoever started this process has it ignored.
 
     :returns: the numbers of those that came: where one meets code that turns exceptions into others, this still tells.
+        After `END` is appended, further ones do nothing.
     """
     came: list[int] = []
+    _missed.clear()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if END in came:
+            return
         came.append(number)
         if number == getattr(signal, "SIGHUP", None):
             _leave_dead_terminal()
         raise KeyboardInterrupt
 
-    with handlers_kept():
+    def unraisable(event: Any) -> None:
+        if event.exc_type is KeyboardInterrupt:
+            _missed.append(came[-1] if came else 0)
+        else:
+            before(event)
+
+    before = sys.unraisablehook
+    with handlers_kept(), _hook(unraisable):
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, interrupt)
         yield came
+
+
+_missed: list[int] = []
+"""Signals that met a finaliser or a callback of C code, where Python drops exceptions."""
+
+
+def raise_missed() -> None:
+    """In long loops, after every turn: a signal whose exception Python had to drop counts all the same.
+
+    :raises KeyboardInterrupt: there was one.
+    """
+    if _missed:
+        _missed.clear()
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _hook(unraisable: Callable[[Any], None]) -> Iterator[None]:
+    before, sys.unraisablehook = sys.unraisablehook, unraisable
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import pytest
 
 from linksim import cli, interruption
 from linksim.errors import StoreError
-from linksim.interruption import SIGNALS, handlers_kept, interruptible
+from linksim.heartbeat import counted
+from linksim.interruption import END, SIGNALS, handlers_kept, interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +88,29 @@ def test_a_closed_terminal_is_written_to_no_more():
         os.write(1, b"x")
     finally:
         os.dup2(kept, 1)
+
+
+def test_a_signal_that_meets_a_finaliser_counts_after_the_turn_of_a_loop(capfd):
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    turns = []
+
+    def turn_by_turn() -> None:
+        with interruptible():
+            for turn in counted("waiting", range(3)):
+                turns.append(turn)
+                Closing()
+
+    with pytest.raises(KeyboardInterrupt):
+        turn_by_turn()
+    assert turns == [0]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_after_the_end_further_signals_do_nothing():
+    with interruptible() as came:
+        came.append(END)
+        signal.raise_signal(signal.SIGINT)
+    assert came == [END]

@@ -29,6 +29,7 @@ from linksim.experiment.store import Store
 from linksim.experiment.table import gaps, intervals, metrics_table
 from linksim.experiment.unit_file import told
 from linksim.heartbeat import Heartbeat, doing
+from linksim.interruption import raise_missed
 from linksim.metrics.catalogue import metric
 from linksim.printing import say, visible
 from linksim.scenario.channel import horizon_s
@@ -184,6 +185,7 @@ class _Session:
                 label = self.plan.channel_points[result.channel_point].label
                 self.store.write_unit(label, result.chunk, result.table)
                 self._take(result.channel_point, result.chunk, result.table)
+                raise_missed()
                 progress.unit_done(self.scenario.run.chunk_size)
                 if len(self.totals[result.channel_point].chunks) % per_round == 0:
                     self._show(result.channel_point, progress)

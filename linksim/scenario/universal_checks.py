@@ -29,6 +29,9 @@ def check_universal(scenario: ResolvedScenario, place: str, method: ResolvedMeth
 
 def check_task_metrics(scenario: ResolvedScenario) -> None:
     """Tasks are scored where they are answered, and nowhere else."""
+    if all(method.only_teaches for method in scenario.simulated):
+        raise ScenarioError("methods: alignment only teaches others and has no results of its own: add a method that "
+                            "learns from it, or a classical one")
     asked = any(method.universal is not None for method in scenario.methods)
     wanted = [name for name in [*scenario.metrics, scenario.run.stopping.metric] if name in TASK_METRICS]
     if wanted and not asked:

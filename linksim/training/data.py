@@ -1,8 +1,8 @@
-"""The one pipeline of training drops: drawn on the fly, from streams that no test drop comes from."""
+"""Training drops, drawn on the fly from streams that no test drop comes from; batches of them cut, joined and moved."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,13 @@ from sionna.phy import SPEED_OF_LIGHT
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.channel.streaming import prefetched
+from linksim.csi import Csi
 from linksim.nr.acquisition import acquire
+from linksim.places import Places
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
 from linksim.seeding import generator, stream_seed
-from linksim.training.batches import moved, selected
 from linksim.training.conditions import (
     CHUNK,
     Chunk,
@@ -31,6 +32,8 @@ from linksim.training.kept_drops import kept_drops
 
 __all__ = ["CHUNK", "TrainingDrops", "condition_of", "num_chunks", "problem_shape", "training_batches",
            "training_conditions", "training_seed"]
+
+_PER_DROP = ("h", "noise_variance", "max_doppler_hz")
 
 
 def problem_shape(scenario: Scenario, training: Training | None = None) -> ProblemShape:
@@ -123,3 +126,52 @@ def training_batches(scenario: Scenario, device: str = "cpu", training: Training
         with torch.inference_mode():
             batch = source.observed(chunk, true)
         yield batch, chunk.validation
+
+
+def selected(batch: TrainingBatch, index: slice | torch.Tensor) -> TrainingBatch:
+    """Some drops of a batch."""
+    found = _each(lambda csi: replace(csi, **{name: getattr(csi, name)[index] for name in _PER_DROP}), batch)
+    return found if batch.places is None else replace(found, places=batch.places.each(lambda tensor: tensor[index]))
+
+
+def joined(batches: list[TrainingBatch]) -> TrainingBatch:
+    """Batches of the same `grid_of` as one."""
+    if len(batches) == 1:
+        return batches[0]
+    found = _each(lambda *parts: replace(
+        parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in _PER_DROP}), *batches)
+    if batches[0].places is None:
+        return found
+    return replace(found, places=Places.joined([batch.places for batch in batches]))
+
+
+def moved(batch: TrainingBatch, device: torch.device | str) -> TrainingBatch:
+    """The same on another device."""
+    found = _each(lambda csi: replace(csi, **{
+        name: getattr(csi, name).to(device) for name in (*_PER_DROP, "time_s", "frequency_hz")}), batch)
+    return found if batch.places is None else replace(found, places=batch.places.to(device))
+
+
+def num_bytes(batch: TrainingBatch) -> int:
+    """Memory that a batch takes."""
+    return sum(csi.h.nbytes for csi in {id(csi): csi for csi in _all_csi(batch)}.values())
+
+
+def grid_of(channel: Channel) -> tuple:
+    """Sizes, times, bands and panel: batches of channels where they are the same can be joined."""
+    return (channel.num_users, channel.ue_array.num_antennas, channel.bs_array, channel.carrier_frequency_ghz,
+            channel.duplex, channel.duplex_gap_mhz, channel.num_subcarriers, channel.subcarrier_spacing_khz,
+            channel.csi_period_ms, channel.num_history, channel.num_future)
+
+
+def _all_csi(batch: TrainingBatch) -> tuple[Csi, Csi, Csi]:
+    return batch.history, batch.future, batch.uplink_future
+
+
+def _each(function: Callable[..., Csi], *batches: TrainingBatch) -> TrainingBatch:
+    """A function of the batches' histories, of their futures and of their uplink futures."""
+    history = function(*(batch.history for batch in batches))
+    future = function(*(batch.future for batch in batches))
+    # in TDD both futures are one, and stay so
+    tdd = all(batch.uplink_future is batch.future for batch in batches)
+    return TrainingBatch(history, future, future if tdd else function(*(batch.uplink_future for batch in batches)))

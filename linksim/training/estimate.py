@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from linksim.scenario.training import Training
-from linksim.training.batches import num_bytes, selected
 from linksim.training.conditions import CHUNK
+from linksim.training.data import num_bytes, selected
 from linksim.training.minibatches import Minibatches
 
 

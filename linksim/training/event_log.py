@@ -7,43 +7,29 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
-
-class EventLog(Logger):
+class EventLog:
     """An event file for every time that the training was begun or resumed.
 
     TensorBoard's own writer has a thread that dies of a full disk with a traceback, whatever its owner does.
 
-    :param folder: of the files.
+    :param folder: of the files; None: nothing is written, as in all but the first of several processes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._file: BinaryIO | None = None
 
-    @property
-    def name(self) -> str:
-        return ""
-
-    @property
-    def version(self) -> str:
-        return "logs"
-
-    @rank_zero_only
-    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
-        """Nothing: ``about.json`` says how a block was trained."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def add(self, values: Mapping[str, float], step: int) -> None:
         """Add scalars.
 
         :raises OSError: the disk is full.
         """
+        if self._folder is None:
+            return
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -52,8 +38,8 @@ class EventLog(Logger):
             name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
             self._file = (self._folder / name).open("ab")
             self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        values = [Summary.Value(tag=tag, simple_value=float(value)) for tag, value in metrics.items()]
-        self._write(Event(wall_time=time.time(), step=step or 0, summary=Summary(value=values)))
+        values = [Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
         self._file.flush()
 
     def _write(self, event: Any) -> None:
@@ -61,13 +47,15 @@ class EventLog(Logger):
 
         RecordWriter(self._file).write(event.SerializeToString())
 
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Close the file; what a full disk left unwritten is lost."""
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close the file; after a failure, what a full disk left unwritten is lost."""
         if self._file is not None:
             try:
                 self._file.close()
             except OSError:
-                if status == "success":
+                if error is None:
                     raise
-            self._file = None

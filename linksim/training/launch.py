@@ -1,27 +1,38 @@
-"""Where a training runs: in this process, or in several that share every step."""
+"""Where a training runs: in this process, or in several of this machine that share every step.
+
+``python -m linksim.training.launch request.json`` is one of the several, started by `train`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import psutil
 from rich.console import Console
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
 
+from linksim import errors
 from linksim.errors import LinksimError
+from linksim.heartbeat import Heartbeat
+from linksim.printing import make_console, one_line, prepare_streams, say
+from linksim.scenario.plugins import load_plugins
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.checkpoint import write_checkpoint
-from linksim.training.folder import making
+from linksim.training.folder import making, writable
 from linksim.training.part import Part
-from linksim.training.parts import request_of
-from linksim.training.trainer import Task, check_task, fit, own_device, plan_path, rank_from_outside
+from linksim.training.parts import part_from, request_of
+from linksim.training.trainer import check_task, fit, rank_from_outside
 
 
 def train(trainee: Part, folder: Path, device: str, console: Console) -> bool:
@@ -34,77 +45,106 @@ def train(trainee: Part, folder: Path, device: str, console: Console) -> bool:
     :raises StoreError: the folder cannot be written.
     :raises LinksimError: training failed; with several processes, what the first to fail said.
     """
-    training = trainee.training
     check_task(trainee, device)
-    rank = rank_from_outside(training)
+    rank = rank_from_outside(trainee.training)
+    begun = folder / "resume"
     if rank:
-        while not plan_path(folder).is_file():  # the first process decides for all
-            if (folder / CHECKPOINT_WEIGHTS).is_file():
-                return False
+        weights = folder / CHECKPOINT_WEIGHTS
+        while not (weights.is_file() or begun.is_dir()):  # the first process decides for all
             time.sleep(0.1)
-        train_here(trainee, folder, device, Console(quiet=True), rank)
+        if weights.is_file():
+            return False
+        _train_here(trainee, folder, device, Console(quiet=True), rank)
         return True
     with making(folder, console) as missing:
         if not missing:
             return False
-        if rank is None and training.devices > 1:
-            _train_there(trainee, folder, device, console)
+        with writable(folder):
+            begun.mkdir(exist_ok=True)
+        if rank is None and trainee.training.devices > 1:
+            _train_in_processes(trainee, folder, device, console)
         else:
-            train_here(trainee, folder, device, console, 0)
-        shutil.rmtree(folder / "resume", ignore_errors=True)
+            _train_here(trainee, folder, device, console, rank or 0)
+        shutil.rmtree(begun, ignore_errors=True)
     return True
 
 
-def train_here(trainee: Part, folder: Path, device: str, console: Console, rank: int) -> None:
+def _train_here(trainee: Part, folder: Path, device: str, console: Console, rank: int) -> None:
     """This process's part; the first one writes the checkpoint."""
-    block = trainee.untrained(own_device(device, trainee.training))
-    trained = fit(Task(trainee, folder, device), block, console, rank)
+    trained = fit(trainee, folder, device, console)
     if rank == 0:
-        write_checkpoint(folder, block.saved_state(),
+        write_checkpoint(folder, trained.block.saved_state(),
                          {**trainee.about, "validation_nmse": trained.nmse, "record": trained.record})
 
 
-def _train_there(trainee: Part, folder: Path, device: str, console: Console) -> None:
-    """One process for each device of this machine. Nothing but text is sent to them."""
-    request = json.dumps({**request_of(trainee), "folder": str(folder), "device": device,
-                          "terminal": console.is_terminal, "quiet": console.quiet, "width": console.width})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ranks: list[subprocess.Popen] = []
-    with contextlib.ExitStack() as files:
-        said = [files.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
-                for _ in range(trainee.training.devices)]
+def _train_in_processes(trainee: Part, folder: Path, device: str, console: Console) -> None:
+    """A process for each device of this machine, as torchrun starts them. Nothing but text is sent to them."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with tempfile.TemporaryDirectory(prefix="linksim-") as notes:
+        request = Path(notes) / "request.json"
+        request.write_text(json.dumps({
+            **request_of(trainee), "folder": str(folder), "device": device,
+            "terminal": console.is_terminal, "quiet": console.quiet, "width": console.width, "parent": os.getpid(),
+        }), encoding="utf-8")
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=trainee.training.devices, run_id=folder.name, max_restarts=0,
+            rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0", local_addr="127.0.0.1", monitor_interval=0.1,
+            logs_specs=DefaultLogsSpecs(log_dir=notes, redirects=Std.ERR),
+            signals_to_handle="")  # KeyboardInterrupt ends this process, and it ends its children
         try:
-            for rank, errors in enumerate(said):
-                environment = {**os.environ, "LOCAL_RANK": str(rank), "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1",
-                               "MASTER_PORT": str(port)}
-                ranks.append(subprocess.Popen([sys.executable, "-m", "linksim.training.rank", str(rank)], text=True,
-                                              stdin=subprocess.PIPE, stderr=errors, env=environment))
-            for process in ranks:
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(request + "\n")
-                    process.stdin.flush()  # and left open: its end is this process's
-            while any(process.poll() is None for process in ranks) and not any(process.poll() for process in ranks):
-                time.sleep(0.1)
-        finally:
-            for process in ranks:  # one that failed leaves the others waiting for it
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-                with contextlib.suppress(OSError):
-                    process.stdin.close()
-        for process, errors in zip(ranks, said):
-            if process.returncode > 0:  # not one killed above
-                errors.seek(0)
-                raise LinksimError(_last_words(errors.read(), trainee.name))
-        if any(process.returncode for process in ranks):
-            raise LinksimError(f"method {trainee.name!r}: a training process was killed; the same command goes on")
+            with _no_logging():
+                elastic_launch(config, sys.executable)("-m", "linksim.training.launch", str(request))
+        except ChildFailedError as error:
+            raise _reason(error, trainee.name) from None
 
 
-def _last_words(text: str, name: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    for line in reversed(lines):
-        if line.startswith("error: "):
-            return line.removeprefix("error: ")
-    return f"method {name!r}: a training process failed: {lines[-1] if lines else 'it said nothing'}"
+@contextlib.contextmanager
+def _no_logging() -> Iterator[None]:
+    """Without what torch says of processes that it starts and ends."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(error: ChildFailedError, name: str) -> LinksimError:
+    """What the first process to fail said, as it said it."""
+    _, failure = error.get_first_failure()
+    if failure.exitcode < 0:
+        return LinksimError(f"method {name!r}: a training process was killed; the same command goes on")
+    said = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+    kind, _, text = said.partition(": ")
+    known = getattr(errors, kind, None)
+    if isinstance(known, type) and issubclass(known, LinksimError):
+        return known(text)
+    return LinksimError(f"method {name!r}: a training process failed: {one_line(said)}")
+
+
+@record
+def _main() -> None:
+    """One of several processes: read the request that the argument names, and take part."""
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    threading.Thread(target=_end_with, args=[request["parent"]], daemon=True).start()
+    prepare_streams()
+    load_plugins(request["scenario"]["plugins"])
+    rank = int(os.environ["RANK"])
+    console = make_console(quiet=request["quiet"] or rank > 0, force_terminal=request["terminal"],
+                           width=request["width"])
+    trainee = part_from(request)
+    with Heartbeat(partial(say, console)):
+        _train_here(trainee, Path(request["folder"]), request["device"], console, rank)
+
+
+def _end_with(parent: int) -> None:
+    """A process that was left alone by a kill would go on writing where another one trains by then."""
+    while os.getppid() == parent and psutil.pid_exists(parent):  # the one says nothing on Windows, the other of zombies
+        time.sleep(0.2)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _main()

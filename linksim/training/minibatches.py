@@ -10,9 +10,8 @@ import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.streaming import prefetched
-from linksim.training.batches import grid_of, joined, moved, num_bytes, selected
 from linksim.training.conditions import Chunk
-from linksim.training.data import TrainingDrops
+from linksim.training.data import TrainingDrops, grid_of, joined, moved, num_bytes, selected
 from linksim.training.epochs import EpochPlan, Pick
 
 

@@ -1,4 +1,4 @@
-"""The one trainer of every block that learns by gradient descent: Lightning around the block's own loss.
+"""The one trainer of every block that learns by gradient descent: what it needs, how long it may take, how it failed.
 
 What it promises: the best weights by validation; nothing lost by a kill but the last minutes; on a CPU the same weights
 for the same seeds and threads, resumed or not; the global random numbers of torch as they were.
@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,65 +17,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from lightning_fabric.strategies import DDPStrategy
 from rich.console import Console
 
-from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
+from linksim.errors import LinksimError, NumericalError, ScenarioError
 from linksim.heartbeat import doing, duration
-from linksim.interruption import handlers_kept
 from linksim.printing import say
-from linksim.scenario.resolved import ResolvedScenario
 from linksim.scenario.training import Training
-from linksim.training.callbacks import Begun, Budget, Resumption, Selection
-from linksim.training.conditions import condition_names
 from linksim.training.data import TrainingDrops
 from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import Estimate, measure
 from linksim.training.event_log import EventLog
 from linksim.training.folder import with_room, written_whole
-from linksim.training.minibatches import Minibatch, Minibatches, ValidationBatch
-from linksim.training.module import BlockModule, to_db
+from linksim.training.loop import TrainingLoop
+from linksim.training.minibatches import Minibatches
 from linksim.training.part import Part
-from linksim.training.progress import TrainingProgress
-from linksim.training.stages import Stages, stage_lengths
-
-
-@dataclass(frozen=True)
-class Task:
-    """One block to train.
-
-    :param trainee: what is trained, on which drops and how.
-    :param folder: of the checkpoint; the state to resume from and the logs lie in it while training lasts.
-    :param device: ``cpu``, ``cuda`` or ``cuda:<n>``.
-    """
-
-    trainee: Part
-    folder: Path
-    device: str
-
-    @property
-    def scenario(self) -> ResolvedScenario:
-        return self.trainee.scenario
-
-    @property
-    def name(self) -> str:
-        """Of the method, for messages."""
-        return self.trainee.name
-
-    @property
-    def training(self) -> Training:
-        return self.trainee.training
+from linksim.training.progress import TrainingProgress, to_db
 
 
 @dataclass(frozen=True)
 class Trained:
     """What training found.
 
+    :param block: with its best weights, on the CPU, in evaluation mode.
     :param nmse: of the validation drops, linear, mean over conditions.
     :param record: how it went, for people.
     """
 
+    block: Any
     nmse: float
     record: dict[str, Any]
 
@@ -87,8 +57,11 @@ def check_task(trainee: Part, device: str) -> None:
     :raises ScenarioError: too few drops, or a precision or number of devices that this machine does not have.
     """
     name, training = trainee.name, trainee.training
+    num_ranks = training.devices * training.num_nodes
     try:
-        _plans(trainee.drops(device), training.devices * training.num_nodes)
+        drops = trainee.drops(device)
+        for rank in range(num_ranks):
+            _plan(drops, rank, num_ranks)
     except ScenarioError as error:
         raise ScenarioError(f"method {name!r}: {error}") from None
     if training.num_nodes > 1 and rank_from_outside(training) is None:
@@ -111,73 +84,84 @@ def rank_from_outside(training: Training) -> int | None:
     return None
 
 
-def fit(task: Task, block: Any, console: Console, rank: int = 0) -> Trained:
-    """Train a block, or go on with its training; its best weights are in it afterwards.
+def fit(trainee: Part, folder: Path, device: str, console: Console) -> Trained:
+    """Train a block, or go on with its training; all processes that share it call this.
 
-    :param block: prepared, untrained; see `untrained`.
-    :param rank: of this process among the ``devices * num_nodes`` that share the training.
+    :param folder: of the checkpoint; the state to resume from and the logs lie in it while training lasts.
+    :param device: ``cpu``, ``cuda`` or ``cuda:<n>``; of several processes each has its own GPU.
     :raises NumericalError: a loss that is not finite; the state before is kept.
     :raises StoreError: the folder cannot be written, or the state in it cannot be read.
     :raises LinksimError: the GPU's memory is too small.
     """
-    training, num_ranks = task.training, task.training.devices * task.training.num_nodes
-    device = own_device(task.device, training)
-    drops = task.trainee.drops(device)
-    plan = _plans(drops, num_ranks)[rank]
-    minibatches = Minibatches(drops, plan, rank, num_ranks)
-    state = task.folder / "resume" / "state.ckpt"
-    with _quiet(), _own_random_numbers(device), _threads(task.scenario, device), _memory(task), \
-            with_room(task.folder):
-        block.to(device).train()
-        block.antenna_pairs = training.antenna_pairs
-        num_epochs = _num_epochs(task, block, minibatches, console, rank)
-        stages = stage_lengths(num_epochs, getattr(block, "num_stages", 1))
-        module = BlockModule(block, task.name, training, [length * plan.num_steps for length in stages],
-                             condition_names(drops.conditions))
-        selection, budget = Selection(training.patience), Budget(60 * training.max_minutes)
-        trainer = _trainer(task, num_epochs, plan.num_steps, [
-            Stages(stages, selection), selection, budget, Resumption(state),
-            TrainingProgress(console, task.name, selection, budget)])
-        try:
-            _run(trainer, module, minibatches, state if state.is_file() else None)
-        except NumericalError as error:
-            raise NumericalError(f"{error}{_what_is_left(task, selection)}") from None
-        block.load_state_dict(selection.weights, strict=False)
-        block.eval()
-        if hasattr(block, "finish"):
-            with torch.no_grad(), doing(f"finishing {task.name}"):
-                block.finish(minibatches.training())
-        block.cpu()
-    return Trained(selection.nmse, {
-        "epochs": trainer.current_epoch, "epochs_planned": num_epochs, "best_epoch": selection.epoch + 1,
-        "steps": trainer.global_step, "seconds": round(budget.used_s, 1), "device": _device_name(device),
-        "devices": training.devices, "num_nodes": training.num_nodes, "threads": task.scenario.run.threads_per_worker,
+    training = trainee.training
+    with _quiet(), with_room(folder), _memory(trainee, device):
+        fabric = _fabric(training, device)
+        fabric.launch()
+        device = str(fabric.device)
+        block = trainee.untrained(device)
+        drops = trainee.drops(device)
+        plan = _plan(drops, fabric.global_rank, fabric.world_size)
+        minibatches = Minibatches(drops, plan, fabric.global_rank, fabric.world_size)
+        with _own_random_numbers(device), _threads(trainee.scenario.run.threads_per_worker, device):
+            block.to(device).train()
+            block.antenna_pairs = training.antenna_pairs
+            num_epochs = fabric.broadcast(
+                _num_epochs(trainee, folder, block, minibatches, console) if fabric.is_global_zero else 0)
+            loop = TrainingLoop(fabric, block, trainee.name, minibatches, num_epochs, folder / "resume" / "state.ckpt")
+            try:
+                with EventLog(folder / "logs" if fabric.is_global_zero else None) as log, \
+                        TrainingProgress(console, trainee.name, loop.schedule, loop.step) as progress:
+                    loop.run(log, progress)
+            except NumericalError as error:
+                raise NumericalError(f"{error}{_what_is_left(trainee, folder, loop)}") from None
+            block.load_state_dict(loop.selection.weights, strict=False)
+            block.eval()
+            if hasattr(block, "finish"):
+                with torch.no_grad(), doing(f"finishing {trainee.name}"):
+                    block.finish(minibatches.training())
+            block.cpu()
+    return Trained(block, loop.selection.nmse, {
+        "epochs": -(-loop.step // plan.num_steps), "epochs_planned": num_epochs,
+        "best_epoch": loop.selection.epoch + 1, "steps": loop.step, "seconds": round(loop.used_s, 1),
+        "device": _device_name(device), "devices": training.devices, "num_nodes": training.num_nodes,
+        "threads": trainee.scenario.run.threads_per_worker,
     })
 
 
-def _plans(drops: TrainingDrops, num_ranks: int) -> list[EpochPlan]:
-    chunks = [chunk for chunk in drops.chunks if not chunk.validation]
-    return [EpochPlan(chunks, drops.training, rank, num_ranks) for rank in range(num_ranks)]
+class _Mixed(MixedPrecision):
+    """Weights are cast anew at every use: gradients of those used often in a step add up in single precision."""
+
+    def forward_context(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16 if self.precision == "bf16-mixed" else torch.float16,
+                              cache_enabled=False)
 
 
-def plan_path(folder: Path) -> Path:
-    """Where the number of epochs is kept as long as a training lasts."""
-    return folder / "resume" / "plan.json"
+def _fabric(training: Training, device: str) -> Fabric:
+    kind, _, number = device.partition(":")
+    several = training.devices * training.num_nodes > 1
+    return Fabric(
+        accelerator=kind, devices=training.devices if several or kind == "cpu" else [int(number or 0)],
+        num_nodes=training.num_nodes,
+        plugins=None if training.precision == 32 else _Mixed(training.precision, kind),
+        # A block may have parameters that a loss does not reach, such as a language model's last layers. Buffers would
+        # be exchanged in validation, too, of which processes may have different shares.
+        strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if several else "auto")
 
 
-def _num_epochs(task: Task, block: Any, minibatches: Minibatches, console: Console, rank: int) -> int:
+def _plan(drops: TrainingDrops, rank: int, num_ranks: int) -> EpochPlan:
+    return EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], drops.training, rank, num_ranks)
+
+
+def _num_epochs(trainee: Part, folder: Path, block: Any, minibatches: Minibatches, console: Console) -> int:
     """Epochs of the schedule: decided (and said) once, then the same after every interruption."""
-    path = plan_path(task.folder)
-    while rank > 0 and not path.is_file():  # the first process decides for all
-        time.sleep(0.1)
+    path = folder / "resume" / "plan.json"
     if (num_epochs := _planned_epochs(path)) is not None:
-        if rank == 0:
-            say(console, f"training {task.name} goes on from {path.parent}")
+        say(console, f"training {trainee.name} goes on from {path.parent}")
         return num_epochs
-    with doing(f"first steps of {task.name}, to tell how long it will take"):
+    with doing(f"first steps of {trainee.name}, to tell how long it will take"):
         estimate = measure(block, minibatches)
-    num_epochs = estimate.epochs_within(task.training)
-    say(console, _announcement(task, minibatches, estimate, num_epochs))
+    num_epochs = estimate.epochs_within(trainee.training)
+    say(console, _announcement(trainee, minibatches, estimate, num_epochs))
     with written_whole(path) as waiting:
         waiting.write_text(json.dumps({"num_epochs": num_epochs}), encoding="utf-8")
     return num_epochs
@@ -192,132 +176,42 @@ def _planned_epochs(path: Path) -> int | None:
     return num_epochs if type(num_epochs) is int and num_epochs > 0 else None
 
 
-def _announcement(task: Task, minibatches: Minibatches, estimate: Estimate, num_epochs: int) -> str:
-    training, drops = task.training, minibatches.drops
+def _announcement(trainee: Part, minibatches: Minibatches, estimate: Estimate, num_epochs: int) -> str:
+    training, drops = trainee.training, minibatches.drops
     for_training = sum(chunk.num_drops for chunk in drops.chunks if not chunk.validation)
     for_validation = sum(chunk.num_drops for chunk in drops.chunks if chunk.validation)
     shortened = f" (of {training.num_epochs}: max_minutes {training.max_minutes:g})" \
         if num_epochs < training.num_epochs else ""
-    return (f"training {task.name} on {for_training} drops, {for_validation} more for validation: at most {num_epochs} "
-            f"epochs{shortened} of {minibatches.plan.num_steps} steps of {training.batch_drops} drops, about "
-            f"{duration(estimate.seconds(num_epochs))} on {_device_name(drops.device)}; no matching checkpoint in "
-            f"{task.scenario.training.folder}")
+    return (f"training {trainee.name} on {for_training} drops, {for_validation} more for validation: at most "
+            f"{num_epochs} epochs{shortened} of {minibatches.plan.num_steps} steps of {training.batch_drops} drops, "
+            f"about {duration(estimate.seconds(num_epochs))} on {_device_name(drops.device)}; no matching checkpoint "
+            f"in {trainee.scenario.training.folder}")
 
 
-def _trainer(task: Task, num_epochs: int, num_steps: int, callbacks: list[Any]) -> Trainer:
-    training = task.training
-    several = training.devices * training.num_nodes > 1
-    kind, _, number = task.device.partition(":")
-    return Trainer(
-        accelerator="cpu" if kind == "cpu" else "gpu",
-        devices=training.devices if kind == "cpu" or several else [int(number or 0)],
-        num_nodes=training.num_nodes,
-        # A block may have parameters that a loss does not reach, such as a language model's last layers. Buffers would
-        # be exchanged in validation, too, of which processes may have different shares.
-        strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if several else "auto",
-        precision="32-true" if training.precision == 32 else training.precision,
-        max_epochs=num_epochs, gradient_clip_val=training.gradient_clip or None,
-        callbacks=callbacks, logger=EventLog(task.folder / "logs"),
-        log_every_n_steps=min(10, num_steps), num_sanity_val_steps=0, use_distributed_sampler=False,
-        inference_mode=False,  # its tensors could not be kept for training
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        default_root_dir=task.folder,
-    )
-
-
-class _Steps:
-    """The steps of Lightning's present epoch, from its present step on."""
-
-    def __init__(self, minibatches: Minibatches, trainer: Trainer) -> None:
-        self._minibatches = minibatches
-        self._trainer = trainer
-
-    def __len__(self) -> int:
-        return self._minibatches.plan.num_steps
-
-    def __iter__(self) -> Iterator[Minibatch]:
-        # asked for when the first step is: by then Lightning knows where a resumed training stands
-        first = self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        yield from self._minibatches.epoch(self._trainer.current_epoch, first)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the trainer's own state says all. Tells Lightning that an epoch can be resumed within."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to load."""
-
-
-class _Validation:
-    """The validation drops, again in every epoch."""
-
-    def __init__(self, minibatches: Minibatches) -> None:
-        self._minibatches = minibatches
-
-    def __len__(self) -> int:
-        return len(self._minibatches.validation_chunks)
-
-    def __iter__(self) -> Iterator[ValidationBatch]:
-        return self._minibatches.validation()
-
-
-def _run(trainer: Trainer, module: BlockModule, minibatches: Minibatches, state: Path | None) -> None:
-    """Lightning's fit, with Ctrl-C as Python has it.
-
-    :raises StoreError: the state cannot be read.
-    """
-    if state is not None:
-        try:  # before Lightning does, to tell a damaged file from a fault in training
-            torch.load(state, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise _damaged(state, error) from None
-    begun = Begun()
-    trainer.callbacks.append(begun)
-    try:
-        with handlers_kept():
-            trainer.fit(module, _Steps(minibatches, trainer), _Validation(minibatches),
-                        ckpt_path=None if state is None else str(state), weights_only=True)
-    except (LinksimError, OSError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if state is None or begun.is_so:
-            raise
-        raise _damaged(state, error) from None
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-
-
-def _damaged(state: Path, error: Exception) -> StoreError:
-    return StoreError(f"{state}: damaged or of another version ({' '.join(str(error).split())[:80]}); delete "
-                      f"{state.parent} to train anew")
-
-
-def _what_is_left(task: Task, selection: Selection) -> str:
+def _what_is_left(trainee: Part, folder: Path, loop: TrainingLoop) -> str:
     """Where the last good weights are, and what may help."""
     best = ""
-    if selection.weights:
+    if loop.selection.weights:
         from linksim.training.checkpoint import write_checkpoint
 
-        folder = task.folder / "resume" / "best"
-        write_checkpoint(folder, selection.weights, {**task.trainee.about, "validation_nmse": selection.nmse})
-        best = f"; the best so far (epoch {selection.epoch + 1}, {to_db(selection.nmse):.2f} dB) is kept in {folder}"
+        folder, nmse = folder / "resume" / "best", loop.selection.nmse
+        write_checkpoint(folder, loop.selection.weights, {**trainee.about, "validation_nmse": nmse})
+        best = f"; the best so far (epoch {loop.selection.epoch + 1}, {to_db(nmse):.2f} dB) is kept in {folder}"
     return f"{best}; try a smaller training.learning_rate or training.gradient_clip"
 
 
 @contextlib.contextmanager
-def _memory(task: Task) -> Iterator[None]:
+def _memory(trainee: Part, device: str) -> Iterator[None]:
     """A GPU that is too small is told in one line."""
     try:
         yield
     except torch.OutOfMemoryError:
-        batch = task.training.batch_drops
-        processes = task.training.devices * task.training.num_nodes
+        batch = trainee.training.batch_drops
+        processes = trainee.training.devices * trainee.training.num_nodes
         smaller = batch // 2 // processes * processes
         fix = f"try training.batch_drops={smaller}" if smaller else "use a larger GPU or run.device=cpu"
-        raise LinksimError(f"method {task.name!r}: {batch} drops per step do not fit the memory of "
-                           f"{_device_name(task.device)}: {fix}") from None
+        raise LinksimError(f"method {trainee.name!r}: {batch} drops per step do not fit the memory of "
+                           f"{_device_name(device)}: {fix}") from None
 
 
 @contextlib.contextmanager
@@ -328,11 +222,11 @@ def _own_random_numbers(device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _threads(scenario: ResolvedScenario, device: str) -> Iterator[None]:
+def _threads(number: int, device: str) -> Iterator[None]:
     """On the CPU as many threads as a run's workers have: sums in another order differ in the last digit."""
     before = torch.get_num_threads()
     if device == "cpu":
-        torch.set_num_threads(scenario.run.threads_per_worker)
+        torch.set_num_threads(number)
     try:
         yield
     finally:
@@ -341,27 +235,16 @@ def _threads(scenario: ResolvedScenario, device: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's messages: those that matter here are linksim's own."""
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    """Without Fabric's messages: those that matter here are linksim's own."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", module=r"lightning_fabric\..*")
             yield
     finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
-
-
-def own_device(device: str, training: Training) -> str:
-    """The device of this process: with several, each has the GPU of its local rank."""
-    if device == "cpu":
-        return "cpu"
-    if training.devices * training.num_nodes > 1:
-        return f"cuda:{os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', '0'))}"
-    return device if ":" in device else f"{device}:0"
+        logger.setLevel(level)
 
 
 def _device_name(device: str) -> str:

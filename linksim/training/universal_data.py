@@ -1,13 +1,12 @@
-"""Blocks that answer tasks: their training drops, with where terminals stand."""
+"""Training drops of blocks that answer tasks: with where terminals stand."""
 
 from __future__ import annotations
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.ray_traced.places import places_of
 from linksim.channel.source import training_chunk_of_drops
-from linksim.training.batches import selected
 from linksim.training.conditions import CHUNK, Chunk, num_chunks
-from linksim.training.data import TrainingDrops
+from linksim.training.data import TrainingDrops, selected
 
 
 class PlacedDrops(TrainingDrops):

@@ -133,7 +133,9 @@ def _scenario_with(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any] |
             return _merged(BASE, {**_WORDS, "methods": [{"name": "tried", "semantic": block}]})
         case "universal":
             metric = _METRIC_OF_TASK.get(spec.name, "position_error_m")
-            return _merged(BASE, {**_TASKS, "methods": [{"name": "tried", "universal": block}], "metrics": [metric],
+            others = [_TASKS["methods"][0]] if spec.name == "alignment" else []
+            return _merged(BASE, {**_TASKS, "methods": [{"name": "tried", "universal": block}, *others],
+                                  "metrics": [metric],
                                   "run": {"stopping": {"metric": metric}}})
     return None
 

@@ -51,7 +51,7 @@ class Ended:
 
 def warm() -> None:
     """Import what commands need, once, and tell them how much memory there is."""
-    for name in ("torch", "sionna.phy", "scipy.io", "h5py", "peft", "lightning", "linksim.experiment.run",
+    for name in ("torch", "sionna.phy", "scipy.io", "h5py", "peft", "lightning_fabric", "linksim.experiment.run",
                  "linksim.channel.drops", "linksim.channel.sionna_models", "linksim.training.trainer",
                  "linksim.report.load"):
         with contextlib.suppress(ImportError):

@@ -33,6 +33,7 @@ def _model(**changes):
     ({"channel": {"num_users": 1}}, r"channel.source: tasks are about terminals of ray-traced channels \(given mod"),
     ({"channel": {**GOOD["channel"], "num_users": 2}}, "channel.num_users: tasks are about one user"),
     ({"channel": {**GOOD["channel"], "duplex": "fdd_adjacent"}}, "channel.duplex: tasks are answered from the uplink"),
+    ({"methods": [{"name": "encoders", "universal": "alignment"}]}, "methods: alignment only teaches"),
     ({"methods": _model(universal="ai2mmumm")}, "methods.1.universal: unknown universal 'ai2mmumm': did you mean"),
     ({"methods": [*_model(), {"name": "other", "universal": "wkn"}]},  # the model asks who may teach it
      "scenario.yaml:.*: methods.2.universal: unknown universal 'wkn': did you mean 'wknn'"),

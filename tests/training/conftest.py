@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from linksim.blocks.prediction.trained import normalized_error
 from linksim.scenario.load import scenario_from_dict
-from linksim.training.checkpoint import prepare
+from linksim.training.checkpoint import load_predictor, prepare
+from linksim.training.data import training_batches
 
 TOY = {
     "plugins": [str(Path(__file__).parent / "line_predictor.py")],
@@ -44,3 +48,31 @@ def train():
 def about():
     """What a checkpoint says of itself."""
     return lambda folder: json.loads((folder / "about.json").read_text())
+
+
+@pytest.fixture
+def validation_nmse():
+    """Of a method's checkpoint over the scenario's validation drops, linear."""
+    def validation_nmse(scenario, method) -> float:
+        block = load_predictor(scenario, method, "cpu")
+        with torch.inference_mode():
+            return float(torch.stack([
+                normalized_error(block.predict(batch.history, batch.future.time_s, batch.future.frequency_hz).h,
+                                 batch.future.h)
+                for batch, validation in training_batches(scenario) if validation]).mean())
+
+    return validation_nmse
+
+
+@pytest.fixture
+def wait_for():
+    """Wait until something is there that a process makes."""
+    def wait_for(process, ready):
+        for _ in range(6000):
+            if ready():
+                return
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        raise AssertionError("it was not made")
+
+    return wait_for

@@ -133,13 +133,19 @@ def test_a_damaged_plan_is_none_and_made_again(content, tmp_path):
 
 def states():
     """Files that torch can read and that are no state of a training."""
-    sound = {"epoch": 0, "global_step": 3, "pytorch-lightning_version": "2.5.0", "loops": {}, "callbacks": {},
-             "optimizer_states": [], "lr_schedulers": [], "state_dict": {"block.over_time.weight": torch.zeros(2, 6)}}
+    selection = {"nmse": 0.5, "epoch": 0, "waited": 0, "stage": 0, "weights": {"over_time.weight": torch.zeros(2, 6)}}
+    sound = {"step": 3, "used_s": 1.0, "block": {"over_time.weight": torch.zeros(2, 6)}, "precision": {},
+             "moments": {}, "selection": selection}
     yield from ([], {}, 3, torch.zeros(2), {"state_dict": {}})
-    for key in sound:
-        yield {name: value for name, value in sound.items() if name != key and key != "pytorch-lightning_version"}
-        yield {**sound, key: [1]}
-    yield {**sound, "state_dict": {"block.over_time.weight": torch.zeros(3, 6)}}
+    for whole, within in ((sound, lambda part: part), (selection, lambda part: {**sound, "selection": part})):
+        for key in whole:
+            if key != "precision":
+                yield within({name: value for name, value in whole.items() if name != key or whole is selection})
+                yield within({**whole, key: [1]})
+    yield {**sound, "step": -1}
+    yield {**sound, "step": 10**6}
+    yield {**sound, "block": {"over_time.weight": torch.zeros(3, 6)}}
+    yield {**sound, "selection": {**selection, "weights": {"over_time.weight": torch.zeros(3, 6)}}}
 
 
 def test_a_state_that_is_none_is_named_with_what_to_do(toy, train):

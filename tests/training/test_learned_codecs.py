@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
 from rich.console import Console
 
 from linksim import load_scenario
 from linksim.blocks.feedback.window import DelayWindow
 from linksim.errors import LinksimError
 from linksim.experiment.run import run
-from linksim.training.callbacks import Selection
 from linksim.training.codec_data import CodecDrops, codec_training
-from linksim.training.module import step_of_stage
-from linksim.training.stages import stage_lengths
+from linksim.training.codecs import codec_identity, load_codec, prepare_codecs
 
 QUIET = Console(quiet=True)
 SMALL = {"type": "idasnet", "num_values": 12, "delay_window": 8}
@@ -71,23 +68,6 @@ def test_the_second_stage_starts_from_the_first_ones_best_and_trains_the_languag
     kept = load_codec(frozen, frozen.methods[0])
     # both have the same first stage; frozen keeps it, the other goes on
     assert not torch.equal(kept.preliminary[2].weight, codec.preliminary[2].weight)
-
-
-@pytest.mark.parametrize(("epochs", "stages", "lengths"), [(5, 2, [2, 3]), (1, 2, [0, 1]), (4, 1, [4])])
-def test_stages_share_the_epochs(epochs, stages, lengths):
-    assert stage_lengths(epochs, stages) == lengths
-
-
-def test_the_schedule_begins_anew_with_each_stage():
-    assert [step_of_stage(step, [2, 3]) for step in range(6)] == [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3), (3, 3)]
-
-
-def test_early_stopping_ends_the_last_stage_alone():
-    selection = Selection(patience=2)
-    selection.waited, selection.is_last_stage = 5, False
-    assert not selection.is_over
-    selection.is_last_stage = True
-    assert selection.is_over
 
 
 def test_a_method_whose_predictor_and_codec_are_both_trained(scenario, tmp_path):

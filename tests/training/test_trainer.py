@@ -9,26 +9,27 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from rich.console import Console
 
-from linksim.blocks.prediction.trained import normalized_error
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
 from linksim.experiment.run import run
-from linksim.training import callbacks
-from linksim.training.checkpoint import load_predictor, prepare
-from linksim.training.data import training_batches
-from linksim.training.module import rate_at
+from linksim.scenario.schema import training_of
+from linksim.training import loop
+from linksim.training.checkpoint import load_predictor, prepare, untrained
+from linksim.training.data import TrainingDrops, selected, training_batches
+from linksim.training.epochs import EpochPlan
+from linksim.training.minibatches import Minibatches
 
 
 def weights(folder):
     return (folder / "weights.safetensors").read_bytes()
 
 
-def test_it_learns_what_ridge_regression_finds(toy, train):
+def test_it_learns_what_ridge_regression_finds(toy, train, validation_nmse):
     # the same function: one filter over time for every bin, whatever its SNR and the speed
     methods = [{"name": "ridge", "predictor": {"type": "ridge", "num_snr_classes": 1, "speed_order": 0}},
                {"name": "line", "predictor": "line"}]
@@ -39,13 +40,33 @@ def test_it_learns_what_ridge_regression_finds(toy, train):
     assert abs(line_db - ridge_db) < 0.5
 
 
-def validation_nmse(scenario, method):
-    block = load_predictor(scenario, method, "cpu")
-    with torch.inference_mode():
-        return float(torch.stack([
-            normalized_error(block.predict(batch.history, batch.future.time_s, batch.future.frequency_hz).h,
-                             batch.future.h)
-            for batch, validation in training_batches(scenario) if validation]).mean())
+def test_it_is_adamw_on_the_minibatches_with_clipped_gradients_and_a_cosine(toy, train):
+    scenario = toy({"sweep": {"channel.speed_kmh": [10, 60]}, "training.num_drops": 500, "training.gradient_clip": 0.1,
+                    "training.weight_decay": 0.01, "training.warmup": 0.2, "training.patience": 0})
+    training = training_of(scenario, scenario.methods[0])
+    block, drops = untrained(scenario, scenario.methods[0]), TrainingDrops(scenario, training)
+    minibatches = Minibatches(drops, EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], training))
+    optimizer = torch.optim.AdamW(block.parameters(), 0.03, weight_decay=0.01)
+    step, best = 0, (math.inf, None)
+    for epoch in range(6):
+        for minibatch in minibatches.epoch(epoch):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.03 * min((step + 1) / 24, 0.5 + 0.5 * math.cos(math.pi * max(0, step - 24) / 96))
+            optimizer.zero_grad()
+            (part,) = minibatch.parts
+            block.training_loss(part).backward()
+            torch.nn.utils.clip_grad_norm_(block.parameters(), 0.1)
+            optimizer.step()
+            step += 1
+        errors = [[], []]
+        with torch.no_grad():
+            for item in minibatches.validation():
+                errors[item.condition].append(block.validation_errors(item.batch))
+        nmse = float(sum(torch.cat(some).double().mean() for some in errors)) / 2
+        best = min(best, (nmse, block.over_time.weight.detach().clone()), key=lambda one: one[0])
+    assert step == 120
+    train(scenario)
+    torch.testing.assert_close(load_predictor(scenario, scenario.methods[0], "cpu").over_time.weight.detach(), best[1])
 
 
 def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, train):
@@ -61,7 +82,7 @@ def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, 
         assert weights(train(toy({"methods.line.predictor.dropout": 0.1, f"training.{field}": 1}))) != weights(first)
 
 
-def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about):
+def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about, validation_nmse):
     scenario = toy()
     folder = train(scenario)
     assert prepare(scenario, "cpu", Console(quiet=True)) == [f"line: loaded from {folder}"]
@@ -70,8 +91,6 @@ def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about):
 
 
 def test_permuting_and_splitting_a_batch_changes_nothing_in_evaluation(toy, train):
-    from linksim.training.batches import selected
-
     scenario = toy({"methods.line.predictor.dropout": 0.5})
     train(scenario)
     block = load_predictor(scenario, scenario.methods[0], "cpu")
@@ -137,22 +156,23 @@ def test_fewer_drops_than_a_step_takes_are_refused_before_anything_is_written(to
 
 
 def test_a_full_disk_is_one_line_and_the_training_goes_on_from_what_was_kept(toy, train, monkeypatch):
-    monkeypatch.setattr(callbacks, "SAVE_EPOCHS_EVERY_S", 0)
+    monkeypatch.setattr(loop, "SAVE_EPOCHS_EVERY_S", 0)
     whole = weights(train(toy(folder="whole")))
-    save, kept = Trainer.save_checkpoint, []
+    write, kept = Path.write_bytes, []
 
-    def full(self, path, **options):
-        if len(kept) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        kept.append(path)
-        save(self, path, **options)
+    def full(self, content):
+        if self.name == "state.ckpt.tmp":
+            if len(kept) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            kept.append(self)
+        return write(self, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "save_checkpoint", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(StoreError, match=r"cannot write: no space left on device; set training\.folder"):
             train(toy())
-    (state,) = (kept[0].parent.glob("*.ckpt"))
-    assert 0 < torch.load(state, weights_only=True)["global_step"] < 60
+    (state,) = (kept[0].parent.glob("state*"))
+    assert torch.load(state, weights_only=True)["step"] == 20
     assert weights(train(toy())) == whole
 
 
@@ -183,37 +203,12 @@ def test_half_precision_learns_the_same_with_other_last_digits(toy, train, about
     assert about(half)["validation_nmse"] == pytest.approx(about(single)["validation_nmse"], rel=0.05)
 
 
-def test_the_rate_rises_and_falls():
-    rates = [rate_at(step, 100, "cosine", 0.1) for step in range(101)]
-    assert rates[0] == 0.1
-    assert rates[9] == rates[10] == 1
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[100] == 0
-    assert rate_at(7, 100, "constant", 0.1) == 1
-
-
-@pytest.mark.slow
-def test_two_processes_share_every_step(toy, train, about):
-    # three chunks for validation: one more for the first process
-    one, two = ({"training.num_drops": 375, "training.devices": devices, "training.num_epochs": 20}
-                for devices in (1, 2))
-    alone, shared = train(toy(one, "one")), train(toy(two, "two"))
-    assert alone.name == shared.name
-    assert weights(alone) != weights(shared)
-    assert about(shared)["record"]["steps"] == about(alone)["record"]["steps"]
-    scenario = toy(two, "two")
-    assert validation_nmse(scenario, scenario.methods[0]) == pytest.approx(about(shared)["validation_nmse"], rel=1e-5)
-    assert about(shared)["validation_nmse"] == pytest.approx(about(alone)["validation_nmse"], rel=0.1)
-    with pytest.raises(LinksimError, match=r"method 'line': 20 drops per step do not fit the memory"):
-        train(toy({"methods.line.predictor.trouble": "memory", "training.devices": 2}))
-
-
 # --- killed and resumed -----------------------------------------------------------------------------------------
 
 KEEPING = """
 import sys
-from linksim.training import callbacks
-callbacks.SAVE_EPOCHS_EVERY_S, callbacks.SAVE_STEPS_EVERY_S = 0, float(sys.argv.pop(1))
+from linksim.training import loop
+loop.SAVE_EPOCHS_EVERY_S, loop.SAVE_STEPS_EVERY_S = 0, float(sys.argv.pop(1))
 from linksim.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -223,7 +218,7 @@ DISTURBED = {"methods.line.predictor": {"type": "line", "trouble": "slow", "drop
 
 
 @pytest.fixture
-def started(toy, tmp_path):
+def started(toy, tmp_path, wait_for):
     """`linksim train` of the disturbed scenario in a process of its own, which keeps its state at every epoch's end and
     after so many seconds; and the state's path, written twice at least."""
     def started(every_s, name):
@@ -241,18 +236,9 @@ def started(toy, tmp_path):
     return started
 
 
-def wait_for(process, ready):
-    for _ in range(6000):
-        if ready():
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise AssertionError("nothing was kept")
-
-
 def goes_on_to_the_same(expected, state, toy, capsys):
     """Resume in this process, and compare."""
-    done = torch.load(state, weights_only=True)["global_step"]
+    done = torch.load(state, weights_only=True)["step"]
     assert 0 < done < 80
     prepare(toy(DISTURBED, "killed"), "cpu", Console(width=200))
     assert "training line goes on from" in capsys.readouterr().out
@@ -264,7 +250,7 @@ def goes_on_to_the_same(expected, state, toy, capsys):
 def test_a_killed_training_goes_on_to_the_very_weights_it_would_have_had(toy, train, started, capsys):
     folder = train(toy(DISTURBED, "whole"))
     process, state = started(0, folder.name)
-    while torch.load(state, weights_only=True)["global_step"] % 20 < 2:  # not at the end of an epoch
+    while torch.load(state, weights_only=True)["step"] % 20 < 2:  # not at the end of an epoch
         time.sleep(0.01)
     process.kill()
     process.communicate()

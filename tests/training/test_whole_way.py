@@ -19,8 +19,8 @@ CHILD = """
 import sys, time
 from linksim.blocks.prediction.csi_alm_light import CsiAlmLightPredictor
 from linksim.experiment.store import Store
-from linksim.training import callbacks
-callbacks.SAVE_EPOCHS_EVERY_S = callbacks.SAVE_STEPS_EVERY_S = 0
+from linksim.training import loop
+loop.SAVE_EPOCHS_EVERY_S = loop.SAVE_STEPS_EVERY_S = 0
 
 def slowed(owner, name, seconds):
     quick = getattr(owner, name)

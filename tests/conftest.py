@@ -119,6 +119,20 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return hide
 
 
+@pytest.fixture(scope="session")
+def part() -> Callable[..., Any]:
+    """What a method learns: its predictor, or its block of another kind."""
+
+    def part(scenario: Any, method: int | str = 0, kind: str = "predictor") -> Any:
+        from linksim.scenario.resolved import resolve
+        from linksim.training.parts import KINDS
+
+        resolved = resolve(scenario)
+        return KINDS[kind](resolved, resolved.methods[method] if isinstance(method, int) else resolved.method(method))
+
+    return part
+
+
 def _hand_made(name: str) -> Any:
     """A function of hand_made_paths.py, which imports torch: not before a test wants it."""
     spec = importlib.util.spec_from_file_location("hand_made_paths", Path(__file__).parent / "hand_made_paths.py")

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from linksim import cli
 from linksim.optional import EXTRAS, WEIGHTS
 from linksim.scenario.load import load_scenario
-from linksim.scenario.schema import training_of
+from linksim.scenario.resolved import resolve
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -56,8 +56,9 @@ def _goes_on(word, words):
 def traced(scenario, overrides):
     """Whether a scenario takes channels from Sionna RT."""
     loaded = load_scenario(scenario, cli._overrides(list(overrides)))
-    channels = [loaded.channel, *(training_of(loaded, method).channel for method in loaded.methods)]
-    return any(getattr(channel, "source", None) == "ray_traced" for channel in channels)
+    trained_on = [block.training.channel.get("source") for method in resolve(loaded).methods for block in method.blocks
+                  if block.learns]
+    return "ray_traced" in (loaded.channel.source, *trained_on)
 
 
 @pytest.mark.parametrize("path", [*PAGES, *HEADS], ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from linksim.scenario.hashing import scenario_hash
 
 from linksim.experiment.run import run
+from linksim.scenario.identity import scenario_hash
 from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import BOUNDS
 

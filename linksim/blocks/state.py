@@ -31,6 +31,15 @@ def matched(expected: dict[str, torch.Tensor], state: dict[str, torch.Tensor], b
     return {name: state[name].to(expected[name].dtype) for name in both}
 
 
+def fill(block: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Put what a file holds into a block; only a frozen language model has its own already.
+
+    :raises LinksimError: names, sizes or types are not the block's.
+    """
+    expected = block.saved_state() if hasattr(block, "saved_state") else block.state_dict()
+    block.load_state_dict(matched(expected, state, block.block_name), strict=False)
+
+
 def _faults(name: str, expected: torch.Tensor, given: torch.Tensor) -> list[str]:
     sizes, own = list(given.shape), list(expected.shape)
     if len(sizes) != len(own) or any(size != wanted for size, wanted in zip(sizes, own) if wanted):

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from linksim import registry
+from linksim.blocks.state import fill
 from linksim.blocks.universal.base import Truth, UniversalBlock, UniversalShape, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity, task_named
 from linksim.channel.files.drops import stored_rays
@@ -18,7 +19,6 @@ from linksim.csi import Csi, Panel
 from linksim.errors import LinksimError
 from linksim.places import Places
 from linksim.training.checkpoint import read_weights
-from linksim.training.universals import fill
 
 
 def ask(folder: Path, instruction: str, channels: Path, num_drops: int) -> list[str]:
@@ -58,7 +58,10 @@ def _opened(folder: Path) -> tuple[UniversalBlock, UniversalShape]:
             MemoryError) as error:
         raise LinksimError(f"{folder / 'about.json'}: not that of a universal model "
                            f"({type(error).__name__}: {error})") from None
-    fill(block, read_weights(folder), str(folder))
+    try:
+        fill(block, read_weights(folder))
+    except LinksimError as error:
+        raise LinksimError(f"{folder}: {error}; delete the folder and train again") from None
     return block.eval(), shape
 
 

@@ -41,7 +41,7 @@ class UnitRunner:
         self.plan: Plan = make_plan(scenario)
         self.device = device
         with named_blocks(scenario, "loading its checkpoint"):
-            self.built = Built(scenario, device)
+            self.built = Built.load(scenario, device)
 
     def run(self, channel_point: int, chunk: int) -> UnitResult:
         """Simulate chunk number ``chunk`` of a channel point.

@@ -215,7 +215,7 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
         raise ScenarioError(f"{place}.predictor: {method.name!r} knows the channel and takes no predictor")
     if method.csi is not None and (csi == "reports") != (method.feedback is not None):
         raise ScenarioError(f"{place}.csi: {csi}, but " + ("no feedback is given: name its codec" if csi == "reports"
-                                                          else "feedback is given: leave csi out"))
+                                                          else "feedback is given: write csi: reports"))
 
     def block(kind: str, reference: str | dict[str, Any] | None) -> Block | None:
         if reference is None:

@@ -157,8 +157,9 @@ class Method(Section):
     @model_validator(mode="after")
     def _name_decides_nothing(self) -> Method:
         if self.csi is None and (self.name == PERFECT_CSI or self.name.startswith(f"{PERFECT_CSI}, ")):
+            other = "uplink" if self.feedback is None else "reports"
             raise ValueError(f"{self.name!r}: a name does not say what the base station knows: add csi: perfect, or "
-                             "csi: uplink")
+                             f"csi: {other}")
         return self
 
 

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import torch
 from rich.console import Console
 
-from linksim.blocks.state import matched
+from linksim.blocks.state import fill
 from linksim.errors import LinksimError, ScenarioError
 from linksim.scenario.identity import SCHEMA, chosen_options, training_fields, weights_digest
-from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
+from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario
 from linksim.scenario.training import Training
 from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_about, read_weights
@@ -168,7 +168,8 @@ class Part(ABC):
         block = self._new()
         if self.training.teacher:
             if not hasattr(block, "learn_from"):
-                raise ScenarioError(f"{self.kind} {block.block_name!r} cannot be taught: leave training.teacher out")
+                raise ScenarioError(f"{self.kind} {block.block_name!r} cannot be taught: leave "
+                                    f"{LEARNING[self.kind]}.teacher out")
             block.learn_from(self.other(self.training.teacher).as_it_is())
 
     @property
@@ -207,12 +208,11 @@ class Part(ABC):
         return block.to(device).eval()
 
     def _fill(self, block: Any, state: dict[str, torch.Tensor]) -> None:
-        """Put a checkpoint's tensors into a block; only a frozen language model has its own already.
+        """Put a checkpoint's tensors into a block.
 
         :raises LinksimError: names, sizes or types are not the block's.
         """
-        expected = block.saved_state() if self.is_learned else block.state_dict()
-        block.load_state_dict(matched(expected, state, block.block_name), strict=False)
+        fill(block, state)
 
     def given(self) -> str:
         """What to say of a checkpoint that the scenario names, which may have been trained on something else.

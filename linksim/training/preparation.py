@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -24,7 +25,7 @@ from linksim.training.minibatches import Minibatches
 from linksim.training.part import Part, named_method
 from linksim.training.parts import KINDS
 from linksim.training.parts.universal import UniversalPart, fit_together
-from linksim.training.report_errors import prepare_report_errors
+from linksim.training.report_errors import load_report_errors, prepare_report_errors
 
 
 def parts_of(scenario: Scenario, only: str | None = None) -> list[Part]:
@@ -230,26 +231,35 @@ def _with_companions(scenario: ResolvedScenario, method: ResolvedMethod) -> Iter
             yield from (part, *part.companions())
 
 
+@dataclass(frozen=True)
 class Built:
     """Blocks of a scenario's methods, ready for use: from their checkpoints what learns, new ones of the others.
 
-    :raises LinksimError: a checkpoint is missing here, or damaged.
+    :param learned: by the keys of their parts.
+    :param report_errors: how far reports are from the channel, by the keys of the codecs' blocks.
     """
 
-    def __init__(self, scenario: Scenario, device: str) -> None:
+    learned: dict[str, Any] = field(default_factory=dict)
+    report_errors: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, scenario: Scenario, device: str) -> Built:
+        """All that the scenario's methods need.
+
+        :raises LinksimError: a checkpoint is missing here, or damaged.
+        """
         from linksim.blocks.merging import merge_low_rank
-        from linksim.training.report_errors import load_report_errors
 
-        self._learned = {part.key: part.load(device) for part in parts_of(scenario)
-                         if not part.method.only_teaches and getattr(part.method, part.kind) == part.block}
-        for block in self._learned.values():
+        learned = {part.key: part.load(device) for part in parts_of(scenario)
+                   if not part.method.only_teaches and getattr(part.method, part.kind) == part.block}
+        for block in learned.values():
             merge_low_rank(block)
-        self.report_errors: dict[str, float] = load_report_errors(scenario)
+        return cls(learned, load_report_errors(scenario))
 
-    def of(self, scenario: ResolvedScenario, method: ResolvedMethod, kind: str):
+    def of(self, scenario: ResolvedScenario, method: ResolvedMethod, kind: str) -> Any:
         """The block of a method at a sweep point, in evaluation mode."""
         part = KINDS[kind](scenario, method)
-        return part.plain() if not part.block.learns else part.in_use(self._learned[part.key])
+        return part.plain() if not part.block.learns else part.in_use(self.learned[part.key])
 
 
 def channels_of(parts: Iterable[Part]) -> list:

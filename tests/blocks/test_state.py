@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from linksim.training.universals import fill
 
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.blocks.prediction.trained import ProblemShape
-from linksim.blocks.state import matched
+from linksim.blocks.state import fill, matched
 from linksim.blocks.universal.base import FittedBlock, UniversalShape
 from linksim.csi import Panel
 from linksim.errors import LinksimError
 from linksim.registry import block_class, catalogue, create
-from linksim.training.checkpoint import _fill
 
 PANEL = Panel(2, 2, 2)
 
@@ -28,7 +24,7 @@ def of_class(kind, made_by):
 def predictor(name, **options):
     block = create("predictor", name, options)
     block.prepare(ProblemShape(4, 2, 6, 0.1))
-    return block, lambda state: _fill(block, state, Path("kept"))
+    return block, lambda state: fill(block, state)
 
 
 def codec(name, **options):
@@ -40,7 +36,7 @@ def codec(name, **options):
 def universal(name):
     block = create("universal", name, {})
     block.prepare(UniversalShape(1, PANEL, 12, 30e3, 1))
-    return block, lambda state: fill(block, state, "kept")
+    return block, lambda state: fill(block, state)
 
 
 KINDS = {

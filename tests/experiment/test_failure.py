@@ -139,7 +139,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_its_line(body, line, words
 
 
 def test_an_edited_plugin_makes_another_scenario_and_a_moved_one_does_not(failing, tmp_path):
-    from linksim.scenario.hashing import scenario_hash
+    from linksim.scenario.identity import scenario_hash
 
     first = scenario_hash(load_scenario(failing()))
     (tmp_path / "moved").mkdir()

@@ -88,7 +88,7 @@ def test_old_results_stay_until_the_first_new_unit(moment, failure, folder, scen
 
     with monkeypatch.context() as patch:
         if moment == "training":
-            patch.setattr("linksim.training.everything.prepare_everything", fail)
+            patch.setattr("linksim.training.preparation.prepare_parts", fail)
         else:
             patch.setattr(run_module, "make_executor", lambda scenario, device, *_: LocalExecutor(scenario, device))
             patch.setattr(LocalExecutor, "run", fail)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from linksim.scenario.hashing import scenario_hash
 
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
 from linksim.experiment.shortcuts import QUICK_DROPS, quick_look, trained_only
+from linksim.scenario.identity import scenario_hash
 from linksim.scenario.load import load_scenario, scenario_from_dict
-from linksim.training import unmade
-from linksim.training.conditions import methods_to_train
-from linksim.training.identity import identity
+from linksim.training import preparation
+from linksim.training.preparation import parts_of
 
 LEARNED = {"name": "GRU", "predictor": {"type": "gru", "hidden_size": 4, "num_layers": 1}}
 METHODS = ["perfect CSI", "hold", "ridge", LEARNED]
@@ -35,13 +34,13 @@ def test_a_quick_look_has_few_drops_at_ends_and_middles_and_trains_nothing(scena
     assert plan.max_drops == QUICK_DROPS
     assert short.run.left_out == ["ridge", "GRU"]
     assert plan.method_names == ["perfect CSI", "hold"]
-    assert methods_to_train(short) == []
+    assert parts_of(short) == []
     assert [len(notes) for notes in (plan.shortcuts(), make_plan(scenario).shortcuts())] == [2, 0]
 
 
-def test_what_would_be_trained_does_not_depend_on_what_is_left_out(scenario):
-    short, gru = quick_look(scenario), scenario.methods[3]
-    assert identity(short, gru) == identity(scenario, gru)
+def test_what_would_be_trained_does_not_depend_on_what_is_left_out(scenario, part):
+    short = quick_look(scenario)
+    assert part(short, "GRU").about == part(scenario, "GRU").about
     hashes = {scenario_hash(one) for one in (scenario, short)}
     assert len(hashes) == 2
 
@@ -53,13 +52,13 @@ def test_without_shortcuts_the_hash_is_as_ever(scenario):
 
 
 def test_trained_only_names_what_it_leaves_out_with_its_time_and_fits_the_rest(scenario, monkeypatch):
-    monkeypatch.setattr(unmade, "training_time", lambda trainee, device: f"40 min ({trainee.name})")
+    monkeypatch.setattr(preparation, "training_time", lambda part, device: f"40 min ({part.name})")
     said = []
     short = trained_only(scenario, "cpu", said.append)
     assert short.run.left_out == ["GRU"]
     assert make_plan(short).method_names == ["perfect CSI", "hold", "ridge"]
     assert [line.startswith("left out: GRU: about 40 min (GRU) of training") for line in said] == [True]
-    assert [method.name for method in methods_to_train(short)] == ["ridge"]
+    assert [part.name for part in parts_of(short)] == ["ridge"]
 
 
 def test_where_nothing_is_left_that_is_said(tiny, tmp_path):

@@ -14,7 +14,9 @@ from linksim.link import chain
 from linksim.link.block_errors import block_measures
 from linksim.registry import create
 from linksim.scenario.checks import check
+from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
+from linksim.training.preparation import Built
 
 CHANNEL = {"num_subcarriers": 12, "num_history": 4, "num_future": 2, "num_users": 2, "speed_kmh": 3,
            "bs_array": {"rows": 2, "columns": 4}}
@@ -24,7 +26,7 @@ def scenario_of(mode: str = "coded", snr_db: float = 10.0, channel: dict | None 
     scenario = Scenario.model_validate(copy.deepcopy({
         "channel": {**CHANNEL, **(channel or {})}, "methods": ["hold"], "bounds": [], "metrics": ["bler"],
         "link": {"mode": mode, "precoder": "zf", "snr_db": snr_db, "coding": coding}}))
-    check(scenario)
+    check(resolve(scenario))
     return scenario
 
 
@@ -35,6 +37,12 @@ def measured(scenario: Scenario, drops_seed: int = 1, num_drops: int = 4) -> dic
     noise_variance = 10 ** (-scenario.link.snr_db / 10)
     weights = create("precoder", "zf").precode(true, noise_variance, scenario.link.num_streams_per_user)
     return block_measures(scenario, drops, true, true, weights, None, 1)
+
+
+def rows_of(scenario: Scenario) -> dict[str, torch.Tensor]:
+    """Measures of the method hold through the chain."""
+    rows = chain.simulate_chunk([(0, resolve(scenario))], 1, "cpu", Built()).rows
+    return {name: found for _, name, found in rows}["hold"]
 
 
 def bler(measures: dict[str, torch.Tensor]) -> float:
@@ -56,7 +64,7 @@ def test_throughput_never_exceeds_the_achievable_rate(mode):
     for snr_db in (0.0, 10.0, 20.0):
         scenario = scenario_of(mode, snr_db).model_copy(update={"metrics": ["bler", "rate_bps_hz"]})
         scenario = scenario.model_copy(update={"run": scenario.run.model_copy(update={"chunk_size": 6})})
-        rows = {name: found for _, name, found in chain.simulate_chunk([(0, scenario)], 1, "cpu", {}).rows}["hold"]
+        rows = rows_of(scenario)
         assert (rows["gross_throughput_bps_hz"] <= rows["rate_bps_hz"] + 0.3).all()  # two slots: one may be lucky
         assert rows["gross_throughput_bps_hz"].mean() < rows["rate_bps_hz"].mean()
         assert (rows["throughput_bps_hz"] <= 0.81 * rows["gross_throughput_bps_hz"]).all()
@@ -70,7 +78,7 @@ def test_reports_of_one_layer_fill_one_stream(mode):
         "link": scenario.link.model_copy(update={"num_streams_per_user": 2, "precoder": "svd"}),
         "run": scenario.run.model_copy(update={"chunk_size": 4}),
         "methods": [scenario.methods[0].model_copy(update={"feedback": {"type": "etype2", "combination": 4}})]})
-    rows = {name: found for _, name, found in chain.simulate_chunk([(0, scenario)], 1, "cpu", {}).rows}["hold"]
+    rows = rows_of(scenario)
     assert (rows["gross_throughput_bps_hz"] <= rows["rate_bps_hz"]).all()
     assert rows["gross_throughput_bps_hz"].mean() > 0.5 * rows["rate_bps_hz"].mean()
 

@@ -11,15 +11,16 @@ from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.errors import NumericalError
 from linksim.link import chain
 from linksim.scenario.load import scenario_from_dict
-from linksim.scenario.points import point_scenario, sweep_points
+from linksim.scenario.points import resolved_at, sweep_points
+from linksim.training.preparation import Built
 
 SMALL = {"num_users": 3, "num_subcarriers": 12, "num_history": 8, "num_future": 2,
          "bs_array": {"rows": 2, "columns": 4}}
 
 
 def simulate(scenario, seed=1):
-    points = [(i, point_scenario(scenario, p)) for i, p in enumerate(sweep_points(scenario))]
-    result = chain.simulate_chunk(points, seed, "cpu", {})
+    points = [(i, resolved_at(scenario, p)) for i, p in enumerate(sweep_points(scenario))]
+    result = chain.simulate_chunk(points, seed, "cpu", Built())
     return {(index, method): measures for index, method, measures in result.rows}, result
 
 
@@ -73,12 +74,12 @@ def test_independent_downlink_phases_leave_the_statistical_floor():
 
 
 def test_one_prediction_serves_all_methods_and_points_that_share_it(monkeypatch):
-    built = []
-    original = chain.build_predictor
-    monkeypatch.setattr(chain, "build_predictor", lambda reference: built.append(reference) or original(reference))
+    made = []
+    original = chain.predicted
+    monkeypatch.setattr(chain, "predicted", lambda block, *given: made.append(block) or original(block, *given))
     simulate(scenario(methods=["hold", {"name": "hold, MRT", "predictor": "hold", "precoder": "mrt"}],
                       sweep={"link.snr_db": [0, 10, 20]}))
-    assert len(built) == 1
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(("precision", "mixed"), [(32, set()), ("bf16-mixed", {"learned"})])
@@ -98,7 +99,8 @@ def test_only_predictors_trained_by_gradient_descent_have_the_precision_of_the_r
         def prepare(self, shape):
             pass
 
-    monkeypatch.setattr(chain, "build_predictor", lambda name: Learned() if name == "zero" else Classical())
+    monkeypatch.setattr(Built, "of", lambda self, scenario, method, kind:
+                        Learned() if method.predictor.name == "zero" else Classical())
     rows, _ = simulate(scenario(methods=["hold", "zero"], run={"chunk_size": 20, "precision": precision}))
     assert seen == mixed
     assert all(values.dtype.itemsize >= 4 for measures in rows.values() for values in measures.values())
@@ -113,7 +115,7 @@ class Broken(torch.nn.Module):
 
 
 def test_non_finite_csi_is_mended_and_counted_or_refused(monkeypatch):
-    monkeypatch.setattr(chain, "build_predictor", lambda _: Broken())
+    monkeypatch.setattr(Built, "of", lambda *_: Broken())
     rows, result = simulate(scenario(methods=["hold"]))
     assert result.counters["non-finite CSI entries set to zero: hold"] == 1
     assert torch.isfinite(rows[0, "hold"]["rate_bps_hz"]).all()

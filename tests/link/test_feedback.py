@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from linksim.scenario.hashing import scenario_hash
 
 from linksim import registry
 from linksim.channel.drops import draw_drops
@@ -17,7 +16,10 @@ from linksim.link.feedback import downlink_at_terminal, report_history, with_bit
 from linksim.metrics import nmse
 from linksim.scenario.channel import BsArray, Channel
 from linksim.scenario.checks import check
+from linksim.scenario.identity import scenario_hash
+from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition, Feedback, Scenario
+from linksim.training.preparation import Built
 
 CHANNEL = {"num_subcarriers": 8, "num_history": 4, "num_future": 2, "num_users": 2, "speed_kmh": 3,
            "bs_array": {"rows": 1, "columns": 4}}
@@ -29,13 +31,13 @@ def scenario_of(**changes) -> Scenario:
     data = {"channel": CHANNEL, "methods": ["hold", TOP_M], "bounds": [],
             "metrics": ["nmse_db", "sgcs", "rate_bps_hz", "feedback_bits"]}
     scenario = Scenario.model_validate(copy.deepcopy({**data, **changes}))
-    check(scenario)
+    check(resolve(scenario))
     return scenario
 
 
 def rows_of(scenario: Scenario, seed: int = 1):
     scenario = scenario.model_copy(update={"run": scenario.run.model_copy(update={"chunk_size": 3})})
-    result = chain.simulate_chunk([(0, scenario)], seed, "cpu", {})
+    result = chain.simulate_chunk([(0, resolve(scenario))], seed, "cpu", Built())
     return {name: measures for _, name, measures in result.rows}, result
 
 
@@ -155,7 +157,7 @@ def test_each_kind_of_method_has_a_genie_that_sees_what_it_sees():
     ({"feedback": {"bits": 20}, "methods": [{**TOP_M, "feedback": "top_m"}]}, "methods.0.feedback: .*at least"),
     ({"methods": [{**TOP_M, "feedback": "top_n"}]}, "unknown feedback 'top_n': did you mean 'top_m'"),
     ({"methods": [{**TOP_M, "feedback": {"type": "top_m", "bit": 3}}]}, "no option 'bit'"),
-    ({"methods": [{"name": "perfect CSI", "feedback": "top_m"}]}, "takes no report"),
+    ({"methods": [{"name": "perfect CSI", "csi": "perfect", "feedback": "top_m"}]}, "takes no report"),
     ({"acquisition": {"type": "pilots"}}, "pilots are the uplink's"),
     ({"feedback": {"delay_periods": 4}}, "feedback.delay_periods: 4 of 4 reports have not arrived"),
     ({"methods": [{**TOP_M, "predictor": "wiener", "feedback": "type1"}]}, "use the predictor hold"),
@@ -218,7 +220,7 @@ def test_reports_can_be_swept(scenario_file):
     assert [(axis.column, axis.stage) for axis in plan.axes] == [("bits", "feedback"), ("delay_window", "feedback")]
     last = plan.channel_points[0].points[-1][1]
     assert last.feedback.bits == 200
-    assert last.methods[1].feedback["delay_window"] == 4
+    assert last.methods[1].feedback.options["delay_window"] == 4
 
 
 def test_the_array_of_a_scenario_is_the_one_a_codec_is_checked_against():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linksim.channel.drops import draw_drops
-from linksim.link.chain import build_predictor
 from linksim.link.parts import predicted
+from linksim.registry import create
 from linksim.scenario.channel import Channel
 
 
@@ -15,7 +15,7 @@ from linksim.scenario.channel import Channel
 def test_parts_are_those_of_the_whole(predictor):
     drops = draw_drops(Channel(model="cdl_a", num_subcarriers=6, num_history=16, num_future=3, num_users=2,
                                duplex="fdd_adjacent"), 5, seed=3)
-    block, future = build_predictor(predictor), drops.future
+    block, future = create("predictor", predictor), drops.future
     whole = predicted(block, drops.history, future.time_s, future.frequency_hz, 5)
     parts = predicted(block, drops.history, future.time_s, future.frequency_hz, 2)
     torch.testing.assert_close(parts.h, whole.h, rtol=1e-4, atol=1e-4)

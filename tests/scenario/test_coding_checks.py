@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
-from linksim.scenario.hashing import scenario_hash
 
 from linksim.errors import ScenarioError
 from linksim.scenario.checks import check
+from linksim.scenario.identity import scenario_hash
 from linksim.scenario.schema import Scenario
 
 GOOD = {"methods": ["hold"], "bounds": [], "metrics": ["bler"], "link": {"mode": "abstraction"}}

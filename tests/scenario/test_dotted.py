@@ -9,7 +9,7 @@ from linksim.experiment.plan import make_plan
 from linksim.scenario.dotted import place_of, replaced, value_at
 from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.points import axis_stage
-from linksim.scenario.schema import block_of
+from linksim.scenario.resolved import resolve
 
 METHODS = ["perfect CSI", {"name": "AR", "predictor": "ar"}, {"name": "AR.2", "predictor": {"type": "ar", "order": 1}},
            "hold", {"name": "plain"}]
@@ -27,8 +27,8 @@ LONG = {"methods": METHODS, "channel.num_history": 16}
 ])
 def test_an_option_opens_up_a_block_given_by_name(key, value, name, expected, tiny):
     scenario = scenario_from_dict(tiny(LONG), {key: value})
-    method = next(method for method in scenario.methods if method.name == name)
-    assert block_of(method.predictor) == expected
+    predictor = resolve(scenario).method(name).predictor
+    assert (predictor.name, predictor.given) == expected
 
 
 def test_a_precoder_given_by_name_is_opened_up(tiny):
@@ -72,7 +72,7 @@ def test_a_predictor_option_can_be_swept_and_repeats_from_prediction(tiny):
     assert [(axis.column, axis.stage) for axis in plan.axes] == [("order", "prediction")]
     assert len(plan.channel_points) == 1
     points = plan.channel_points[0].points
-    orders = [block_of(scenario.methods[1].predictor)[1]["order"] for _, scenario in points]
+    orders = [scenario.methods[1].predictor.options["order"] for _, scenario in points]
     assert orders == [1, 2, 3]
     assert len({scenario.acquisition for _, scenario in points}) == 1
 

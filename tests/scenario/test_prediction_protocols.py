@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from linksim.scenario.load import load_scenario
-from linksim.scenario.schema import block_of, training_of
-from linksim.training.conditions import methods_to_train
-from linksim.training.identity import digest, identity
+from linksim.training.identity import digest
+from linksim.training.preparation import parts_of
 
 FOLDER = Path(__file__).parents[2] / "scenarios" / "prediction"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -26,8 +25,7 @@ def scenario(name):
 @functools.cache
 def checkpoints(name):
     """The digest of every trained method by its name."""
-    read = scenario(name)
-    return {method.name: digest(identity(read, method)) for method in methods_to_train(read)}
+    return {part.name: digest(part.about) for part in parts_of(scenario(name))}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,10 +70,9 @@ def test_seeds_and_controls_begin_with_the_checkpoints_of_the_speed_protocol():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_method_has_the_same_drops_and_steps(name):
     """Those on all drops, those on a share; the CNN, several times as slow, has fewer steps and the file says so."""
-    read = scenario(name)
     budgets = {}
-    for method in methods_to_train(read):
-        training, (block, _) = training_of(read, method), block_of(method.predictor)
+    for part in parts_of(scenario(name)):
+        training, block = part.training, part.block.name
         if block not in PUBLISHED:
             continue
         budgets.setdefault((training.fraction, block == "cnn"), set()).add(

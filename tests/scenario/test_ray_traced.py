@@ -1,11 +1,11 @@
 """The ray_traced section: faults in one line, and scenarios without it are what they were."""
 
 import pytest
-from linksim.scenario.hashing import scenario_hash
 
 from linksim.channel.ray_traced.table import table_name
 from linksim.errors import ScenarioError
-from linksim.scenario.channel import Channel, drawn_fields
+from linksim.scenario.channel import Channel
+from linksim.scenario.identity import scenario_hash, stream_fields
 from linksim.scenario.load import load_scenario, scenario_from_dict
 
 TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4}
@@ -89,5 +89,5 @@ def test_given_positions_are_another_table():
 
 
 def test_models_do_not_know_the_section():
-    assert "ray_traced" not in drawn_fields(Channel())
-    assert "ray_traced" in drawn_fields(Channel(source="ray_traced"))
+    assert "ray_traced" not in stream_fields(Channel())
+    assert "ray_traced" in stream_fields(Channel(source="ray_traced"))

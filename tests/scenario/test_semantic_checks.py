@@ -11,7 +11,8 @@ GOOD = {
                 "bs_array": {"rows": 2, "columns": 2}, "ue_array": {"num_antennas": 4}},
     "link": {"precoder": {"type": "svd", "power": "equal"}, "num_streams_per_user": 2},
     "semantic": {"data": "emoji", "channel_uses": 8},
-    "methods": [{"name": "perfect CSI, joint", "semantic": "deepsc_mimo"}, {"name": "hold", "semantic": "deepsc_mimo"}],
+    "methods": [{"name": "perfect CSI, joint", "csi": "perfect", "semantic": "deepsc_mimo"},
+                {"name": "hold", "semantic": "deepsc_mimo"}],
     "bounds": [], "metrics": ["map"], "run": {"stopping": {"metric": "map"}},
 }
 
@@ -46,8 +47,8 @@ def test_a_good_one_is_taken(tmp_path):
      "semantic codecs have no teachers"),
     ({"methods": [{"name": "a", "semantic": "deepsc_mimo"}, {"name": "b", "semantic_training": {"num_epochs": 2}}]},
      "methods.1.semantic_training: 'b' has no semantic codec"),
-    ({"methods": [{"name": "perfect CSI, a", "semantic": "deepsc_mimo", "predictor": "ar"}]},
-     "'perfect CSI, a' knows the channel and takes no predictor"),
+    ({"methods": [{"name": "a", "csi": "perfect", "semantic": "deepsc_mimo", "predictor": "ar"}]},
+     "methods.0.predictor: 'a' knows the channel and takes no predictor"),
 ])
 def test_faults_are_named(tmp_path, changes, message):
     with pytest.raises(ScenarioError, match=message):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from linksim.scenario.hashing import scenario_hash
 
 from linksim.channel.source import chunk_of_drops
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
+from linksim.scenario.identity import scenario_hash
 from linksim.scenario.load import load_scenario, scenario_from_dict
 
 TOLD = {"carrier_frequency_ghz": 3.5, "csi_period_ms": 1.0, "num_subcarriers": 6, "num_history": 4, "num_future": 2,

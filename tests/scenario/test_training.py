@@ -1,13 +1,14 @@
 """The section `training`: presets, what a method has otherwise, and what names a result."""
 
 import pytest
-from linksim.scenario.hashing import scenario_hash
 
 from linksim.errors import ScenarioError
 from linksim.experiment.plan import make_plan
+from linksim.scenario.identity import scenario_hash
 from linksim.scenario.load import scenario_from_dict
-from linksim.scenario.schema import Method, Scenario, Training, training_of
-from linksim.scenario.training import PRESETS, MethodTraining, later_training_fields, merged
+from linksim.scenario.resolved import resolve
+from linksim.scenario.schema import Method, Scenario, Training
+from linksim.scenario.training import PRESETS, MethodTraining, merged
 
 
 def with_ridge(tiny, changes=None, **training):
@@ -30,7 +31,6 @@ def test_fields_at_their_defaults_name_no_result(tiny):
     assert len({scenario_hash(with_ridge(tiny, **{key: value})) for key, value in (
         ("num_epochs", 3), ("fraction", 0.5), ("csi_snr_db", [5, 20]), ("channel", {"model": "umi"}),
         ("preset", "gpu"), ("weights_seed", 1))} | {plain}) == 7
-    assert len(later_training_fields(Training())) == len(Training.model_fields) - 4
 
 
 def test_the_precision_of_a_run_names_results_where_it_is_not_single(tiny):
@@ -45,7 +45,7 @@ def test_a_method_has_its_own_training_and_a_resolved_scenario_keeps_it(tiny):
     assert scenario_hash(scenario) != scenario_hash(with_ridge(tiny, {"methods": [
         {"name": "ridge", "predictor": "ridge"}]}))
     again = Scenario.model_validate(scenario.model_dump(mode="json"))
-    training = training_of(again, again.methods[0])
+    training = resolve(again).methods[0].predictor.training
     assert (training.fraction, training.channel) == (0.1, {"model": "umi"})
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from linksim.blocks.prediction.trained import normalized_error
 from linksim.scenario.load import scenario_from_dict
-from linksim.training.checkpoint import load_predictor, prepare
 from linksim.training.data import training_batches
+from linksim.training.preparation import prepare_parts
 
 TOY = {
     "plugins": [str(Path(__file__).parent / "line_predictor.py")],
@@ -39,7 +39,7 @@ def toy(tmp_path):
 def train():
     """Train a scenario's methods; returns the folder of the last one's checkpoint."""
     def train(scenario) -> Path:
-        return Path(prepare(scenario, "cpu", Console(quiet=True))[-1].rpartition(" ")[2])
+        return Path(prepare_parts(scenario, "cpu", Console(quiet=True))[-1].rpartition(" ")[2])
 
     return train
 
@@ -51,10 +51,10 @@ def about():
 
 
 @pytest.fixture
-def validation_nmse():
+def validation_nmse(part):
     """Of a method's checkpoint over the scenario's validation drops, linear."""
-    def validation_nmse(scenario, method) -> float:
-        block = load_predictor(scenario, method, "cpu")
+    def validation_nmse(scenario, method=0) -> float:
+        block = part(scenario, method).load()
         with torch.inference_mode():
             return float(torch.stack([
                 normalized_error(block.predict(batch.history, batch.future.time_s, batch.future.frequency_hz).h,

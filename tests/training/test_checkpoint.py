@@ -12,8 +12,8 @@ from linksim.metrics import nmse
 from linksim.nr.acquisition import acquire
 from linksim.scenario.load import scenario_from_dict
 from linksim.seeding import generator
-from linksim.training.checkpoint import load_predictor, prepare
 from linksim.training.data import training_batches, training_conditions
+from linksim.training.preparation import prepare_parts
 
 CONSOLE = Console(quiet=True)
 
@@ -28,18 +28,18 @@ def scenario(folder, domain="angle_delay", **channel):
     })
 
 
-def test_a_matching_checkpoint_is_loaded_and_another_channel_is_trained_anew(tmp_path):
-    assert "trained" in prepare(scenario(tmp_path), "cpu", CONSOLE)[0]
-    assert "loaded" in prepare(scenario(tmp_path), "cpu", CONSOLE)[0]
-    assert "trained" in prepare(scenario(tmp_path, los="nlos"), "cpu", CONSOLE)[0]
+def test_a_matching_checkpoint_is_loaded_and_another_channel_is_fitted_anew(tmp_path):
+    assert "fitted" in prepare_parts(scenario(tmp_path), "cpu", CONSOLE)[0]
+    assert "loaded" in prepare_parts(scenario(tmp_path), "cpu", CONSOLE)[0]
+    assert "fitted" in prepare_parts(scenario(tmp_path, los="nlos"), "cpu", CONSOLE)[0]
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_kill_before_the_weights_are_written_leaves_no_checkpoint(tmp_path):
-    prepare(scenario(tmp_path), "cpu", CONSOLE)
+    prepare_parts(scenario(tmp_path), "cpu", CONSOLE)
     (folder,) = tmp_path.iterdir()
     (folder / "weights.safetensors").rename(folder / "weights.tmp")
-    assert "trained" in prepare(scenario(tmp_path), "cpu", CONSOLE)[0]
+    assert "fitted" in prepare_parts(scenario(tmp_path), "cpu", CONSOLE)[0]
 
 
 def test_training_sees_every_speed_in_training_and_in_validation(tmp_path):
@@ -61,13 +61,13 @@ def test_training_drops_are_never_test_drops(tmp_path):
         assert (inner > 1e-3).all()
 
 
-def test_ridge_learns_ageing_and_beats_hold_in_both_domains(tmp_path):
+def test_ridge_learns_ageing_and_beats_hold_in_both_domains(part, tmp_path):
     from linksim.channel.drops import draw_drops
 
     for domain in ("angle_delay", "antenna"):
         case = scenario(tmp_path, domain)
-        prepare(case, "cpu", CONSOLE)
-        block = load_predictor(case, case.methods[0].predictor, "cpu")
+        prepare_parts(case, "cpu", CONSOLE)
+        block = part(case).load()
         point = make_plan(case).channel_points[1]
         drops = draw_drops(point.points[0][1].channel, 40, 99)
         history, _ = acquire(drops.history, point.points[0][1].acquisition, generator(1))
@@ -76,12 +76,12 @@ def test_ridge_learns_ageing_and_beats_hold_in_both_domains(tmp_path):
         assert nmse(predicted.h, drops.future.h) < 0.5 * nmse(held, drops.future.h)
 
 
-def test_ridge_output_never_depends_on_batch_neighbours_and_scales_with_the_channel(tmp_path):
+def test_ridge_output_never_depends_on_batch_neighbours_and_scales_with_the_channel(part, tmp_path):
     from dataclasses import replace
 
     case = scenario(tmp_path)
-    prepare(case, "cpu", CONSOLE)
-    block = load_predictor(case, case.methods[0].predictor, "cpu")
+    prepare_parts(case, "cpu", CONSOLE)
+    block = part(case).load()
     batch, _ = next(iter(training_batches(case)))
     whole = block.predict(batch.history, batch.future.time_s, batch.future.frequency_hz).h
     first = replace(batch.history, h=batch.history.h[:1], noise_variance=batch.history.noise_variance[:1],
@@ -170,8 +170,8 @@ def test_the_header_comes_first_then_what_is_made_then_the_units(command, scenar
         "methods": ["hold", {"name": "ridge", "predictor": {"type": "ridge", "num_snr_classes": 1}}], "bounds": [],
         "channel.num_history": 8, "training": {"num_drops": 250, "folder": str(tmp_path / "kept")}})
     first = command("run", path, "--output", tmp_path / "out").out
-    parts = [f"ridge: no matching checkpoint in {tmp_path / 'kept'}: trained first", "this process, 1 thread",
-             "training ridge on 250 drops", "ridge: trained in", "units"]
+    parts = [f"ridge: no matching checkpoint in {tmp_path / 'kept'}: fitted first", "this process, 1 thread",
+             "fitting ridge on 250 drops", "ridge: fitted in", "units"]
     first = " ".join(first.split())
     places = [first.index(part) for part in parts]
     assert places == sorted(places)

@@ -9,12 +9,12 @@ import torch
 from scipy.io import savemat
 
 from linksim.scenario.load import load_scenario
-from linksim.training.codec_data import CodecDrops, codec_training
+from linksim.training.codec_data import CodecDrops
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "cost2100.yaml"
 
 
-def test_the_example_of_cost2100_trains_on_the_window_of_the_file(tmp_path):
+def test_the_example_of_cost2100_trains_on_the_window_of_the_file(part, tmp_path):
     values = np.random.default_rng(1)
     changes = {"training.num_drops": 300}
     for name, key, count in (("train", "training_path", 300), ("test", "path", 1000)):
@@ -22,7 +22,7 @@ def test_the_example_of_cost2100_trains_on_the_window_of_the_file(tmp_path):
         savemat(path, {"HT": 0.5 + 0.1 * values.standard_normal((count, 2048))})
         changes[f"channel.files.{key}"] = str(path)
     scenario = load_scenario(EXAMPLE, changes)
-    training = codec_training(scenario, scenario.methods[0])
+    training = part(scenario, 0, "feedback").training
     assert training.speeds_kmh == []  # the file's users stand still
     drops = CodecDrops(scenario, training, window=32)
     batch = drops.draw(drops.chunks[0])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from linksim.training.codecs import codec_identity, load_codec, methods_with_fitted_codecs, prepare_codecs
 from rich.console import Console
 
 from linksim import load_scenario
 from linksim.errors import LinksimError
+from linksim.training.preparation import parts_of, prepare_parts
 
 METHODS = [{"name": "few", "feedback": {"type": "klt", "bits": 60}}, {"name": "many", "feedback": "klt"},
            {"name": "other", "feedback": "top_m"}, "hold"]
@@ -22,17 +22,19 @@ def scenario(scenario_file, tmp_path):
     }))
 
 
-def test_one_fit_serves_every_budget_and_is_found_again(scenario):
-    assert [method.name for method in methods_with_fitted_codecs(scenario)] == ["few"]
+def test_one_fit_serves_every_budget_and_is_found_again(scenario, part):
+    assert [part.name for part in parts_of(scenario)] == ["codec of few"]
     console = Console(quiet=True)
-    assert "fitted in" in prepare_codecs(scenario, "cpu", console)[0]
-    assert "loaded from" in prepare_codecs(scenario, "cpu", console)[0]
-    few, many = (load_codec(scenario, method) for method in scenario.methods[:2])
+    assert "fitted in" in prepare_parts(scenario, "cpu", console)[0]
+    assert "loaded from" in prepare_parts(scenario, "cpu", console)[0]
+    parts = [part(scenario, method, "feedback") for method in (0, 1)]
+    few, many = (part.in_use(part.load()) for part in parts)
     assert (few.bits, many.bits) == (60, 90)
     assert torch.equal(few.deviation, many.deviation)
-    assert codec_identity(scenario, scenario.methods[0]) == codec_identity(scenario, scenario.methods[1])
+    assert parts[0].about == parts[1].about
+    assert parts[0].key == parts[1].key
 
 
-def test_a_missing_checkpoint_is_one_line(scenario):
+def test_a_missing_checkpoint_is_one_line(scenario, part):
     with pytest.raises(LinksimError, match="no checkpoint here"):
-        load_codec(scenario, scenario.methods[0])
+        part(scenario, 0, "feedback").load()

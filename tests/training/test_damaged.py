@@ -12,17 +12,18 @@ import safetensors.torch
 import torch
 
 from linksim.errors import LinksimError, StoreError
-from linksim.training.checkpoint import check_trained, load_predictor, untrained, write_checkpoint
-from linksim.training.identity import identity, malformed
+from linksim.training.checkpoint import write_checkpoint
+from linksim.training.identity import malformed
+from linksim.training.preparation import check_parts
 from linksim.training.trainer import _planned_epochs
 
 
 @pytest.fixture
-def named(toy, tmp_path):
+def named(toy, part, tmp_path):
     """A scenario that names a checkpoint of its predictor, and that one's folder."""
-    folder, sound = tmp_path / "given", toy()
-    write_checkpoint(folder, untrained(sound, sound.methods[0]).saved_state(),
-                     {**identity(sound, sound.methods[0]), "validation_nmse": 0.1, "record": {"epochs": 1}})
+    folder, sound = tmp_path / "given", part(toy())
+    write_checkpoint(folder, sound.untrained().saved_state(),
+                     {**sound.about, "validation_nmse": 0.1, "record": {"epochs": 1}})
     return toy({"methods.line.predictor": {"type": "line", "checkpoint": str(folder)}}), folder
 
 
@@ -47,22 +48,22 @@ ENTRY = b'{"over_time.weight":{"dtype":"%s","shape":%s,"data_offsets":[0,48]}}'
 ], ids=range(20))
 def test_damaged_weights(content, named):
     scenario, folder = named
-    check_trained(scenario, "cpu")
+    check_parts(scenario, "cpu")
     (folder / "weights.safetensors").write_bytes(content)
     with pytest.raises(LinksimError) as fault:
-        check_trained(scenario, "cpu")
+        check_parts(scenario, "cpu")
     text = " ".join(str(fault.value).split())
     assert re.search(rf"{folder}.*(damaged|does not fit line).*train again", text), text
     assert len(text) < 1000
 
 
-def test_weights_cut_anywhere(named):
+def test_weights_cut_anywhere(named, part):
     scenario, folder = named
     content = (folder / "weights.safetensors").read_bytes()
     for length in range(0, len(content), 9):
         (folder / "weights.safetensors").write_bytes(content[:length])
         with pytest.raises(LinksimError, match=r"weights\.safetensors: damaged .* train again"):
-            load_predictor(scenario, scenario.methods[0], "cpu")
+            part(scenario).load()
 
 
 DEEP: list = []
@@ -113,7 +114,7 @@ def test_whole_files_that_are_no_about(content, named):
 
 def _loads_or_says_why(scenario, folder):
     try:
-        check_trained(scenario, "cpu")
+        check_parts(scenario, "cpu")
     except LinksimError as error:
         text = " ".join(str(error).split())
         assert str(folder) in text

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from linksim.errors import ScenarioError
-from linksim.scenario.schema import Training, training_of
+from linksim.scenario.schema import Training
 from linksim.training.conditions import Chunk, training_chunks
 from linksim.training.epochs import EpochPlan
 
@@ -66,11 +66,11 @@ def test_more_drops_per_step_than_there_are_or_processes_than_chunks_are_refused
         plan(chunks=CHUNKS[:2], batch_drops=8, num_ranks=4)
 
 
-def test_a_fraction_takes_the_same_drops_of_every_condition_and_a_larger_one_contains_it(toy):
+def test_a_fraction_takes_the_same_drops_of_every_condition_and_a_larger_one_contains_it(toy, part):
     def taken(fraction):
         scenario = toy({"sweep": {"channel.speed_kmh": [10, 60]}, "training.num_drops": 1000,
                         "training.fraction": fraction})
-        return training_chunks(scenario, training_of(scenario, scenario.methods[0]))
+        return training_chunks(scenario, part(scenario).training)
 
     whole, third, tenth = taken(1.0), taken(0.3), taken(0.1)
     assert [c for c in whole if c.validation] == [c for c in tenth if c.validation]

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from linksim.errors import StoreError
 from linksim.training import folder as folder_module
-from linksim.training.checkpoint import prepare
 from linksim.training.folder import making, written_whole
+from linksim.training.preparation import prepare_parts
 
 RIDGE = {"methods": [{"name": "ridge", "predictor": {"type": "ridge", "num_snr_classes": 1}}]}
 
@@ -51,20 +51,20 @@ class Other:
 
 @pytest.mark.parametrize("changes", [{}, RIDGE], ids=["by gradients", "in closed form"])
 @pytest.mark.parametrize("finishes", [True, False])
-def test_who_finds_another_process_training_waits_and_goes_on(finishes, changes, toy, train, monkeypatch, capsys):
+def test_who_finds_another_process_training_waits_and_goes_on(finishes, changes, toy, train, part, monkeypatch, capsys):
     scenario = toy({**changes, "training.num_epochs": 1})
     folder = train(scenario)
     weights = folder / "weights.safetensors"
     content = weights.read_bytes()
     weights.unlink()
     with Other(folder, monkeypatch, lambda: weights.write_bytes(content) if finishes else None):
-        (line,) = prepare(scenario, "cpu", Console(width=300))
+        (line,) = prepare_parts(scenario, "cpu", Console(width=300))
     assert f"waiting for another process that trains {folder} (for " in capsys.readouterr().out
-    name = scenario.methods[0].name
+    name, made = scenario.methods[0].name, part(scenario).verb
     if finishes:
-        assert line == f"{name}: loaded from {folder}, trained by another process meanwhile"
+        assert line == f"{name}: loaded from {folder}, {made} by another process meanwhile"
     else:
-        assert line.startswith(f"{name}: trained in ")
+        assert line.startswith(f"{name}: {made} in ")
     assert weights.read_bytes() == content
 
 

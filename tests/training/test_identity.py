@@ -6,27 +6,29 @@ from pathlib import Path
 
 import pytest
 import torch
-from linksim.scenario.hashing import scenario_hash
 from rich.console import Console
 
 from linksim.errors import LinksimError, ScenarioError
+from linksim.scenario.identity import scenario_hash
+from linksim.scenario.resolved import resolve
 from linksim.training import checkpoint
-from linksim.training.checkpoint import check_trained, load_predictor, prepare
-from linksim.training.conditions import methods_to_train
-from linksim.training.identity import digest, identity
+from linksim.training.checkpoint import read_weights, write_checkpoint
+from linksim.training.identity import digest
+from linksim.training.preparation import check_parts, parts_of, prepare_parts
 
 QUICK = {"training.num_epochs": 1}
 
 
-def name(scenario, method=0):
-    return digest(identity(scenario, scenario.methods[method]))
+@pytest.fixture
+def name(part):
+    return lambda scenario, method=0: digest(part(scenario, method).about)
 
 
 def by_hand(toy, folder, changes=None):
     return toy({**QUICK, "methods.line.predictor": {"type": "line", "checkpoint": str(folder)}, **(changes or {})})
 
 
-def test_all_that_changes_the_weights_changes_the_name_and_nothing_else_does(toy):
+def test_all_that_changes_the_weights_changes_the_name_and_nothing_else_does(toy, name):
     plain = name(toy())
     same = ({"training.devices": 2}, {"training.cache_gb": 0}, {"training.keep_drops": True},
             {"training.preset": "gpu", "training.patience": 10, "training.antenna_pairs": 2, "training.precision": 32},
@@ -40,32 +42,33 @@ def test_all_that_changes_the_weights_changes_the_name_and_nothing_else_does(toy
     assert len({plain, *(name(toy(changes)) for changes in others)}) == 1 + len(others)
 
 
-def test_steps_are_even_by_themselves_where_all_drops_are_used(toy):
-    about = [identity(toy({"training.even_steps": even, "training.fraction": fraction}), toy().methods[0])
+def test_steps_are_even_by_themselves_where_all_drops_are_used(toy, part):
+    about = [part(toy({"training.even_steps": even, "training.fraction": fraction})).about
              for even, fraction in ((False, 1.0), (True, 1.0), (False, 0.5), (True, 0.5))]
     assert about[0] == about[1]
     assert about[2] != about[3]
 
 
-def test_taking_all_antenna_pairs_is_not_said(toy):
-    about = {pairs: identity(toy({"training.antenna_pairs": pairs}), toy().methods[0])["training"] for pairs in (0, 1)}
+def test_taking_all_antenna_pairs_is_not_said(toy, part):
+    about = {pairs: part(toy({"training.antenna_pairs": pairs})).about["training"] for pairs in (0, 1)}
     assert "antenna_pairs" not in about[0]
     assert about[1].pop("antenna_pairs") == 1
     assert about[0] == about[1]
 
 
-def test_a_method_is_trained_on_the_channels_it_names_and_tested_on_the_scenario_s(toy, train):
+def test_a_method_is_trained_on_the_channels_it_names_and_tested_on_the_scenario_s(toy, train, part, name):
     scenario = toy({"channel.model": "umi", "methods": [
         {"name": "line", "predictor": "line"},
         {"name": "zero-shot", "predictor": "line", "training": {"channel": {"model": "uma"}}}], **QUICK})
     train(scenario)
-    here, there = (load_predictor(scenario, method, "cpu").over_time.weight for method in scenario.methods)
+    here, there = (part(scenario, method).load().over_time.weight for method in (0, 1))
     assert not torch.equal(here, there)
     assert name(scenario, 1) == name(toy(QUICK))
 
-    from linksim.link.chain import predictor_key
+    from linksim.link.chain import estimate_key
 
-    assert len({predictor_key(method) for method in scenario.methods}) == 2
+    resolved = resolve(scenario)
+    assert len({estimate_key(resolved, method) for method in resolved.methods}) == 2
 
 
 def test_files_of_the_training_drops_train_the_same_and_the_model_may_train_what_files_test(toy, train, tmp_path):
@@ -96,7 +99,7 @@ def test_a_swept_training_trains_each_value(toy, tmp_path):
     scenario = toy({**QUICK, "sweep": {"methods.line.training.fraction": [0.1, 1.0]}, "bounds": [],
                     "training.batch_drops": 10, "metrics": ["nmse_db"], "run.chunk_size": 25,
                     "run.stopping.min_drops": 25, "run.stopping.adaptive": False, "run.units_per_round": 1})
-    lines = prepare(scenario, "cpu", Console(quiet=True))
+    lines = prepare_parts(scenario, "cpu", Console(quiet=True))
     assert [line.partition(":")[0] for line in lines] == ["line (fraction 0.1)", "line (fraction 1.0)"]
     table = run(scenario, output=tmp_path / "run", report=False).to_pandas().query("metric == 'nmse_db'")
     assert table.value.nunique() == 2
@@ -106,21 +109,20 @@ def test_a_released_checkpoint_is_used_and_never_written_to(toy, train, monkeypa
     folder = train(toy(QUICK))
     shutil.move(folder, tmp_path / "released" / folder.name)
     monkeypatch.setattr(checkpoint, "RELEASED", tmp_path / "released")
-    (line,) = prepare(toy(QUICK), "cpu", Console(quiet=True))
+    (line,) = prepare_parts(toy(QUICK), "cpu", Console(quiet=True))
     assert line == f"line: loaded from {tmp_path / 'released' / folder.name}"
     assert not folder.exists()
 
 
-def test_a_checkpoint_given_by_hand_is_used_and_what_differs_is_said(toy, train):
+def test_a_checkpoint_given_by_hand_is_used_and_what_differs_is_said(toy, train, part):
     folder = train(toy(QUICK))
     scenario = by_hand(toy, folder, {"channel.model": "umi", "channel.speed_kmh": 90, "training.learning_rate": 0.1})
-    (line,) = prepare(scenario, "cpu", Console(quiet=True))
+    (line,) = prepare_parts(scenario, "cpu", Console(quiet=True))
     assert line.startswith(f"line: loaded from {folder} as given, which was trained otherwise: ")
-    for part in ("channel.model uma there, umi here", "channel.speed_kmh 60.0 there, 90.0 here",
+    for said in ("channel.model uma there, umi here", "channel.speed_kmh 60.0 there, 90.0 here",
                  "training.learning_rate 0.03 there, 0.1 here"):
-        assert part in line
-    assert torch.equal(load_predictor(scenario, scenario.methods[0], "cpu").over_time.weight,
-                       load_predictor(toy(QUICK), "line", "cpu").over_time.weight)
+        assert said in line
+    assert torch.equal(part(scenario).load().over_time.weight, part(toy(QUICK)).load().over_time.weight)
     assert scenario_hash(scenario) == scenario_hash(by_hand(toy, shutil.copytree(folder, folder.parent / "moved"), {
         "channel.model": "umi", "channel.speed_kmh": 90, "training.learning_rate": 0.1}))
 
@@ -134,7 +136,7 @@ def test_a_checkpoint_given_by_hand_is_used_and_what_differs_is_said(toy, train)
 def test_a_checkpoint_that_cannot_be_used_names_the_fields_that_differ(changes, fault, toy, train, tmp_path):
     folder = train(toy(QUICK))
     with pytest.raises(ScenarioError) as error:
-        check_trained(by_hand(toy, folder, changes), "cpu")
+        check_parts(by_hand(toy, folder, changes), "cpu")
     assert str(error.value).startswith(f"method 'line': the checkpoint {folder} does not fit: ")
     assert fault in str(error.value)
 
@@ -143,45 +145,43 @@ def test_folders_that_are_no_checkpoints_are_named(toy, train, tmp_path):
     folder = train(toy(QUICK))
     scenario = by_hand(toy, folder)
     (folder / "about.json").write_text("{}")
-    with pytest.raises(ScenarioError, match=r"about\.json: not what a predictor's checkpoint says of itself"):
-        check_trained(scenario, "cpu")
+    with pytest.raises(ScenarioError, match=r"about\.json: not what a checkpoint says of itself"):
+        check_parts(scenario, "cpu")
     with pytest.raises(ScenarioError, match=r"methods\.0\.predictor: no checkpoint in .*nowhere: there is no weights"):
         by_hand(toy, tmp_path / "nowhere")
 
 
-def test_weights_of_other_names_or_sizes_and_damaged_ones_are_one_line(toy, train):
-    from safetensors.torch import load_file, save_file
-
+def test_weights_of_other_names_or_sizes_and_damaged_ones_are_one_line(toy, train, part):
     scenario = toy(QUICK)
     folder = train(scenario)
-    state = load_file(folder / "weights.safetensors")
+    state = read_weights(folder)
     for other, fault in (({"over_time.bias": torch.zeros(2)}, "missing over_time.weight, unknown over_time.bias"),
                          ({"over_time.weight": torch.zeros(2, 9)}, r"over_time.weight is \[2, 9\], not \[2, 6\]")):
-        save_file(other, folder / "weights.safetensors")
+        write_checkpoint(folder, other, part(scenario).about)
         with pytest.raises(LinksimError, match=f"does not fit line: {fault}"):
-            load_predictor(scenario, "line", "cpu")
+            part(scenario).load()
     (folder / "weights.safetensors").write_bytes(b"damaged")
     with pytest.raises(LinksimError, match=r"weights\.safetensors: damaged .* delete the folder and train again"):
-        load_predictor(scenario, "line", "cpu")
-    save_file(state, folder / "weights.safetensors")
-    load_predictor(scenario, "line", "cpu")
+        part(scenario).load()
+    write_checkpoint(folder, state, part(scenario).about)
+    part(scenario).load()
 
 
-def test_a_student_is_taught_by_a_block_that_is_trained_before(toy, about):
+def test_a_student_is_taught_by_a_block_that_is_trained_before(toy, about, part, name):
     methods = [{"name": "student", "predictor": "pupil", "training": {"teacher": "teacher"}},
                {"name": "alone", "predictor": "pupil"},
                {"name": "teacher", "predictor": "line", "training": {"fraction": 0.5}}]
     scenario = toy({**QUICK, "methods": methods})
-    lines = prepare(scenario, "cpu", Console(quiet=True), "student")
+    lines = prepare_parts(scenario, "cpu", Console(quiet=True), "student")
     assert [line.partition(":")[0] for line in lines] == ["teacher", "student"]
     student = Path(lines[1].rpartition(" ")[2])
     assert about(student)["teacher"] == {"block": "line", "checkpoint": name(scenario, 2)}
-    prepare(scenario, "cpu", Console(quiet=True))
-    taught, alone = (load_predictor(scenario, method, "cpu").over_time.weight for method in scenario.methods[:2])
+    prepare_parts(scenario, "cpu", Console(quiet=True))
+    taught, alone = (part(scenario, method).load().over_time.weight for method in (0, 1))
     assert not torch.equal(taught, alone)
     methods[0]["predictor"] = "line"
     with pytest.raises(ScenarioError, match="predictor 'line' cannot be taught"):
-        check_trained(toy({**QUICK, "methods": methods}), "cpu")
+        check_parts(toy({**QUICK, "methods": methods}), "cpu")
 
 
 # --- the command line -------------------------------------------------------------------------------------------
@@ -225,13 +225,13 @@ def test_method_means_that_method_and_not_another_whose_name_goes_on(command, fi
 def test_a_swept_method_is_trained_for_every_value_or_one(toy):
     scenario = toy({"sweep": {"methods.line.training.learning_rate": [0.01, 0.1]}})
     names = [f"line (learning_rate {value})" for value in (0.01, 0.1)]
-    assert [method.name for method in methods_to_train(scenario, "line")] == names
-    assert [method.name for method in methods_to_train(scenario, names[1])] == names[1:]
+    assert [part.name for part in parts_of(scenario, "line")] == names
+    assert [part.name for part in parts_of(scenario, names[1])] == names[1:]
 
 
-def test_a_swept_training_is_that_of_every_method_that_does_not_say_its_own(toy):
+def test_a_swept_training_is_that_of_every_method_that_does_not_say_its_own(toy, name):
     scenario = toy({**TWO, "sweep": {"training.fraction": [0.5, 1]}, "methods.ridge.training": {"fraction": 0.5}})
-    trained = {method.name: digest(identity(scenario, method)) for method in methods_to_train(scenario)}
+    trained = {part.name: digest(part.about) for part in parts_of(scenario)}
     assert list(trained) == ["ridge", "line (fraction 0.5)", "line (fraction 1)"]
     alone = toy({**TWO, "training.fraction": 0.5})
     assert trained["line (fraction 0.5)"] == name(alone, 1)
@@ -270,7 +270,7 @@ def test_run_takes_a_checkpoint_by_hand(command, file, tmp_path):
         f"2 methods are trained: write METHOD={folder}, METHOD one of ridge, line")
 
 
-def test_the_scenario_of_the_manual_is_valid():
+def test_the_scenario_of_the_manual_is_valid(name):
     import re
 
     import yaml
@@ -280,5 +280,5 @@ def test_the_scenario_of_the_manual_is_valid():
     text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
     scenario = scenario_from_dict(yaml.safe_load(example))
-    assert [method.name for method in methods_to_train(scenario)] == ["GRU", "GRU zero-shot", "GRU few-shot"]
+    assert [part.name for part in parts_of(scenario)] == ["GRU", "GRU zero-shot", "GRU few-shot"]
     assert len({name(scenario, place) for place in (2, 3, 4)}) == 3

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.scenario.schema import training_of
 from linksim.training import data, kept_drops
-from linksim.training.data import TrainingDrops
 
 
 @pytest.fixture
@@ -20,17 +18,17 @@ def drawn(monkeypatch, tmp_path):
     return count
 
 
-def drops_of(toy, **changes):
-    scenario = toy({"training.keep_drops": True, **changes})
-    return TrainingDrops(scenario, training_of(scenario, scenario.methods[0]))
+@pytest.fixture
+def drops_of(toy, part):
+    return lambda **changes: part(toy({"training.keep_drops": True, **changes})).drops("cpu")
 
 
 @pytest.mark.parametrize("duplex", ["tdd", "fdd_adjacent"])
-def test_another_training_finds_what_the_first_has_drawn(toy, drawn, duplex):
-    plain = drops_of(toy, **{"channel.duplex": duplex, "training.keep_drops": False})
+def test_another_training_finds_what_the_first_has_drawn(drops_of, drawn, duplex):
+    plain = drops_of(**{"channel.duplex": duplex, "training.keep_drops": False})
     expected = plain.draw(plain.chunks[0])
     drawn.clear()
-    batches = [drops_of(toy, **{"channel.duplex": duplex, **changes}).draw(plain.chunks[0])
+    batches = [drops_of(**{"channel.duplex": duplex, **changes}).draw(plain.chunks[0])
                for changes in ({}, {"training.learning_rate": 0.1}, {"training.weights_seed": 3})]
     assert len(drawn) == 1
     for batch in batches:
@@ -41,25 +39,25 @@ def test_another_training_finds_what_the_first_has_drawn(toy, drawn, duplex):
         assert (batch.uplink_future is batch.future) == (duplex == "tdd")
 
 
-def test_other_drops_are_drawn(toy, drawn):
-    made = [drops_of(toy, **changes) for changes in ({}, {"training.seed": 1}, {"channel.model": "umi"},
-                                                     {"channel.num_subcarriers": 6})]
+def test_other_drops_are_drawn(drops_of, drawn):
+    made = [drops_of(**changes) for changes in ({}, {"training.seed": 1}, {"channel.model": "umi"},
+                                                {"channel.num_subcarriers": 6})]
     batches = [drops.draw(drops.chunks[0]) for drops in made]
     batches.append(made[0].draw(made[0].chunks[1]))
     assert len(drawn) == len(batches)
     assert len({float(batch.future.h.real.flatten()[0]) for batch in batches}) == len(batches)
 
 
-def test_code_that_draws_otherwise_is_not_given_what_it_did_not_draw(toy, drawn, monkeypatch):
-    drops = drops_of(toy)
+def test_code_that_draws_otherwise_is_not_given_what_it_did_not_draw(drops_of, drawn, monkeypatch):
+    drops = drops_of()
     drops.draw(drops.chunks[0])
     monkeypatch.setattr(kept_drops, "_code", lambda: ["edited"])
     drops.draw(drops.chunks[0])
     assert len(drawn) == 2
 
 
-def test_fresh_drops_and_whole_epochs_are_not_mixed_up(toy, drawn):
-    drops = drops_of(toy)
+def test_fresh_drops_and_whole_epochs_are_not_mixed_up(drops_of, drawn):
+    drops = drops_of()
     first, again = drops.draw(drops.chunks[0]), drops.draw(drops.chunks[0], epoch=1)
     assert not torch.equal(first.future.h, again.future.h)
     assert len(drawn) == 2

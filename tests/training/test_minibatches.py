@@ -3,17 +3,16 @@
 import pytest
 import torch
 
-from linksim.scenario.schema import training_of
 from linksim.training.data import TrainingDrops, training_batches
 from linksim.training.epochs import EpochPlan
 from linksim.training.minibatches import Minibatches
 
 
 @pytest.fixture
-def minibatches(toy):
+def minibatches(toy, part):
     def make(changes=None):
         scenario = toy(changes)
-        training = training_of(scenario, scenario.methods[0])
+        training = part(scenario).training
         drops = TrainingDrops(scenario, training)
         return Minibatches(drops, EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], training))
 

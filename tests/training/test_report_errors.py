@@ -7,7 +7,8 @@ from rich.console import Console
 
 from linksim import load_scenario
 from linksim.errors import LinksimError
-from linksim.link.feedback import report_key
+from linksim.scenario.resolved import resolve
+from linksim.training.preparation import prepare_parts
 from linksim.training.report_errors import load_report_errors, prepare_report_errors
 
 
@@ -21,14 +22,12 @@ def test_more_bits_have_less_error_and_holding_needs_none(scenario_file, tmp_pat
         load_report_errors(scenario)
     prepare_report_errors(scenario, "cpu", Console(quiet=True))
     errors = load_report_errors(scenario)
-    few, many, held = (report_key(scenario, method) for method in scenario.methods)
+    few, many, held = (method.feedback.key for method in resolve(scenario).methods)
     assert 0 < errors[many] < errors[few] < 1
     assert held not in errors
 
 
 def test_a_codec_that_remembers_is_the_same_at_every_swept_channel(scenario_file, tmp_path):
-    from linksim.training.codecs import prepare_codecs
-
     scenario = load_scenario(scenario_file({
         "methods": [{"name": "remembered", "predictor": "wiener", "feedback": {
             "type": "off_grid_memory", "num_table_drops": 2}}],
@@ -36,8 +35,7 @@ def test_a_codec_that_remembers_is_the_same_at_every_swept_channel(scenario_file
         "sweep": {"channel.speed_kmh": [3, 30]},
         "training.num_drops": 250, "training.folder": str(tmp_path / "kept"),
     }))
-    prepare_codecs(scenario, "cpu", Console(quiet=True))
-    prepare_report_errors(scenario, "cpu", Console(quiet=True))
+    prepare_parts(scenario, "cpu", Console(quiet=True))
     errors = load_report_errors(scenario)
     assert len(errors) == 1
     assert 0 < min(errors.values()) < 1

@@ -13,9 +13,9 @@ from linksim.errors import LinksimError
 from linksim.retrieval.sentences import encode_sentences
 
 METHODS = [{"name": "no channel", "semantic": {"type": "no_channel", "embedding": 16}},
-           {"name": "perfect CSI, joint", "semantic": {"type": "deepsc_mimo", "width": 32, "num_heads": 4,
-                                                       "num_layers": 1, "embedding": 16}},
-           {"name": "perfect CSI, text", "semantic": {"type": "separate_text", "embedding": 16}}]
+           {"name": "perfect CSI, joint", "csi": "perfect", "semantic": {
+               "type": "deepsc_mimo", "width": 32, "num_heads": 4, "num_layers": 1, "embedding": 16}},
+           {"name": "perfect CSI, text", "csi": "perfect", "semantic": {"type": "separate_text", "embedding": 16}}]
 
 
 @pytest.fixture(autouse=True)

@@ -17,12 +17,11 @@ from rich.console import Console
 
 from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
 from linksim.experiment.run import run
-from linksim.scenario.schema import training_of
 from linksim.training import loop
-from linksim.training.checkpoint import load_predictor, prepare, untrained
-from linksim.training.data import TrainingDrops, selected, training_batches
+from linksim.training.data import selected, training_batches
 from linksim.training.epochs import EpochPlan
 from linksim.training.minibatches import Minibatches
+from linksim.training.preparation import prepare_parts
 
 
 def weights(folder):
@@ -35,17 +34,18 @@ def test_it_learns_what_ridge_regression_finds(toy, train, validation_nmse):
                {"name": "line", "predictor": "line"}]
     scenario = toy({"methods": methods, "training.num_epochs": 30})
     train(scenario)
-    ridge_db, line_db = (10 * math.log10(validation_nmse(scenario, method)) for method in scenario.methods)
+    ridge_db, line_db = (10 * math.log10(validation_nmse(scenario, method)) for method in (0, 1))
     assert line_db < -6
     assert abs(line_db - ridge_db) < 0.5
 
 
-def test_it_is_adamw_on_the_minibatches_with_clipped_gradients_and_a_cosine(toy, train):
+def test_it_is_adamw_on_the_minibatches_with_clipped_gradients_and_a_cosine(toy, train, part):
     scenario = toy({"sweep": {"channel.speed_kmh": [10, 60]}, "training.num_drops": 500, "training.gradient_clip": 0.1,
                     "training.weight_decay": 0.01, "training.warmup": 0.2, "training.patience": 0})
-    training = training_of(scenario, scenario.methods[0])
-    block, drops = untrained(scenario, scenario.methods[0]), TrainingDrops(scenario, training)
-    minibatches = Minibatches(drops, EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], training))
+    line = part(scenario)
+    block, drops = line.untrained(), line.drops("cpu")
+    plan = EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], line.training)
+    minibatches = Minibatches(drops, plan)
     optimizer = torch.optim.AdamW(block.parameters(), 0.03, weight_decay=0.01)
     step, best = 0, (math.inf, None)
     for epoch in range(6):
@@ -53,8 +53,8 @@ def test_it_is_adamw_on_the_minibatches_with_clipped_gradients_and_a_cosine(toy,
             for group in optimizer.param_groups:
                 group["lr"] = 0.03 * min((step + 1) / 24, 0.5 + 0.5 * math.cos(math.pi * max(0, step - 24) / 96))
             optimizer.zero_grad()
-            (part,) = minibatch.parts
-            block.training_loss(part).backward()
+            (batch,) = minibatch.parts
+            block.training_loss(batch).backward()
             torch.nn.utils.clip_grad_norm_(block.parameters(), 0.1)
             optimizer.step()
             step += 1
@@ -66,7 +66,7 @@ def test_it_is_adamw_on_the_minibatches_with_clipped_gradients_and_a_cosine(toy,
         best = min(best, (nmse, block.over_time.weight.detach().clone()), key=lambda one: one[0])
     assert step == 120
     train(scenario)
-    torch.testing.assert_close(load_predictor(scenario, scenario.methods[0], "cpu").over_time.weight.detach(), best[1])
+    torch.testing.assert_close(part(scenario).load().over_time.weight.detach(), best[1])
 
 
 def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, train):
@@ -85,15 +85,15 @@ def test_seeds_decide_the_weights_and_global_random_numbers_are_left_alone(toy, 
 def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about, validation_nmse):
     scenario = toy()
     folder = train(scenario)
-    assert prepare(scenario, "cpu", Console(quiet=True)) == [f"line: loaded from {folder}"]
+    assert prepare_parts(scenario, "cpu", Console(quiet=True)) == [f"line: loaded from {folder}"]
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "about.json", "logs", "weights.safetensors"]
-    assert validation_nmse(scenario, scenario.methods[0]) == pytest.approx(about(folder)["validation_nmse"], rel=1e-5)
+    assert validation_nmse(scenario) == pytest.approx(about(folder)["validation_nmse"], rel=1e-5)
 
 
-def test_permuting_and_splitting_a_batch_changes_nothing_in_evaluation(toy, train):
+def test_permuting_and_splitting_a_batch_changes_nothing_in_evaluation(toy, train, part):
     scenario = toy({"methods.line.predictor.dropout": 0.5})
     train(scenario)
-    block = load_predictor(scenario, scenario.methods[0], "cpu")
+    block = part(scenario).load()
     batch, _ = next(training_batches(scenario))
     order = torch.randperm(25)
     errors = block.validation_errors(batch)
@@ -130,7 +130,7 @@ def test_validation_of_each_condition_is_logged(toy, train):
     assert len(events.Scalars("validation_nmse_db")) == 3
 
 
-def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_best_weights(toy, train, about, tmp_path):
+def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_best_weights(toy, train, part, about, tmp_path):
     scenario = toy({"methods.line.predictor.trouble": "nan", "methods.line.training.learning_rate": 1e-3})
     with pytest.raises(NumericalError, match=r"method 'line': the training loss is not finite in epoch 3, step \d+ "
                                              r"of 10; the best so far \(epoch 2, .* dB\) is kept in ") as error:
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_best_weights(to
     kept = str(error.value).partition("kept in ")[2].partition(";")[0]
     assert about(tmp_path / kept)["validation_nmse"] < 1
     by_hand = toy({"methods.line.predictor": {"type": "line", "trouble": "nan", "checkpoint": kept}})
-    assert load_predictor(by_hand, by_hand.methods[0], "cpu").over_time.weight.isfinite().all()
+    assert part(by_hand).load().over_time.weight.isfinite().all()
 
 
 def test_too_little_memory_says_which_batch_to_try(toy, train):
@@ -240,7 +240,7 @@ def goes_on_to_the_same(expected, state, toy, capsys):
     """Resume in this process, and compare."""
     done = torch.load(state, weights_only=True)["step"]
     assert 0 < done < 80
-    prepare(toy(DISTURBED, "killed"), "cpu", Console(width=200))
+    prepare_parts(toy(DISTURBED, "killed"), "cpu", Console(width=200))
     assert "training line goes on from" in capsys.readouterr().out
     assert weights(state.parents[1]) == expected
     assert not state.parent.exists()

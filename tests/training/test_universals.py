@@ -5,12 +5,10 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from linksim.training.universals import load_universal, universal_identity
 
 from linksim.cli import main
 from linksim.scenario.load import load_scenario
-from linksim.scenario.schema import Method
-from linksim.training.universal_data import universal_key, universal_methods
+from linksim.training.preparation import parts_of
 
 AREAS = {"scene": "procedural", "num_areas": 3, "positions_per_area": 40, "split": "random", "min_path_gain_db": -200,
          "synchronized": False}
@@ -106,35 +104,33 @@ def test_a_sweep_over_training_trains_one_for_each_value(scenario, tmp_path, cap
 def test_a_swept_option_of_a_block_is_another_block(scenario):
     path = scenario(methods=[{"name": "WKNN", "universal": "wknn"}],
                     sweep={"methods.WKNN.universal.max_fingerprints": [50, 100]})
-    swept = universal_methods(load_scenario(path))
-    assert [method.name for _, method in swept] == ["WKNN (max_fingerprints 50)", "WKNN (max_fingerprints 100)"]
-    assert len({universal_key(there, method) for there, method in swept}) == 2
+    swept = parts_of(load_scenario(path))
+    assert [part.name for part in swept] == ["WKNN (max_fingerprints 50)", "WKNN (max_fingerprints 100)"]
+    assert len({part.key for part in swept}) == 2
 
 
 def load(path):
     return yaml.safe_load(path.read_text())
 
 
-def test_a_model_is_another_when_its_encoders_are(scenario):
+def test_a_model_is_another_when_its_encoders_are(scenario, part):
     path = scenario()
     one = load_scenario(path)
     other = load_scenario(scenario(methods=[{**ENCODERS, "universal_training": {"num_epochs": 2}}, *METHODS[1:]]))
-    small = next(method for method in one.methods if method.name == "without LLM")
-    assert universal_identity(one, small) != universal_identity(other, small)
-    wknn = Method(name="w", universal="wknn")
-    assert universal_identity(one, wknn) == universal_identity(other, wknn)
+    small, wknn = ([part(read, name, "universal").about for read in (one, other)] for name in ("without LLM", "WKNN"))
+    assert small[0] != small[1]
+    assert wknn[0] == wknn[1]
 
 
-def test_a_ceiling_needs_no_checkpoint(scenario):
-    one = load_scenario(scenario())
-    assert load_universal(one, one.methods[-1]).knows_truth
+def test_a_ceiling_needs_no_checkpoint(scenario, part):
+    assert part(load_scenario(scenario()), "true channel", "universal").plain().knows_truth
 
 
 @pytest.mark.parametrize(("methods", "said"), [
     ([{**SMALL, "universal_training": {}}],
      "encoders come from a method with universal: alignment: name that in universal_training.teacher"),
     ([ENCODERS, {"name": "K", "universal": "k_factor", "universal_training": {"teacher": "encoders"}}],
-     "k_factor cannot be taught"),
+     "universal 'k_factor' cannot be taught: leave universal_training.teacher out"),
 ])
 def test_what_cannot_be_trained_is_told_before_anything_is(scenario, methods, said, tmp_path, capsys):
     assert main(["run", str(scenario(methods=methods)), "--output", str(tmp_path / "out")]) == 2

@@ -46,7 +46,7 @@ class PredictorPart(Part):
     def fit(self, console: Console, device: str) -> None:
         training, scenario = self.training, self.scenario.written
         chunks = training_chunks(scenario, training)
-        say(console, f"training {self.name} on {sum(chunk.num_drops for chunk in chunks)} drops: no matching "
+        say(console, f"fitting {self.name} on {sum(chunk.num_drops for chunk in chunks)} drops: no matching "
             f"checkpoint in {scenario.training.folder}; about {self._seconds():.0f} s")
         block = self.untrained()
         if not isinstance(block, ClosedFormPredictor):

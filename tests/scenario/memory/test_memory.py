@@ -11,7 +11,8 @@ import pytest
 from linksim.errors import ScenarioError
 from linksim.scenario.load import load_scenario, scenario_from_dict
 from linksim.scenario.memory import check_workers, drops_at_once, estimate, machine_bytes
-from linksim.scenario.points import point_scenario, sweep_points
+from linksim.scenario.points import resolved_at, sweep_points
+from linksim.scenario.resolved import resolve
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 LARGE = 10**6
@@ -70,7 +71,7 @@ def test_a_sweep_point_that_cannot_fit_is_named():
 
 @pytest.mark.parametrize("key", SIZES)
 def test_more_of_anything_never_takes_less(key):
-    sizes = [estimate(scenario_from_dict(scenario(nested(key, value), "wiener", link={"precoder": "rzf"})))[0]
+    sizes = [estimate(resolve(scenario_from_dict(scenario(nested(key, value), "wiener", link={"precoder": "rzf"}))))[0]
              for value in (1 if key != "num_history" else 2, 4, 16)]
     assert sizes == sorted(sizes)
 
@@ -80,21 +81,21 @@ def test_more_of_anything_never_takes_less(key):
 def test_shipped_scenarios_take_a_fraction_of_16_gb(name):
     loaded = load_scenario(SCENARIOS / f"{name}.yaml")
     for point in sweep_points(loaded):
-        at_point = point_scenario(loaded, point)
+        at_point = resolved_at(loaded, point)
         assert estimate(at_point)[0] < 8e9
         assert drops_at_once(at_point) == at_point.run.chunk_size  # numbers do not depend on the machine
 
 
 def test_near_the_limit_fewer_drops_go_through_a_predictor_together(monkeypatch):
-    long = scenario_from_dict(scenario({"num_history": 1500}, "wiener", run={"chunk_size": 20}))
+    long = resolve(scenario_from_dict(scenario({"num_history": 1500}, "wiener", run={"chunk_size": 20})))
     assert drops_at_once(long) == 20
     monkeypatch.setenv("LINKSIM_MEMORY_GB", "6")
     assert 1 <= drops_at_once(long) < 20
-    scenario_from_dict(long.model_dump())
+    scenario_from_dict(long.written.model_dump())
 
 
 def test_more_workers_than_fit_are_refused_with_how_many_would():
-    one = scenario_from_dict(scenario({"num_history": 1500}, "wiener", run={"chunk_size": 20}))
+    one = resolve(scenario_from_dict(scenario({"num_history": 1500}, "wiener", run={"chunk_size": 20})))
     check_workers([one], 1)
     with pytest.raises(ScenarioError, match=r"--workers 100: each takes about .* use at most [1-9]$"):
         check_workers([one], 100)
@@ -115,10 +116,11 @@ MEASURED = """
 import json, resource, sys
 from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.memory import estimate
+from linksim.scenario.resolved import resolve
 from linksim.experiment.unit import UnitRunner
 scenario = scenario_from_dict(json.loads(sys.argv[1]))
 UnitRunner(scenario, "cpu").run(0, 0)
-print(estimate(scenario)[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(estimate(resolve(scenario))[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 

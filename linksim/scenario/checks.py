@@ -59,21 +59,21 @@ def check(scenario: ResolvedScenario) -> None:
                 f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
             )
     _check_block("link.precoder", scenario.precoder, scenario)
+    check_trainings(scenario)
     for index, method in enumerate(scenario.methods):
         place = f"methods.{index}"
+        if method.universal is not None:  # leaves none of the others
+            check_universal(scenario, place, method)
         if method.precoder != scenario.precoder:
             _check_block(f"{place}.precoder", method.precoder, scenario, method)
         if method.feedback is not None:
             check_feedback(scenario, place, method)
         if method.semantic is not None:
             check_semantic(scenario, place, method)
-        if method.universal is not None:
-            check_universal(scenario, place, method)
         if method.predictor is not None:
             _check_block(f"{place}.predictor", method.predictor, scenario, method)
         for block in method.blocks:
             _check_checkpoint(f"{place}.{block.kind}", block)
-    check_trainings(scenario)
     if channel.source == "files":
         _check_training_file(scenario)
     check_genies(scenario)

@@ -9,6 +9,7 @@ import pytest
 from linksim.errors import ScenarioError
 from linksim.scenario.checks import check
 from linksim.scenario.identity import scenario_hash
+from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
 
 GOOD = {"methods": ["hold"], "bounds": [], "metrics": ["bler"], "link": {"mode": "abstraction"}}
@@ -18,7 +19,7 @@ def scenario_of(link: dict | None = None, **changes) -> Scenario:
     data = copy.deepcopy({**GOOD, **changes})
     data["link"] = {**data["link"], **(link or {})}
     scenario = Scenario.model_validate(data)
-    check(scenario)
+    check(resolve(scenario))
     return scenario
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from linksim.blocks.backbone import Backbone
+    from linksim.backbone import Backbone
 
 
 def seconds(action: Callable[[], object], repeats: int = 1) -> float:
@@ -29,7 +29,7 @@ def main() -> None:
     import torch
 
     torch_s = time.perf_counter() - began
-    from linksim.blocks.backbone import BackboneChoice, build_backbone
+    from linksim.backbone import BackboneChoice, build_backbone
 
     print(f"import torch: {torch_s:.1f} s; transformers and the rest: {time.perf_counter() - began - torch_s:.1f} s; "
           f"{torch.get_num_threads()} threads")

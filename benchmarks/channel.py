@@ -29,9 +29,9 @@ from sionna.phy.channel import cir_to_ofdm_channel
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import build_model, draw_topology
 from linksim.channel.sionna_rays import sample_rays
+from linksim.core.seeding import sionna_seed
+from linksim.core.versions import versions
 from linksim.scenario.channel import BsArray, Channel
-from linksim.seeding import sionna_seed
-from linksim.versions import versions
 
 PERIOD_S = 0.5e-3
 SPACING_HZ = 180e3

@@ -15,9 +15,9 @@ from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.feedback.subbands import divide, eigenvectors
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.channel.drops import draw_drops
-from linksim.csi import Csi
+from linksim.core.csi import Csi
+from linksim.core.registry import create
 from linksim.metrics.similarity import sgcs_per_drop
-from linksim.registry import create
 from linksim.scenario.channel import Channel
 
 CODEBOOKS = [

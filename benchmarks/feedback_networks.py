@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.trained import FeedbackShape
-from linksim.csi import Panel
-from linksim.registry import create
+from linksim.core.csi import Panel
+from linksim.core.registry import create
 
 SHAPE = FeedbackShape(1, Panel(rows=1, columns=32, polarizations=1), 32)
 ELEMENTS = {256: 221, 128: 111, 64: 56, 32: 28}

@@ -14,9 +14,9 @@ import time
 import torch
 
 from linksim.channel.drops import draw_drops
-from linksim.csi import by_resource
+from linksim.core.csi import by_resource
+from linksim.core.registry import create
 from linksim.link.block_errors import block_measures
-from linksim.registry import create
 from linksim.scenario.schema import Scenario
 
 

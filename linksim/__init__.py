@@ -8,19 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from linksim.llvm import name_llvm
+from linksim.core.llvm import name_llvm
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "register": "linksim.registry",
-    "load_scenario": "linksim.scenario.load",
+    "register": "linksim.core.registry",
+    "load_scenario": "linksim.loading.load",
     "Scenario": "linksim.scenario.schema",
-    "ScenarioError": "linksim.errors",
+    "ScenarioError": "linksim.core.errors",
     "run": "linksim.experiment.run",
-    "Results": "linksim.experiment.results",
-    "Csi": "linksim.csi",
-    "Panel": "linksim.csi",
+    "Results": "linksim.results.results",
+    "Csi": "linksim.core.csi",
+    "Panel": "linksim.core.csi",
 }
 
 name_llvm()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from linksim import __version__
-from linksim.printing import one_line
-from linksim.shipped import located
+from linksim.core.printing import one_line
+from linksim.core.shipped import located
 
 EXIT_BAD_INPUT = 2
 

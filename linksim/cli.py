@@ -15,10 +15,10 @@ from typing import Any
 
 from linksim import __version__
 from linksim.arguments import EXIT_BAD_INPUT, make_parser
-from linksim.errors import LinksimError, ScenarioError
-from linksim.interruption import END, ignore_further, interruptible
-from linksim.llvm import import_failure
-from linksim.printing import make_console, one_line, prepare_streams, say, write, write_traceback
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.interruption import END, ignore_further, interruptible
+from linksim.core.llvm import import_failure
+from linksim.core.printing import make_console, one_line, prepare_streams, say, write, write_traceback
 
 EXIT_DONE, EXIT_BLOCK_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -63,7 +63,7 @@ def _failed(error: Exception) -> int:
             write_traceback(error.__cause__)  # a plugin's own exception
         _write_error(str(error))
         return EXIT_BAD_INPUT
-    from linksim.optional import not_set_up
+    from linksim.core.optional import not_set_up
 
     if line := import_failure(error) or not_set_up(error):
         _write_error(line)
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _overrides(pairs: list[str]) -> dict[str, Any]:
-    from linksim.scenario.load import parse_value
+    from linksim.loading.load import parse_value
 
     found = {}
     for pair in pairs:
@@ -123,7 +123,7 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
 
 def _load(options: argparse.Namespace) -> tuple[Any, str]:
     """The scenario, and the torch device that it is run on here."""
-    from linksim.scenario.load import cited_scenario
+    from linksim.loading.load import cited_scenario
 
     overrides = _overrides(options.overrides)
     for given in getattr(options, "checkpoint", []):
@@ -141,7 +141,7 @@ def _load(options: argparse.Namespace) -> tuple[Any, str]:
 
 def _checkpoint(options: argparse.Namespace, overrides: dict[str, Any], method: str, folder: str) -> dict[str, Any]:
     """``--checkpoint`` as an override."""
-    from linksim.scenario.load import load_scenario
+    from linksim.loading.load import load_scenario
     from linksim.scenario.resolved import resolve
 
     if not method:
@@ -236,7 +236,7 @@ def _blocks(options: argparse.Namespace) -> int:
     from linksim.scenario.plugins import load_plugins
 
     load_plugins([str(Path(path).resolve()) for path in options.plugin])
-    from linksim.registry import catalogue, nearest
+    from linksim.core.registry import catalogue, nearest
 
     specs = catalogue()
     if options.name is not None:
@@ -270,7 +270,7 @@ def _explained(spec: Any) -> str:
 
 
 def _type_in_words(about: dict[str, Any]) -> str:
-    from linksim.types import LARGEST
+    from linksim.core.types import LARGEST
 
     if "anyOf" in about:
         return " or ".join(_type_in_words(part) for part in about["anyOf"])
@@ -286,7 +286,7 @@ def _type_in_words(about: dict[str, Any]) -> str:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from linksim.scenario.json_schema import scenario_json_schema
+    from linksim.loading.json_schema import scenario_json_schema
 
     write(*json.dumps(scenario_json_schema(), indent=1).split("\n"))
     return EXIT_DONE
@@ -297,9 +297,9 @@ def _train(options: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _announce(options)
     scenario, device = _load(options)
+    from linksim.core.heartbeat import Heartbeat
     from linksim.experiment.failure import named_blocks
     from linksim.experiment.ready import make_channels_ready
-    from linksim.heartbeat import Heartbeat
     from linksim.training.preparation import check_parts, prepare_parts
 
     try:
@@ -351,7 +351,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from linksim.heartbeat import Heartbeat
+    from linksim.core.heartbeat import Heartbeat
     from linksim.report.build import build_report
 
     say = partial(write, to_stderr=True)

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from linksim.channel.ray_traced.site import site_of
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY: dict[str, Any] = {
@@ -178,7 +180,7 @@ def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Ca
     def trace(options: Any, carrier_hz: float, say: Any) -> Any:
         numbers.append(options.first_area)
         found = make_table(num=options.positions_per_area, seed=options.first_area + 1,
-                           bs_position_m=options.site.position_m)
+                           bs_position_m=site_of(options).position_m)
         return replace(found, about={"candidates": len(found)})
 
     monkeypatch.setattr(tracing, "trace", trace)

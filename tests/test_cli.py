@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from linksim import cli
-from linksim.registry import catalogue
+from linksim.core.registry import catalogue
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,8 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from linksim import cli
-from linksim.optional import EXTRAS, WEIGHTS
-from linksim.scenario.load import load_scenario
+from linksim.core.optional import EXTRAS, WEIGHTS
+from linksim.loading.load import load_scenario
 from linksim.scenario.resolved import resolve
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from linksim.scenario.load import load_scenario, scenario_from_dict
+from linksim.loading.load import load_scenario, scenario_from_dict
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

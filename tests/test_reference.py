@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from linksim.experiment.run import run
+from linksim.loading.load import load_scenario
 from linksim.scenario.identity import scenario_hash
-from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import BOUNDS
 
 ROOT = Path(__file__).parents[1]

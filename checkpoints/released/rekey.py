@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from linksim import registry
-from linksim.errors import LinksimError
+from linksim.core import registry
+from linksim.core.errors import LinksimError
+from linksim.loading.load import load_scenario
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields, training_fields
-from linksim.scenario.load import load_scenario
 from linksim.scenario.schema import Acquisition
 from linksim.scenario.training import Training, merged
 from linksim.training.identity import digest

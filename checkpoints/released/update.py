@@ -17,8 +17,8 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from linksim.errors import LinksimError
-from linksim.scenario.load import load_scenario
+from linksim.core.errors import LinksimError
+from linksim.loading.load import load_scenario
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.identity import digest
 from linksim.training.part import Part

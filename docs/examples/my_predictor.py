@@ -5,7 +5,7 @@ import torch
 import linksim
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.types import Fraction
+from linksim.core.types import Fraction
 
 
 @linksim.register("predictor", "my_predictor", min_history=2)

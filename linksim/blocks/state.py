@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 _REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 

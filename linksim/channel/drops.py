@@ -10,9 +10,9 @@ from sionna.phy import SPEED_OF_LIGHT
 from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response, squinting_response
 from linksim.channel.sionna_models import draw_rays
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
+from linksim.core.seeding import generator, sionna_seed, stream_seed
 from linksim.scenario.channel import Channel
-from linksim.seeding import generator, sionna_seed, stream_seed
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu"
 
     :param channel: what to draw.
     :param batch_size: drops; another batch size gives other drops for the same seed.
-    :param seed: of this chunk, see `linksim.seeding.stream_seed`.
+    :param seed: of this chunk, see `linksim.core.seeding.stream_seed`.
     :param device: torch device.
     """
     with sionna_seed(seed):

@@ -89,7 +89,7 @@ class _Build(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _model_for(build: _Build, device: str, precision: str) -> Any:
-    """A model that is kept: building one costs as much as a small draw. The lock of `linksim.seeding.sionna_seed`
+    """A model that is kept: building one costs as much as a small draw. The lock of `linksim.core.seeding.sionna_seed`
     guards its state."""
     return build_model(build, device, precision)
 

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from linksim.channel.drops import Drops
 from linksim.channel.source import training_chunk_of_drops
+from linksim.core.seeding import stream_seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import channel_fields
-from linksim.seeding import stream_seed
 
 Item = TypeVar("Item")
 _END = object()

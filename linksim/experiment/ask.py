@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from linksim import registry
 from linksim.blocks.state import fill
 from linksim.blocks.universal.base import Truth, UniversalBlock, UniversalShape, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity, task_named
 from linksim.channel.files.drops import stored_rays
 from linksim.channel.files.linksim_layout import LinksimReader, open_linksim
 from linksim.channel.ray_traced.places import places_of_rays
-from linksim.csi import Csi, Panel
-from linksim.errors import LinksimError
-from linksim.places import Places
+from linksim.core import registry
+from linksim.core.csi import Csi, Panel
+from linksim.core.errors import LinksimError
+from linksim.core.places import Places
 from linksim.training.checkpoint import read_weights
 
 

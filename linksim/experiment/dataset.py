@@ -20,16 +20,16 @@ from linksim.channel.files.llm4cp_writing import Llm4cpWriter
 from linksim.channel.files.opened import file_digest
 from linksim.channel.files.writing import LinksimWriter, make_writer
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
+from linksim.core.heartbeat import Heartbeat, awaited, doing
+from linksim.core.printing import say
+from linksim.core.versions import versions
 from linksim.experiment.dataset_place import Place
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.ready import make_channels_ready
-from linksim.heartbeat import Heartbeat, awaited, doing
-from linksim.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN
 from linksim.scenario.schema import Scenario
 from linksim.training.data import CHUNK, condition_of, training_conditions, training_seed
-from linksim.versions import versions
 
 _MEANINGS = {
     "history/h": ("", "true uplink channel at the history's times [drop, user, ue_ant, bs_ant, time, subcarrier]"),

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from linksim.channel.files.opened import manifest_path
-from linksim.errors import LinksimError, StoreError
-from linksim.holding import held
+from linksim.core.errors import LinksimError, StoreError
+from linksim.core.holding import held
 
 SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
 

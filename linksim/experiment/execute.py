@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
+from linksim.core.heartbeat import doing
+from linksim.core.interruption import handlers_kept
+from linksim.core.optional import import_optional
 from linksim.experiment.failure import BlockError, RemoteTraceback, sendable
 from linksim.experiment.unit import UnitResult, UnitRunner
-from linksim.heartbeat import doing
-from linksim.interruption import handlers_kept
-from linksim.optional import import_optional
 from linksim.scenario.schema import Scenario
 
 Unit = tuple[int, int]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import linksim
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.scenario.resolved import ResolvedMethod, resolve
 from linksim.scenario.schema import Scenario
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from linksim.errors import LinksimError, ScenarioError
-from linksim.optional import installed_version, package_folder
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.optional import installed_version, package_folder
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from linksim.core.seeding import stream_seed
 from linksim.scenario.identity import NOT_DRAWN, channel_fields
 from linksim.scenario.points import axis_stage, axis_values, resolved_at, simulated_points
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Scenario, axis_column
-from linksim.seeding import stream_seed
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
           "hz": "Hz", "deg": "degrees", "m": "m"}

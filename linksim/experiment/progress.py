@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from linksim.core.printing import cell, say
 from linksim.experiment.machine import slower_in_bf16
 from linksim.experiment.plan import Plan, format_value
-from linksim.experiment.statistics import Interval
 from linksim.link.names import channel_details, channel_name
 from linksim.metrics.catalogue import metric
-from linksim.printing import cell, say
+from linksim.results.statistics import Interval
 from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import read_block
 

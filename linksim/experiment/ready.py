@@ -6,8 +6,8 @@ from functools import partial
 
 from rich.console import Console
 
-from linksim.heartbeat import doing
-from linksim.printing import say
+from linksim.core.heartbeat import doing
+from linksim.core.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import resolve
@@ -26,8 +26,8 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
     if not wanted:
         return
     from linksim.channel.ray_traced.drops import chosen_positions
+    from linksim.channel.ray_traced.path_tables import path_table
     from linksim.channel.ray_traced.places import maps_of
-    from linksim.channel.ray_traced.table import path_table
     from linksim.channel.ray_traced.tracks import chosen_tracks
 
     for channel, split in dict.fromkeys(wanted):

@@ -16,31 +16,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from linksim.errors import StoreError
+from linksim.core.errors import StoreError
+from linksim.core.heartbeat import Heartbeat, doing
+from linksim.core.interruption import raise_missed
+from linksim.core.printing import say, visible
+from linksim.core.shipped import located
+from linksim.core.versions import versions
 from linksim.experiment.execute import LocalExecutor, RayExecutor, check_executor, make_executor
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.machine import resolve_device
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
 from linksim.experiment.ready import make_channels_ready
-from linksim.experiment.results import Results
-from linksim.experiment.statistics import Interval, RunningTotal, interval_of, summarize_unit
-from linksim.experiment.store import Store
 from linksim.experiment.table import gaps, intervals, metrics_table
-from linksim.experiment.unit_file import told
-from linksim.heartbeat import Heartbeat, doing
-from linksim.interruption import raise_missed
+from linksim.loading.load import load_scenario
+from linksim.loading.memory import check_workers
 from linksim.metrics.catalogue import metric
-from linksim.printing import say, visible
+from linksim.results.results import Results
+from linksim.results.statistics import Interval, RunningTotal, interval_of, summarize_unit
+from linksim.results.store import Store
+from linksim.results.unit_file import told
 from linksim.scenario.channel import horizon_s
 from linksim.scenario.identity import scenario_hash
-from linksim.scenario.load import load_scenario
-from linksim.scenario.memory import check_workers
 from linksim.scenario.points import resolved_at, sweep_points
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
-from linksim.shipped import located
-from linksim.versions import versions
 
 QUICK_SECONDS = 30.0
 """After which a quick look begins no unit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
 

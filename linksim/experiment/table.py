@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from linksim.experiment.plan import Plan
-from linksim.experiment.results import NUMBER_COLUMNS, TEXT_COLUMNS
-from linksim.experiment.statistics import Interval, interval_of, num_undefined, num_valued, percentiles
 from linksim.metrics.catalogue import Metric, metric
+from linksim.results.results import NUMBER_COLUMNS, TEXT_COLUMNS
+from linksim.results.statistics import Interval, interval_of, num_undefined, num_valued, percentiles
 
 Key = tuple[Any, ...]
 """A method and the values of the axes."""
@@ -20,7 +20,7 @@ Key = tuple[Any, ...]
 def intervals(plan: Plan, sums: list[pd.DataFrame], files: list[Path]) -> dict[str, dict[Key, Interval]]:
     """Every reported metric of every method and point that has a value, by metric.
 
-    :param sums: of each channel point that has drops, see `linksim.experiment.statistics.summarize_unit`.
+    :param sums: of each channel point that has drops, see `linksim.results.statistics.summarize_unit`.
     :param files: the units that were summed, for percentiles.
     """
     axes, confidence = [axis.column for axis in plan.axes], plan.scenario.run.confidence

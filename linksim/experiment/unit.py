@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from linksim.errors import LinksimError, NumericalError
+from linksim.core.errors import LinksimError, NumericalError
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.plan import Plan, make_plan, unit_seed
 from linksim.scenario.plugins import load_plugins

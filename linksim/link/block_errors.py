@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from linksim.channel.drops import Drops
+from linksim.core.seeding import generator, stream_seed
 from linksim.mimo.noise import noise_variance_at
 from linksim.mimo.receiver import stream_sinr
 from linksim.nr.block_sizes import BlockSizes, block_sizes
@@ -16,7 +17,6 @@ from linksim.nr.link_adaptation import adapt, thresholds_db
 from linksim.nr.pilots import pilot_loss
 from linksim.nr.slots import SlotFormat, csi_rs_share, delivered_rate, report_rate
 from linksim.scenario.schema import Scenario
-from linksim.seeding import generator, stream_seed
 
 
 def block_measures(scenario: Scenario, drops: Drops, true: torch.Tensor, h_hat: torch.Tensor, weights: torch.Tensor,

@@ -12,28 +12,28 @@ from typing import Any
 
 import torch
 
-from linksim import registry
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, source_notes
-from linksim.csi import Csi, Observation, by_resource
-from linksim.errors import NumericalError
-from linksim.heartbeat import doing
+from linksim.core import registry
+from linksim.core.csi import Csi, Observation, by_resource
+from linksim.core.errors import NumericalError
+from linksim.core.heartbeat import doing
+from linksim.core.seeding import generator, stream_seed
 from linksim.link.evaluation import count_deficient, csi_measures, link_measures, mend
 from linksim.link.feedback import Reported, downlink_at_terminal, last_report_error, report_history
 from linksim.link.parts import predicted
 from linksim.link.pilot_notes import pilot_notes
+from linksim.loading.memory import drops_at_once
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.catalogue import metric
 from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.mimo.receiver import achievable_rate, stream_sinr
 from linksim.nr.acquisition import acquire
-from linksim.scenario.memory import drops_at_once
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition
-from linksim.seeding import generator, stream_seed
 from linksim.training.preparation import Built
 
 CAPACITY_SAMPLES = 8

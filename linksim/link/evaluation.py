@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm, window_nmse_per_drop
 from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
 from linksim.mimo.precoding import effective_channel, gram_matrix, is_deficient

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of
-from linksim.csi import Csi, Observation
+from linksim.core.csi import Csi, Observation
+from linksim.core.seeding import generator, stream_seed
 from linksim.metrics.error import nmse_per_drop
 from linksim.nr.acquisition import acquire
 from linksim.scenario.schema import Acquisition, Feedback
-from linksim.seeding import generator, stream_seed
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 
 def predicted(predictor: Predictor, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor,
@@ -18,7 +18,7 @@ def predicted(predictor: Predictor, history: Csi, time_s: torch.Tensor, frequenc
     of matrix products of another size.
 
     :param history: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``; the other parameters as of `Predictor.predict`.
-    :param drops_at_once: see `linksim.scenario.memory.drops_at_once`.
+    :param drops_at_once: see `linksim.loading.memory.drops_at_once`.
     """
     if drops_at_once >= len(history.h):
         return predictor.predict(history, time_s, frequency_hz)

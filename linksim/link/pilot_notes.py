@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 from linksim.link.names import channel_name
 from linksim.nr.acquisition import pilot_floor
 from linksim.scenario.channel import Channel

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.semantic.base import SemanticCodec, relevance
+from linksim.core.seeding import generator, stream_seed
 from linksim.metrics.retrieval import retrieval_measures
 from linksim.mimo.stream_link import caption_elements, stream_link
 from linksim.scenario.semantic import Semantic
-from linksim.seeding import generator, stream_seed
 
 
 @torch.inference_mode()

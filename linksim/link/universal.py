@@ -6,11 +6,11 @@ import torch
 
 from linksim.blocks.universal.base import UniversalBlock, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity
-from linksim.csi import Csi, by_resource
+from linksim.core.csi import Csi, by_resource
+from linksim.core.places import Places
 from linksim.link.evaluation import link_measures
 from linksim.metrics.similarity import sgcs_per_drop
 from linksim.mimo.angle_delay import dft_codebook
-from linksim.places import Places
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ import torch
 
 from linksim.channel.drops import Band, Drops
 from linksim.channel.rays import Rays
-from linksim.csi import Csi, Observation
+from linksim.core.csi import Csi, Observation
 from linksim.mimo.phasor import phasor, unit
 
 _FLOOR = 1e-10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.csi import Panel
+from linksim.core.csi import Panel
 
 
 def to_angle_delay(h: torch.Tensor, panel: Panel) -> torch.Tensor:

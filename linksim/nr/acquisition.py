@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from linksim.csi import Csi, Observation
+from linksim.core.csi import Csi, Observation
+from linksim.core.seeding import sionna_seed
 from linksim.mimo.noise import complex_normal, noise_variance_at
 from linksim.scenario.schema import Acquisition
-from linksim.seeding import sionna_seed
 
 PILOT_SEED = 0
 

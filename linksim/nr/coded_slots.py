@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from linksim.core.seeding import generator, stream_seed
 from linksim.mimo.noise import complex_normal
 from linksim.mimo.receiver import lmmse, own_streams
 from linksim.nr.block_sizes import BlockSizes
@@ -16,7 +17,6 @@ from linksim.nr.pilots import PILOTS, data_symbols, estimated_channel, pilot_los
 from linksim.nr.slots import SlotFormat
 from linksim.nr.transport_block import REDUNDANCY_VERSIONS, code_of
 from linksim.scenario.coding import NUM_SYMBOLS, Coding
-from linksim.seeding import generator, stream_seed
 
 _LEAST_SHARE = 1e-6
 """Of a symbol that filters leave: streams that are hardly heard are taken for ones of this SINR, none for better than

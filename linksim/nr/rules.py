@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.nr.slots import SlotFormat
 from linksim.nr.tables import EESM_TABLES, LEAST_BLOCK, LEAST_RATE, MCS_TABLES
 from linksim.scenario.coding import NUM_SYMBOLS

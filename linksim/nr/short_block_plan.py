@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.nr.rules import check_error_rate
 from linksim.nr.symbol_information import best_modulation
 from linksim.nr.tables import ORDERS

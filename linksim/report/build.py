@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from linksim.errors import StoreError
-from linksim.files import write_atomically
-from linksim.heartbeat import counted, doing
+from linksim.core.errors import StoreError
+from linksim.core.files import write_atomically
+from linksim.core.heartbeat import counted, doing
 from linksim.report.comparison import compare
 from linksim.report.figures import draw_figures, label_fonts
 from linksim.report.html import render_html

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from linksim.files import write_atomically
+from linksim.core.files import write_atomically
 from linksim.report import style
 
 MAX_LABEL = 46

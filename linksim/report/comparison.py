@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas
 
-from linksim.printing import visible
+from linksim.core.printing import visible
 from linksim.report.load import Axis, Method, Run
 from linksim.report.style import LineStyle, line_styles, style_of_run
 

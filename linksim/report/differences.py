@@ -10,8 +10,8 @@ import numpy as np
 import pandas
 from scipy import stats
 
-from linksim.errors import ScenarioError
-from linksim.faults import suggestion
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import suggestion
 from linksim.metrics.catalogue import METRICS, Metric, metric
 from linksim.report.load import Run
 from linksim.report.pairs import Pairs, picked, read_pairs

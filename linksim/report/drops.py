@@ -14,9 +14,9 @@ import pyarrow
 import pyarrow.dataset
 import pyarrow.parquet
 
-from linksim.errors import StoreError
-from linksim.experiment.unit_file import units_of
+from linksim.core.errors import StoreError
 from linksim.report.load import Run
+from linksim.results.unit_file import units_of
 
 
 def read_measure(run: Run, measure: str, point: Mapping[str, float | str]) -> dict[str, numpy.ndarray]:

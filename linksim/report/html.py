@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
-from linksim.errors import StoreError
-from linksim.printing import visible
+from linksim.core.errors import StoreError
+from linksim.core.printing import visible
 from linksim.report.comparison import Comparison, run_names
 from linksim.report.figures import Figure
 from linksim.report.load import Run

@@ -11,10 +11,10 @@ from typing import Any
 import numpy
 import pandas
 
-from linksim.errors import StoreError
-from linksim.experiment.manifest import read_manifest
-from linksim.experiment.results import NUMBER_COLUMNS, TEXT_COLUMNS, read_metrics
-from linksim.experiment.store import REPLACING
+from linksim.core.errors import StoreError
+from linksim.results.manifest import read_manifest
+from linksim.results.results import NUMBER_COLUMNS, TEXT_COLUMNS, read_metrics
+from linksim.results.store import REPLACING
 
 PERFECT_CSI = "perfect CSI"
 

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.report import style
 from linksim.report.canvas import wrapped
 

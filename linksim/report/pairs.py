@@ -10,12 +10,12 @@ from typing import Any
 import pandas
 import pyarrow
 
-from linksim.errors import ScenarioError, StoreError
-from linksim.experiment.unit_file import units_of
-from linksim.faults import suggestion
+from linksim.core.errors import ScenarioError, StoreError
+from linksim.core.faults import suggestion
 from linksim.report.comparison import scenario_field
 from linksim.report.drops import counted, dataset_of, first_drops
 from linksim.report.load import Axis, Run
+from linksim.results.unit_file import units_of
 
 _TOLERANCE = 6
 """Significant digits of swept values that went through text or single precision."""

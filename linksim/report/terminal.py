@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from linksim.files import write_atomically
-from linksim.printing import cell, make_console, printable, say
+from linksim.core.files import write_atomically
+from linksim.core.printing import cell, make_console, printable, say
 from linksim.report.comparison import Comparison, compare
 from linksim.report.differences import Difference
 from linksim.report.load import Run

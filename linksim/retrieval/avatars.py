@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from linksim.optional import import_optional, installed_versions, package_folder
-from linksim.registry import register
+from linksim.core.optional import import_optional, installed_versions, package_folder
+from linksim.core.registry import register
+from linksim.core.seeding import stream_seed
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.retrieval.avatar_styles import STYLES, Style
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.pictures import SIZE, encoder_versions, picture_features, svg_picture
+from linksim.retrieval.requirements import identities
 from linksim.retrieval.words import listed, pick
-from linksim.scenario.requirements.retrieval import identities
-from linksim.seeding import stream_seed
-from linksim.types import NonNegativeInt, PositiveInt
 
 _PACKAGES = ("dicebear-core", "dicebear-styles", "resvg-py")
 _VERSION = 1

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from linksim.errors import ScenarioError
-from linksim.registry import register
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, split_of
 from linksim.retrieval.files import audio_file_features, digest_of, file_digest, open_folder, require_files
-from linksim.scenario.requirements.retrieval import folder
+from linksim.retrieval.requirements import folder
 
 NUM_FRAMES = 250
 _MERGED = 3

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from linksim.registry import register
+from linksim.core.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet
 from linksim.retrieval.people import load_people
-from linksim.scenario.requirements.retrieval import folder
+from linksim.retrieval.requirements import folder
 
 
 @register("retrieval_data", "cuhk_pedes", requires=folder)

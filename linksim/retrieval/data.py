@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import stream_seed
 from linksim.scenario.resolved import read_block
-from linksim.seeding import stream_seed
 
 MAX_CAPTION_WORDS = 128
 """The longest caption taken; the longest one of CUHK-PEDES has 96 words."""

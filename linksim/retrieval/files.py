@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from linksim.cache import cached_tensors
-from linksim.errors import ScenarioError
+from linksim.core.cache import cached_tensors
+from linksim.core.errors import ScenarioError
 from linksim.retrieval.log_mel import NUM_BANDS, SILENCE, fixed_frames, log_mel, read_audio
 from linksim.retrieval.pictures import picture_features, read_picture
 

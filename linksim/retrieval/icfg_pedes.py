@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from linksim.registry import register
+from linksim.core.registry import register
+from linksim.core.types import PositiveFraction
 from linksim.retrieval.data import RetrievalData, RetrievalSet
 from linksim.retrieval.people import load_people
-from linksim.scenario.requirements.retrieval import folder
-from linksim.types import PositiveFraction
+from linksim.retrieval.requirements import folder
 
 
 @register("retrieval_data", "icfg_pedes", requires=folder)

@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from linksim.cache import cached_tensors
-from linksim.errors import ScenarioError
-from linksim.registry import register
+from linksim.core.cache import cached_tensors
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.retrieval.data import RetrievalData, RetrievalSet, split_of
 from linksim.retrieval.files import digest_of, open_folder, require_files
-from linksim.scenario.requirements.retrieval import folder
-from linksim.types import PositiveInt
+from linksim.retrieval.requirements import folder
 
 FRAME_RATE_HZ = 12.5
 _LISTS = ("train.txt", "val.txt", "test.txt")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from linksim.errors import LinksimError, ScenarioError
-from linksim.optional import import_optional
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.optional import import_optional
 
 SAMPLE_RATE_HZ = 16_000
 NUM_BANDS = 64

@@ -7,15 +7,15 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from linksim.cache import cached_tensors
-from linksim.registry import register
+from linksim.core.cache import cached_tensors
+from linksim.core.registry import register
+from linksim.core.seeding import stream_seed
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.retrieval.actions import ACTIONS, Doing
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
+from linksim.retrieval.requirements import identities
 from linksim.retrieval.skeleton import FRAME_RATE_HZ, Body, Tracks, joined, motion_features
 from linksim.retrieval.words import pick
-from linksim.scenario.requirements.retrieval import identities
-from linksim.seeding import stream_seed
-from linksim.types import NonNegativeInt, PositiveInt
 
 NUM_FRAMES = 6 * FRAME_RATE_HZ
 _VERSION = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.retrieval.data import RetrievalSet, Split, split_identities
 from linksim.retrieval.files import (
     digest_of,

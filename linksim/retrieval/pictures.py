@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from linksim.cache import cached_tensors
-from linksim.errors import ScenarioError
-from linksim.optional import import_optional, installed_versions, package_folder
+from linksim.core.cache import cached_tensors
+from linksim.core.errors import ScenarioError
+from linksim.core.optional import import_optional, installed_versions, package_folder
 
 SIZE = 224
 """Height and width of a picture, pixels."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from linksim.cache import cached_tensors
-from linksim.registry import register
+from linksim.core.cache import cached_tensors
+from linksim.core.registry import register
+from linksim.core.seeding import stream_seed
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.log_mel import SAMPLE_RATE_HZ, log_mel
+from linksim.retrieval.requirements import identities
 from linksim.retrieval.sound_events import KINDS, LENGTH_S, LOUDNESS, Event, background, event_samples
 from linksim.retrieval.words import pick
-from linksim.scenario.requirements.retrieval import identities
-from linksim.seeding import stream_seed
-from linksim.types import NonNegativeInt, PositiveInt
 
 DURATION_S = 4.0
 _VERSION = 1

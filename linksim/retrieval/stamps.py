@@ -7,12 +7,12 @@ from typing import Literal
 
 import torch
 
-from linksim.errors import ScenarioError
-from linksim.registry import register
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeInt
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
 from linksim.retrieval.files import audio_file_features, digest_of, open_folder
-from linksim.scenario.requirements.retrieval import folder
-from linksim.types import NonNegativeInt
+from linksim.retrieval.requirements import folder
 
 NUM_FRAMES = 150
 """6 s; longer ones are cut."""

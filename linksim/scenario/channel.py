@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from linksim.core.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from linksim.scenario.ray_traced import RayTraced
 from linksim.scenario.section import Section
-from linksim.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
 class BsArray(Section):

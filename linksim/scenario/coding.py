@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.scenario.section import Section
-from linksim.types import NonNegativeInt, PositiveInt
 
 NUM_SYMBOLS = 14
 """OFDM symbols of a slot (normal cyclic prefix)."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from linksim import registry
-from linksim.faults import suggestion
+from linksim.core import registry
+from linksim.core.faults import suggestion
 from linksim.scenario.resolved import read_block
 from linksim.scenario.schema import Link, Method, Scenario, Section, whole_method
 from linksim.scenario.yaml_text import MAX_DEPTH, Place

@@ -8,7 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 def load_plugins(paths: list[str]) -> None:

@@ -7,8 +7,8 @@ import re
 
 import pydantic
 
-from linksim.errors import ScenarioError
-from linksim.faults import describe
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import describe
 from linksim.scenario.dotted import replaced, value_at
 from linksim.scenario.resolved import ResolvedScenario, resolve
 from linksim.scenario.schema import STAGE_OF_SECTION, Scenario, Section

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from linksim.faults import suggestion
+from linksim.core.faults import suggestion
+from linksim.core.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
 from linksim.scenario.section import Section
-from linksim.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
 
 Metres = Annotated[FiniteFloat, Field(ge=-1_000_000, le=1_000_000)]
 """A coordinate of a scene."""
@@ -227,18 +227,3 @@ class RayTraced(Section):
             last = self.first_area + self.num_areas - 1
             return f"area {last}" if self.num_areas == 1 else f"areas {self.first_area} to {last}"
         return PurePath(self.scene).stem if self.of_user else self.scene
-
-    @property
-    def site(self) -> Site:
-        """Where the base station stands and faces; with several areas, in the first."""
-        given = SITES.get(self.scene, Site((0.0, 0.0, 0.0), 0.0))
-        if self.scene == PROCEDURAL and self.position_m is None:
-            from linksim.channel.ray_traced.area import make_area
-
-            given = Site(make_area(self.first_area).site_m(self.azimuth_deg or 0.0), 0.0)
-        if self.imported:
-            from linksim.channel.ray_traced.imported.tables import bs_position_m
-
-            given = Site(bs_position_m(self.scene, self.first_area, self.base_station), 0.0)
-        return Site(given.position_m if self.position_m is None else self.position_m,
-                    given.azimuth_deg if self.azimuth_deg is None else self.azimuth_deg)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import pydantic
 
-from linksim import registry
-from linksim.errors import ScenarioError
-from linksim.faults import describe
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import describe
 from linksim.scenario.channel import Channel
 from linksim.scenario.execution import Run
 from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Scenario
@@ -78,6 +78,19 @@ class Block:
     def create(self) -> Any:
         """An instance, untrained."""
         return self.made_by(**self.options)
+
+    def check_requirement(self, place: str, scenario: ResolvedScenario, method: ResolvedMethod | None = None) -> None:
+        """Whether a scenario gives the block what it needs, see `linksim.core.registry.register`.
+
+        :param place: of the block's entry, for messages.
+        :param scenario: at one sweep point.
+        :param method: the one that names the block; None for ``link.precoder`` and data sets.
+        :raises ScenarioError: it does not, as ``key: block: what is needed and the fix``.
+        """
+        try:
+            self.spec.check_requirement(self.options, scenario, method)
+        except ScenarioError as error:
+            raise ScenarioError(f"{place}: {self.name}: {error}") from None
 
     def title(self) -> str:
         """Its name, and in brackets the options that the file gives."""

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-import pydantic
 from pydantic import AfterValidator, Field, model_validator
 
-from linksim.errors import ScenarioError
-from linksim.faults import describe, suggestion
-from linksim.printing import hidden_character
+from linksim.core.printing import hidden_character
+from linksim.core.types import Decibel, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.coding import Coding
 from linksim.scenario.execution import Run
 from linksim.scenario.section import Section
 from linksim.scenario.semantic import Semantic
-from linksim.scenario.source_checks import check_source
 from linksim.scenario.training import MethodTraining, Training
-from linksim.types import Decibel, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Seed
 
 STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
 """Stages in the order of the chain. A sweep axis repeats its own stage and the later ones, nothing before."""
@@ -260,37 +256,3 @@ def axis_column(key: str) -> str:
 
 CHECKPOINT_WEIGHTS = "weights.safetensors"
 """The file that makes a folder a checkpoint."""
-
-
-_SAME_SIZES = ("num_history", "num_future", "num_subcarriers", "num_users")
-
-
-def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
-    """A channel with the changes that ``training.channel`` makes.
-
-    :raises ScenarioError: a change that cannot be made, ``.key: message``.
-    """
-    for key in (*_SAME_SIZES, "files"):
-        if key in changes:
-            raise ScenarioError(f".{key}: cannot be another one in training" + (
-                "; training files are named in channel.files.training_path" if key == "files" else ""))
-    data = _deeper(channel.model_dump(), changes)
-    if changes.get("source") == "model":
-        data |= {"files": {}, "ray_traced": changes.get("ray_traced", {})}
-    try:
-        changed = Channel.model_validate(data)
-        check_source(changed)
-        return changed
-    except ScenarioError as error:
-        raise ScenarioError(f".{error}") from None
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f".{part}" for part in first["loc"])
-        fault = f"unknown key: {suggestion(str(first['loc'][-1]), Channel.model_fields)}" \
-            if first["type"] == "extra_forbidden" else describe(first)
-        raise ScenarioError(f"{place}: {fault}") from None
-
-
-def _deeper(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    return {**data, **{key: _deeper(data[key], value) if isinstance(value, dict) and isinstance(data.get(key), dict)
-                       else value for key, value in changes.items()}}

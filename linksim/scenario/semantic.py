@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from linksim.core.types import PositiveInt
 from linksim.scenario.section import Section
-from linksim.types import PositiveInt
 
 
 class Semantic(Section):

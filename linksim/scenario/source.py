@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.core.shipped import shipped_scenarios
 from linksim.scenario.yaml_text import MAX_CHARACTERS, Place, YamlFault, data_of
-from linksim.shipped import shipped_scenarios
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def parse(text: str, path: Path) -> tuple[dict[str, Any], Source]:
 
 
 def _near_file(path: Path) -> str:
-    from linksim.faults import nearest
+    from linksim.core.faults import nearest
 
     folder = path.parent if path.parent.is_dir() else Path("scenarios")
     names = [str(folder / file.name) for file in folder.glob("*.y*ml")] if folder.is_dir() else []

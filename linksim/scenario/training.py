@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
-from linksim.scenario.section import Section
-from linksim.types import (
+from linksim.core.types import (
     Decibel,
     Fraction,
     NonNegativeFloat,
@@ -17,6 +16,7 @@ from linksim.types import (
     PositiveInt,
     Seed,
 )
+from linksim.scenario.section import Section
 
 PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pydantic
 
-from linksim.errors import ScenarioError
-from linksim.faults import describe, other_kinds, suggestion
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import describe, other_kinds, suggestion
 from linksim.scenario.schema import Scenario, Section
 from linksim.scenario.source import Place, Source
 

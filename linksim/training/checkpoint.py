@@ -12,10 +12,10 @@ import safetensors
 import safetensors.torch
 import torch
 
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.shipped import RELEASED
 from linksim.scenario.resolved import ResolvedScenario
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS, Scenario
-from linksim.shipped import RELEASED
 from linksim.training.folder import written_whole
 from linksim.training.identity import digest, malformed
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 from linksim.mimo.angle_delay import from_delay, to_delay
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition, Scenario

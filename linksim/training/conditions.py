@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import stream_seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import stream_fields
 from linksim.scenario.points import point_scenario, sweep_points
-from linksim.scenario.schema import Acquisition, Scenario, training_channel
+from linksim.scenario.schema import Acquisition, Scenario
 from linksim.scenario.training import Training
-from linksim.seeding import stream_seed
+from linksim.training.rules import training_channel
 
 CHUNK = 25
 """Training drops per chunk; part of the stream's identity."""

@@ -12,13 +12,13 @@ from sionna.phy import SPEED_OF_LIGHT
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.channel.source import training_chunk_of_drops
 from linksim.channel.streaming import prefetched
-from linksim.csi import Csi
+from linksim.core.csi import Csi
+from linksim.core.places import Places
+from linksim.core.seeding import generator, stream_seed
 from linksim.nr.acquisition import acquire
-from linksim.places import Places
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
-from linksim.seeding import generator, stream_seed
 from linksim.training.conditions import (
     CHUNK,
     Chunk,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.training import Training
-from linksim.seeding import generator, stream_seed
 from linksim.training.conditions import Chunk
 
 _STEPS_PER_WINDOW = 8

@@ -12,9 +12,9 @@ from pathlib import Path
 import safetensors
 from rich.console import Console
 
-from linksim.errors import StoreError
-from linksim.holding import held
-from linksim.printing import say
+from linksim.core.errors import StoreError
+from linksim.core.holding import held
+from linksim.core.printing import say
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 
 

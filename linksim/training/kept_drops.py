@@ -13,9 +13,9 @@ import torch
 
 import linksim.channel
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.cache import cached_tensors
-from linksim.csi import Csi, Panel
-from linksim.versions import sionna_version
+from linksim.core.cache import cached_tensors
+from linksim.core.csi import Csi, Panel
+from linksim.core.versions import sionna_version
 
 _PARTS = ("history", "future", "uplink_future")
 _TENSORS = ("h", "time_s", "frequency_hz", "noise_variance", "max_doppler_hz")

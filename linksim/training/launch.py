@@ -22,10 +22,10 @@ import psutil
 from rich.console import Console
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
 
-from linksim import errors
-from linksim.errors import LinksimError
-from linksim.heartbeat import Heartbeat
-from linksim.printing import make_console, one_line, prepare_streams, say
+from linksim.core import errors
+from linksim.core.errors import LinksimError
+from linksim.core.heartbeat import Heartbeat
+from linksim.core.printing import make_console, one_line, prepare_streams, say
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.checkpoint import write_checkpoint

@@ -20,8 +20,8 @@ import torch
 from lightning_fabric import Fabric
 
 from linksim.blocks.state import matched
-from linksim.errors import LinksimError, NumericalError, StoreError
-from linksim.seeding import stream_seed
+from linksim.core.errors import LinksimError, NumericalError, StoreError
+from linksim.core.seeding import stream_seed
 from linksim.training.conditions import condition_names
 from linksim.training.event_log import EventLog
 from linksim.training.folder import written_whole

@@ -14,11 +14,11 @@ import torch
 from rich.console import Console
 
 from linksim.blocks.state import fill
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.seeding import stream_seed
 from linksim.scenario.identity import SCHEMA, chosen_options, training_fields, weights_digest
 from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario
 from linksim.scenario.training import Training
-from linksim.seeding import stream_seed
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_about, read_weights
 from linksim.training.conditions import Condition
 from linksim.training.data import TrainingDrops
@@ -47,7 +47,7 @@ class Part(ABC):
     :param method: its name may say the swept values.
     :param block: of the method; that of its `kind` by default.
     :param of: the method's name in the scenario, where it is another.
-    :ivar kind: of the block, as in `linksim.registry.KINDS`.
+    :ivar kind: of the block, as in `linksim.core.registry.KINDS`.
     :ivar by_descent: the base class of those that are trained by gradient descent.
     """
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from linksim.errors import ScenarioError
-from linksim.faults import nearest
-from linksim.heartbeat import duration
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import nearest
+from linksim.core.heartbeat import duration
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import LEARNING, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario

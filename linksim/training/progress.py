@@ -9,13 +9,13 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from linksim.heartbeat import doing, duration
-from linksim.printing import visible
+from linksim.core.heartbeat import doing, duration
+from linksim.core.printing import visible
 from linksim.training.schedule import Schedule
 
 
 class TrainingProgress(contextlib.ExitStack):
-    """A bar on a terminal; without one, what a `linksim.heartbeat.Heartbeat` tells.
+    """A bar on a terminal; without one, what a `linksim.core.heartbeat.Heartbeat` tells.
 
     :param console: nothing is told on a quiet one.
     :param name: of the method.

@@ -11,8 +11,8 @@ from rich.console import Console
 from linksim.blocks.feedback.base import history_of
 from linksim.blocks.prediction.trained import normalized_errors
 from linksim.blocks.state import matched
-from linksim.errors import LinksimError
-from linksim.heartbeat import counted
+from linksim.core.errors import LinksimError
+from linksim.core.heartbeat import counted
 from linksim.scenario.points import resolved_at, simulated_points
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import Scenario

@@ -22,9 +22,9 @@ from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.strategies import DDPStrategy
 from rich.console import Console
 
-from linksim.errors import LinksimError, NumericalError, ScenarioError
-from linksim.heartbeat import doing, duration
-from linksim.printing import say
+from linksim.core.errors import LinksimError, NumericalError, ScenarioError
+from linksim.core.heartbeat import doing, duration
+from linksim.core.printing import say
 from linksim.scenario.training import Training
 from linksim.training.data import TrainingDrops
 from linksim.training.epochs import EpochPlan

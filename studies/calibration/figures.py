@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from linksim.files import write_atomically
+from linksim.core.files import write_atomically
 from linksim.report import style
 from linksim.report.canvas import add_legend
 from studies.calibration.draw import METRICS, SPREADS, Values

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sionna.phy.channel.tr38901 import PanelArray, UMa, UMi
 
-from linksim.seeding import sionna_seed, stream_seed
+from linksim.core.seeding import sionna_seed, stream_seed
 from studies.calibration.large_scale_table import PARAMETERS, STATES, Normal, correlations, expected
 from studies.calibration.statistics import Check, check_correlation, check_deviation, check_mean
 

@@ -12,8 +12,8 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from linksim.core.files import write_atomically
 from linksim.experiment.run import versions
-from linksim.files import write_atomically
 from studies.calibration.draw import METRICS
 from studies.calibration.figures import EARLIER, LINKSIM, PLAIN, Picture
 from studies.calibration.large_scale_check import FAMILY_LEVEL, Finding

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from linksim.printing import make_console, say, write
+from linksim.core.printing import make_console, say, write
 from studies.calibration.draw import METRICS_OF_PHASE, Values
 from studies.calibration.figures import write_figures
 from studies.calibration.large_scale_check import Finding, check_columns, columns

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from linksim.seeding import sionna_seed, stream_seed
+from linksim.core.seeding import sionna_seed, stream_seed
 from studies.calibration.draw import METRICS, METRICS_OF_PHASE, Draw, Values, measure
 from studies.calibration.large_scale_check import Finding
 from studies.calibration.linksim_draw import LinksimDraw

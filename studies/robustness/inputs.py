@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linksim.registry import BlockSpec, catalogue
-from linksim.scenario.json_schema import scenario_json_schema
+from linksim.core.registry import BlockSpec, catalogue
+from linksim.loading.json_schema import scenario_json_schema
 
 BASE: dict[str, Any] = {
     "channel": {"model": "umi", "num_users": 2, "num_subcarriers": 8, "num_history": 16, "num_future": 2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.backbone import BackboneChoice, build_backbone
+from linksim.backbone import BackboneChoice, build_backbone
 from linksim.blocks.merging import merge_low_rank
 
 CHOICE = BackboneChoice(name="smollm2", num_layers=1)

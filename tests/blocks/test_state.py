@@ -9,9 +9,9 @@ from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.blocks.prediction.trained import ProblemShape
 from linksim.blocks.state import fill, matched
 from linksim.blocks.universal.base import FittedBlock, UniversalShape
-from linksim.csi import Panel
-from linksim.errors import LinksimError
-from linksim.registry import block_class, catalogue, create
+from linksim.core.csi import Panel
+from linksim.core.errors import LinksimError
+from linksim.core.registry import block_class, catalogue, create
 
 PANEL = Panel(2, 2, 2)
 

@@ -10,10 +10,10 @@ from linksim.channel.beam_squint import LEAST_LOSS_DB, squint_loss_db, squint_no
 from linksim.channel.drops import draw_drops, drops_of_rays
 from linksim.channel.response import frequency_response, squinting_response
 from linksim.channel.sionna_models import draw_rays
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import sionna_seed
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.channel import BsArray, Channel, UeArray
-from linksim.scenario.load import scenario_from_dict
-from linksim.seeding import sionna_seed
 
 WIDE = {"carrier_frequency_ghz": 28, "num_subcarriers": 3, "subcarrier_spacing_khz": 1e6, "speed_kmh": 0,
         "bs_array": BsArray(rows=1, columns=64, polarization="single", pattern="omni", downtilt_deg=0)}

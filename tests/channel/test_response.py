@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import draw_rays
 from linksim.channel.sionna_rays import sample_cdl_rays, sample_rays
+from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import BsArray, Channel, UeArray
-from linksim.seeding import sionna_seed
 
 PERIOD_S = 0.5e-3
 LIMIT = {"double": 1e-20, "single": 1e-9}

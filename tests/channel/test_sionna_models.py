@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from linksim.channel import sionna_models
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import build_model, draw_rays, draw_topology
+from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import Channel
-from linksim.seeding import sionna_seed
 
 INDOOR = ["inh_open", "inh_mixed", "inf_sl", "inf_dl", "inf_sh", "inf_dh", "inf_hh"]
 

@@ -9,8 +9,8 @@ from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response
 from linksim.channel.sionna_models import build_model, draw_rays, draw_topology
 from linksim.channel.sionna_rays import array_layout, sample_rays
+from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import BsArray, Channel, UeArray
-from linksim.seeding import sionna_seed
 
 CHANNEL = Channel(num_users=2, speed_kmh=50, bs_array=BsArray(rows=2, columns=3), ue_array=UeArray(num_antennas=2))
 

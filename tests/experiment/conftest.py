@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from linksim.experiment.run import run
-from linksim.scenario.load import scenario_from_dict
+from linksim.loading.load import scenario_from_dict
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from scipy.io import loadmat
 
 from linksim.channel.files import writing
 from linksim.experiment import dataset, dataset_place
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 from linksim.training.data import training_conditions
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from linksim.experiment.failure import BlockError, failure_line, named_blocks, sendable
 from linksim.experiment.run import run
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 from linksim.scenario.schema import Scenario
 
 PLUGIN = """

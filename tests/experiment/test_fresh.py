@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from linksim.errors import StoreError
+from linksim.core.errors import StoreError
 from linksim.experiment import run as run_module
 from linksim.experiment.execute import LocalExecutor
 from linksim.experiment.run import Interrupted, run
-from linksim.experiment.store import Store
+from linksim.loading.load import scenario_from_dict
 from linksim.report.load import load_run
-from linksim.scenario.load import scenario_from_dict
+from linksim.results.store import Store
 
 OWN = {"notes/draft.tmp": "mine", "data.tmp/x": "mine", "figures/mine.png": "mine", "drops/readme.md": "mine",
        "drops/notes.parquet": "mine", "report.html.bak": "mine", "plan.tmp": "mine", ".manifest.tmp": "mine"}

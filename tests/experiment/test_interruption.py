@@ -21,7 +21,7 @@ import sys, time, types
 quiet = types.ModuleType("linksim.report.build")
 quiet.build_report = lambda folders, output=None, say=None: []
 sys.modules[quiet.__name__] = quiet  # figures take seconds
-from linksim.experiment.store import Store
+from linksim.results.store import Store
 write = Store.write_unit
 def slow(self, *arguments):
     path = write(self, *arguments)
@@ -55,7 +55,7 @@ def wait_for_units(process, folder, count):
 def uninterrupted(tmp_path_factory, tiny):
     """metrics.csv of the long run, undisturbed."""
     from linksim.experiment.run import run
-    from linksim.scenario.load import scenario_from_dict
+    from linksim.loading.load import scenario_from_dict
 
     folder = tmp_path_factory.mktemp("whole") / "out"
     run(scenario_from_dict(tiny(LONG)), output=folder, report=False)

@@ -10,7 +10,7 @@ import pytest
 from linksim.experiment import run as run_module
 from linksim.experiment.execute import LocalExecutor
 from linksim.experiment.run import Interrupted
-from linksim.experiment.store import Store
+from linksim.results.store import Store
 
 SWEPT = {"sweep": {"channel.speed_kmh": [3, 60], "link.snr_db": [0, 10]}, "run.stopping.min_drops": 8}
 

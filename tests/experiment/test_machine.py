@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
 from linksim.experiment import machine
 from linksim.experiment.machine import missing_here, resolve_device
-from linksim.scenario.load import scenario_from_dict
+from linksim.loading.load import scenario_from_dict
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from linksim.experiment.store import Store
+from linksim.results.store import Store
 
 ADVICE = "use --output DIR"
 

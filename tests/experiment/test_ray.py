@@ -17,7 +17,7 @@ import linksim.experiment.run as run_module  # noqa: E402
 from linksim.experiment.execute import RayExecutor  # noqa: E402
 from linksim.experiment.failure import RemoteTraceback, failure_line  # noqa: E402
 from linksim.experiment.run import run  # noqa: E402
-from linksim.scenario.load import load_scenario, scenario_from_dict  # noqa: E402
+from linksim.loading.load import load_scenario, scenario_from_dict  # noqa: E402
 
 PLUGIN = """
 import time, pathlib

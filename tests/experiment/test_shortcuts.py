@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.experiment.plan import make_plan
 from linksim.experiment.shortcuts import QUICK_DROPS, quick_look, trained_only
+from linksim.loading.load import load_scenario, scenario_from_dict
 from linksim.scenario.identity import scenario_hash
-from linksim.scenario.load import load_scenario, scenario_from_dict
 from linksim.training import preparation
 from linksim.training.preparation import parts_of
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from linksim.experiment.run import run
-from linksim.scenario.load import scenario_from_dict
+from linksim.loading.load import scenario_from_dict
 
 SILENT = (2, 11, 12)
 """Of twenty drops."""

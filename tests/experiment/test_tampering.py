@@ -14,18 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from linksim.errors import LinksimError, StoreError
-from linksim.experiment.manifest import sealed
+from linksim.core.errors import LinksimError, StoreError
 from linksim.experiment.run import run
-from linksim.experiment.store import Store
-from linksim.experiment.unit_file import RunIdentity, write_unit
+from linksim.loading.load import scenario_from_dict
 from linksim.report.comparison import compare
 from linksim.report.differences import differences
 from linksim.report.drops import read_measure
 from linksim.report.html import render_html
 from linksim.report.load import load_run
 from linksim.report.terminal import final_table, print_differences
-from linksim.scenario.load import scenario_from_dict
+from linksim.results.manifest import sealed
+from linksim.results.store import Store
+from linksim.results.unit_file import RunIdentity, write_unit
 
 SWEPT = {"sweep": {"link.snr_db": [0, 10], "acquisition.type": ["perfect", "awgn"]},
          "metrics": ["nmse_db", "nmse_median_db", "sgcs", "rate_bps_hz"]}

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from linksim.channel.drops import draw_drops
-from linksim.csi import by_resource
+from linksim.core.csi import by_resource
+from linksim.core.registry import create
 from linksim.link import chain
 from linksim.link.block_errors import block_measures
-from linksim.registry import create
-from linksim.scenario.checks import check
+from linksim.loading.checks import check
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
 from linksim.training.preparation import Built

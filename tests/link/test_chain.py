@@ -8,9 +8,9 @@ import torch
 
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
-from linksim.errors import NumericalError
+from linksim.core.errors import NumericalError
 from linksim.link import chain
-from linksim.scenario.load import scenario_from_dict
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.points import resolved_at, sweep_points
 from linksim.training.preparation import Built
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from linksim import registry
 from linksim.channel.drops import draw_drops
-from linksim.errors import ScenarioError
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
 from linksim.link import chain
 from linksim.link.feedback import downlink_at_terminal, report_history, with_bit_errors
+from linksim.loading.checks import check
 from linksim.metrics import nmse
 from linksim.scenario.channel import BsArray, Channel
-from linksim.scenario.checks import check
 from linksim.scenario.identity import scenario_hash
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition, Feedback, Scenario

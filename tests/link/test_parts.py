@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linksim.channel.drops import draw_drops
+from linksim.core.registry import create
 from linksim.link.parts import predicted
-from linksim.registry import create
 from linksim.scenario.channel import Channel
 
 

@@ -7,10 +7,10 @@ import torch
 
 from linksim.channel.drops import draw_drops
 from linksim.link.chain import simulate_chunk
+from linksim.loading.load import scenario_from_dict
 from linksim.metrics import nmse
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import BsArray, Channel
-from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Acquisition
 from linksim.training.preparation import Built

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from linksim import registry
 from linksim.blocks.universal.base import UniversalShape
 from linksim.channel.ray_traced.drops import ray_traced_drops
 from linksim.channel.ray_traced.places import places_of
-from linksim.csi import Panel
-from linksim.errors import ScenarioError
+from linksim.core import registry
+from linksim.core.csi import Panel
+from linksim.core.errors import ScenarioError
 from linksim.link.universal import answers, task_link_measures, task_measures
 from linksim.scenario.channel import Channel
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from linksim import registry
 from linksim.channel.drops import draw_drops
+from linksim.core import registry
 from linksim.metrics import nmse
 from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.error import nmse_per_drop

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.csi import Panel
+from linksim.core.csi import Panel
 from linksim.mimo.angle_delay import dft_codebook, from_angle_delay, line_to_angle_delay, signal_power, to_angle_delay
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from linksim import registry
+from linksim.core import registry
 from linksim.mimo.receiver import stream_sinr
 from linksim.mimo.stream_link import caption_elements, stream_link
 

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.mimo.noise import complex_normal
 from linksim.nr.short_block_link import ShortBlockLink
 from linksim.nr.short_block_plan import PAYLOAD_SIZES, ShortBlockPlan, ShortBlockPlanner

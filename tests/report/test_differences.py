@@ -13,7 +13,7 @@ import pandas
 import pytest
 from rich.console import Console
 
-from linksim.errors import ScenarioError, StoreError
+from linksim.core.errors import ScenarioError, StoreError
 from linksim.report.differences import Difference, differences
 from linksim.report.load import load_run
 from linksim.report.terminal import print_differences

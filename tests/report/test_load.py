@@ -7,7 +7,7 @@ import numpy
 import pandas
 import pytest
 
-from linksim.errors import StoreError
+from linksim.core.errors import StoreError
 from linksim.report.drops import read_measure
 from linksim.report.load import load_run
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from linksim.errors import StoreError
+from linksim.core.errors import StoreError
 from linksim.report.build import build_report
 from linksim.report.comparison import compare
 from linksim.report.load import load_run

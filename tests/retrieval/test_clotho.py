@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.retrieval import files
 from linksim.retrieval.data import retrieval_set
 from linksim.retrieval.log_mel import SILENCE

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import linksim
-from linksim import registry
-from linksim.errors import ScenarioError
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
 from linksim.retrieval.data import (
     MAX_CAPTION_WORDS,
     RetrievalData,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.retrieval.data import retrieval_set
 
 TEXTS = {"00001": "a person walks#a/DET person/NOUN#0.0#0.0\nsomeone goes#someone/PRON#nan#nan\n",

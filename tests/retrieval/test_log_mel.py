@@ -10,8 +10,8 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from linksim import optional
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core import optional
+from linksim.core.errors import LinksimError, ScenarioError
 from linksim.retrieval.log_mel import SAMPLE_RATE_HZ, SILENCE, fixed_frames, log_mel, mel_filters, read_audio
 
 

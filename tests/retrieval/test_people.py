@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.retrieval.data import retrieval_set
 
 FILES = {"cuhk_pedes": ("reid_raw.json", "file_path"), "icfg_pedes": ("ICFG-PEDES.json", "file_path"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
 from linksim.retrieval import pictures
 from linksim.retrieval.pictures import SIZE, picture_features, read_picture, svg_picture
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.retrieval import sentences
 from linksim.retrieval.sentences import MAX_TOKENS, encode_sentences
 

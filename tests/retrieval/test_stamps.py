@@ -8,8 +8,8 @@ import types
 import numpy as np
 import pytest
 
-from linksim import optional
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core import optional
+from linksim.core.errors import LinksimError, ScenarioError
 from linksim.retrieval.data import retrieval_set
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.experiment.plan import make_plan
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.dotted import place_of, replaced, value_at
-from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.points import axis_stage
 from linksim.scenario.resolved import resolve
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from linksim.experiment.plan import make_plan, unit_seed
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 from linksim.training.data import training_conditions, training_seed
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 from linksim.training.identity import digest
 from linksim.training.preparation import parts_of
 

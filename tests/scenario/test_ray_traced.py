@@ -3,10 +3,10 @@
 import pytest
 
 from linksim.channel.ray_traced.table import table_name
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.loading.load import load_scenario, scenario_from_dict
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import scenario_hash, stream_fields
-from linksim.scenario.load import load_scenario, scenario_from_dict
 
 TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4}
 

@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from linksim.errors import ScenarioError
-from linksim.registry import catalogue
-from linksim.scenario.load import scenario_from_dict
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import catalogue
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.schema import Scenario, Section
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").rglob("*.yaml"))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.experiment.plan import make_plan
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.identity import scenario_hash
-from linksim.scenario.load import scenario_from_dict
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Method, Scenario, Training
 from linksim.scenario.training import PRESETS, MethodTraining, merged

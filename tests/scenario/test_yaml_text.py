@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from linksim.loading.load import load_scenario, parse_value
 from linksim.scenario import yaml_text
-from linksim.scenario.load import load_scenario, parse_value
 from linksim.scenario.yaml_text import YamlFault, data_of
 
 CORE = [  # YAML 1.2.2, section 10.3.2

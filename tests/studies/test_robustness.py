@@ -23,7 +23,7 @@ def test_no_input_kill_or_damage_ends_as_it_should_not(tmp_path):
 
 
 def test_inputs_cover_every_field_and_every_option():
-    from linksim.registry import catalogue
+    from linksim.core.registry import catalogue
     from linksim.scenario.schema import Scenario
     from studies.robustness.inputs import attempts
 
@@ -36,7 +36,7 @@ def test_inputs_cover_every_field_and_every_option():
 
 
 def test_what_is_changed_is_valid_before_it_is_changed():
-    from linksim.scenario.load import scenario_from_dict
+    from linksim.loading.load import scenario_from_dict
     from studies.robustness.inputs import SMALL, attempts
 
     whole = [attempt for attempt in attempts() if attempt.value == SMALL]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from linksim.core.seeding import generator
 from linksim.experiment.plan import make_plan, unit_seed
+from linksim.loading.load import scenario_from_dict
 from linksim.metrics import nmse
 from linksim.nr.acquisition import acquire
-from linksim.scenario.load import scenario_from_dict
-from linksim.seeding import generator
 from linksim.training.data import training_batches, training_conditions
 from linksim.training.preparation import prepare_parts
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.io import savemat
 
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 from linksim.training.codec_data import CodecDrops
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "cost2100.yaml"

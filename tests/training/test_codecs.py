@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from linksim import load_scenario
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.training.preparation import parts_of, prepare_parts
 
 METHODS = [{"name": "few", "feedback": {"type": "klt", "bits": 60}}, {"name": "many", "feedback": "klt"},

@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from linksim.errors import LinksimError, StoreError
+from linksim.core.errors import LinksimError, StoreError
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.identity import malformed
 from linksim.training.preparation import check_parts

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.scenario.schema import Training
 from linksim.training.conditions import Chunk, training_chunks
 from linksim.training.epochs import EpochPlan

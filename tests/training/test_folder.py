@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from linksim.errors import StoreError
+from linksim.core.errors import StoreError
 from linksim.training import folder as folder_module
 from linksim.training.folder import making, written_whole
 from linksim.training.preparation import prepare_parts

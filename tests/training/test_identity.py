@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
 from linksim.scenario.identity import scenario_hash
 from linksim.scenario.resolved import resolve
 from linksim.training import checkpoint
@@ -275,7 +275,7 @@ def test_the_scenario_of_the_manual_is_valid(name):
 
     import yaml
 
-    from linksim.scenario.load import scenario_from_dict
+    from linksim.loading.load import scenario_from_dict
 
     text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.S)

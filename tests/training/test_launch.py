@@ -10,7 +10,7 @@ import psutil
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from linksim.errors import LinksimError, NumericalError
+from linksim.core.errors import LinksimError, NumericalError
 from linksim.training.launch import _reason
 
 

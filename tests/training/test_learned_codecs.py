@@ -8,7 +8,7 @@ from rich.console import Console
 
 from linksim import load_scenario
 from linksim.blocks.feedback.window import DelayWindow
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.experiment.run import run
 from linksim.training.codec_data import CodecDrops
 from linksim.training.preparation import prepare_parts

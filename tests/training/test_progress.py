@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
-from linksim import heartbeat
+from linksim.core import heartbeat
 from linksim.scenario.training import Training
 from linksim.training.event_log import EventLog
 from linksim.training.progress import TrainingProgress, to_db

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from linksim import load_scenario
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.scenario.resolved import resolve
 from linksim.training.preparation import prepare_parts
 from linksim.training.report_errors import load_report_errors, prepare_report_errors

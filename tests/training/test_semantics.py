@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from linksim.cli import main
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.retrieval.sentences import encode_sentences
 
 METHODS = [{"name": "no channel", "semantic": {"type": "no_channel", "embedding": 16}},

@@ -15,7 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from linksim.errors import LinksimError, NumericalError, ScenarioError, StoreError
+from linksim.core.errors import LinksimError, NumericalError, ScenarioError, StoreError
 from linksim.experiment.run import run
 from linksim.training import loop
 from linksim.training.data import selected, training_batches

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from linksim.cli import main
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 from linksim.training.preparation import parts_of
 
 AREAS = {"scene": "procedural", "num_areas": 3, "positions_per_area": 40, "split": "random", "min_path_gain_db": -200,

@@ -18,7 +18,7 @@ from linksim.cli import main
 CHILD = """
 import sys, time
 from linksim.blocks.prediction.csi_alm_light import CsiAlmLightPredictor
-from linksim.experiment.store import Store
+from linksim.results.store import Store
 from linksim.training import loop
 loop.SAVE_EPOCHS_EVERY_S = loop.SAVE_STEPS_EVERY_S = 0
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from linksim.registry import register
+from linksim.core.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, Split
 
 WORDS = ("car", "dog", "tree", "house", "boat", "apple")

@@ -15,8 +15,8 @@ from linksim.blocks.feedback.networks.csinet import CsiNetDecoder, CsiNetEncoder
 from linksim.blocks.feedback.networks.gcrnet import GCRNetDecoder, GCRNetEncoder
 from linksim.blocks.feedback.networks.transindecnet import TransInDecNetDecoder, TransInDecNetEncoder
 from linksim.blocks.feedback.networks.transnet import TransNetDecoder, TransNetEncoder
-from linksim.registry import register
-from linksim.types import PositiveInt
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 
 class AutoencoderCodec(LearnedCodec):

@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 
 from linksim.blocks.feedback.bits import BitLedger, BitReader, BitWriter
-from linksim.csi import Csi, Panel
-from linksim.errors import ReportError, ScenarioError
+from linksim.core.csi import Csi, Panel
+from linksim.core.errors import ReportError, ScenarioError
 
 
 @dataclass(frozen=True, eq=False)

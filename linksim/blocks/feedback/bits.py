@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import comb
 
 from linksim.blocks.feedback.range_coder import RangeDecoder, RangeEncoder
-from linksim.errors import ReportError
+from linksim.core.errors import ReportError
 
 
 class BitLedger(Counter[str]):

@@ -13,8 +13,8 @@ from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter
 from linksim.blocks.feedback.ports import Ports
 from linksim.blocks.feedback.subbands import Subbands, divide, eigenvectors
-from linksim.csi import Csi
-from linksim.errors import ScenarioError
+from linksim.core.csi import Csi
+from linksim.core.errors import ScenarioError
 
 USERS_AT_ONCE = 256
 """Reports searched together: their correlations with all beams are some tens of megabytes."""

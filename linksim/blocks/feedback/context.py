@@ -21,10 +21,10 @@ from linksim.blocks.feedback.symbols import (
     tokens_of,
 )
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.mimo.angle_delay import from_angle_delay, to_angle_delay
-from linksim.registry import register
-from linksim.types import PositiveInt
 
 STEP_BITS = 8
 STEPS_PER_OCTAVE = 16

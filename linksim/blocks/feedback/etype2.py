@@ -10,8 +10,8 @@ from linksim.blocks.feedback.bits import BitReader, BitWriter
 from linksim.blocks.feedback.codebook import Codebook, Setting
 from linksim.blocks.feedback.etype2_pmi import Etype2Pmi, Etype2Sizes, precoder_of, read_pmi, write_pmi
 from linksim.blocks.feedback.etype2_search import search_pmi
-from linksim.registry import register
-from linksim.types import PositiveFloat
+from linksim.core.registry import register
+from linksim.core.types import PositiveFloat
 
 
 @register("feedback", "etype2")

@@ -10,7 +10,7 @@ import torch
 
 from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits
 from linksim.blocks.feedback.ports import Ports, beam_groups
-from linksim.errors import ReportError, ScenarioError
+from linksim.core.errors import ReportError, ScenarioError
 
 COMBINATIONS = {
     1: (2, 4, 8, 1), 2: (2, 4, 8, 2), 3: (4, 4, 8, 1), 4: (4, 4, 8, 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
-from linksim.csi import Panel
+from linksim.core.csi import Panel
 from linksim.scenario.channel import Channel
 
 

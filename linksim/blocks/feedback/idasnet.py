@@ -8,9 +8,9 @@ import torch
 
 from linksim.blocks.feedback.masked import MaskedCodec
 from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
-from linksim.registry import register
-from linksim.scenario.requirements.feedback import several_numbers
-from linksim.types import PositiveInt
+from linksim.blocks.feedback.requirements import several_numbers
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 
 @register("feedback", "idasnet", trains=True, requires=several_numbers)

@@ -23,9 +23,9 @@ from linksim.blocks.feedback.symbols import (
     tokens_of,
 )
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
-from linksim.csi import Csi
-from linksim.registry import register
-from linksim.types import PositiveInt
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 STEP_BITS = 8
 _STEPS_PER_OCTAVE = 16

@@ -15,7 +15,7 @@ from linksim.blocks.feedback.scale import SCALE_BITS
 from linksim.blocks.feedback.trained import FeedbackShape, TrainedCodec
 from linksim.blocks.feedback.window import DelayWindow
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 _DECODED_AT_ONCE = 64
 _LEAST_ENERGY = 0.5

@@ -6,14 +6,14 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.backbone import BackboneChoice, build_backbone
+from linksim.backbone import BackboneChoice, build_backbone
 from linksim.blocks.feedback.masked import MaskedCodec
 from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
 from linksim.blocks.feedback.networks.llmcsinet import MaskedTokenPredictor
-from linksim.errors import ScenarioError
-from linksim.registry import register
-from linksim.scenario.requirements.feedback import llmcsinet_sizes
-from linksim.types import PositiveInt
+from linksim.blocks.feedback.requirements import llmcsinet_sizes
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 
 @register("feedback", "llmcsinet", trains=True, requires=llmcsinet_sizes)

@@ -19,7 +19,7 @@ from linksim.blocks.feedback.networks.selection import (
 )
 from linksim.blocks.feedback.quantizer import FLOAT_BITS, Quantization
 from linksim.blocks.feedback.topm import affordable_coefficients
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 MEAN_BITS = 8
 

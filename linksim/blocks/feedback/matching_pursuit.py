@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 
 from linksim.blocks.feedback.wave_gains import squared_error
-from linksim.csi import Panel
+from linksim.core.csi import Panel
 
 _COARSE = 2
 """Oversampling of the grid that is searched everywhere, by FFTs; the fine one is searched around its peaks."""

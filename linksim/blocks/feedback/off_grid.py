@@ -16,9 +16,9 @@ from linksim.blocks.feedback.symbols import LARGEST
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.blocks.feedback.wave_gains import quantized_gains, squared_error
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, count_table, read_waves
-from linksim.csi import Csi
-from linksim.registry import register
-from linksim.types import PositiveInt
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0)
 """Waves are used as long as they stood out of what was left by so many steps; the encoder tries each."""

@@ -27,10 +27,10 @@ from linksim.blocks.feedback.symbols import (
 from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.feedback.wave_memory import WaveMemory
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, read_waves
-from linksim.csi import Csi
-from linksim.errors import ReportError
-from linksim.registry import register
-from linksim.types import PositiveInt
+from linksim.core.csi import Csi
+from linksim.core.errors import ReportError
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0, 4.5)
 """Waves are added that stand out of what the known ones leave by so many steps; the encoder tries each."""

@@ -7,8 +7,8 @@ from functools import cache
 
 import torch
 
-from linksim.csi import Panel
-from linksim.errors import ScenarioError
+from linksim.core.csi import Panel
+from linksim.core.errors import ScenarioError
 
 LAYOUTS = ((2, 1), (2, 2), (4, 1), (3, 2), (6, 1), (4, 2), (8, 1), (4, 3), (6, 2), (12, 1), (4, 4), (8, 2), (16, 1))
 """(N1, N2) of TS 38.214, Table 5.2.2.2.1-2: 4 to 32 ports."""

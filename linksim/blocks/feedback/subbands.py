@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 RESOURCE_BLOCK_KHZ = (180.0, 360.0, 720.0, 1440.0)
 """Twelve subcarriers of 15, 30, 60 and 120 kHz (TS 38.211, 4.4.4.1)."""

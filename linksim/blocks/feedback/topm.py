@@ -12,11 +12,11 @@ from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits, combination_bits
 from linksim.blocks.feedback.scale import SCALE_BITS, scale_code, scale_of
 from linksim.blocks.feedback.value_formats import SPREAD_BITS, value_formats
-from linksim.csi import Csi
-from linksim.errors import ReportError
+from linksim.core.csi import Csi
+from linksim.core.errors import ReportError
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.mimo.angle_delay import from_angle_delay, to_angle_delay
-from linksim.registry import register
-from linksim.types import NonNegativeInt, PositiveInt
 
 
 @lru_cache(maxsize=1024)

@@ -12,8 +12,8 @@ import torch
 from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.blocks.feedback.range_coder import MAX_TOTAL
 from linksim.blocks.state import matched
-from linksim.csi import Csi, Panel
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.csi import Csi, Panel
+from linksim.core.errors import LinksimError, ScenarioError
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits
 from linksim.blocks.feedback.codebook import Codebook, Setting
 from linksim.blocks.feedback.ports import TIE, Ports, beam_grid
 from linksim.blocks.feedback.subbands import even_then_odd
-from linksim.registry import register
-from linksim.types import PositiveFloat
+from linksim.core.registry import register
+from linksim.core.types import PositiveFloat
 
 
 @dataclass(frozen=True)

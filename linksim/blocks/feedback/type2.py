@@ -12,9 +12,9 @@ from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits
 from linksim.blocks.feedback.codebook import Codebook, Setting
 from linksim.blocks.feedback.ports import beam_groups, on_beams, strongest_beams
 from linksim.blocks.feedback.subbands import even_then_odd
-from linksim.errors import ReportError, ScenarioError
-from linksim.registry import register
-from linksim.types import PositiveFloat
+from linksim.core.errors import ReportError, ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import PositiveFloat
 
 WIDEBAND_AMPLITUDES = (0.0, *(2.0 ** ((k - 7) / 2) for k in range(1, 8)))
 """p(1) by k(1) (TS 38.214, Table 5.2.2.2.3-2)."""

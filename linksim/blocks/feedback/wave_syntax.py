@@ -23,7 +23,7 @@ from linksim.blocks.feedback.symbols import (
     symbols_of,
     tokens_of,
 )
-from linksim.errors import ReportError
+from linksim.core.errors import ReportError
 
 NEAR = 3
 """How near a wave's delay is to the one before: the same, within a delay bin, or farther."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from linksim.blocks.feedback.scale import scale_code, scale_of
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
 from linksim.mimo.angle_delay import from_angle_delay, to_angle_delay
 
 

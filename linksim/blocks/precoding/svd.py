@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 
 from linksim.blocks.precoding.base import Precoder
+from linksim.blocks.precoding.requirements import null_space
+from linksim.core.registry import register
 from linksim.mimo.precoding import singular_vectors
-from linksim.registry import register
-from linksim.scenario.requirements.precoding import null_space
 
 
 @register("precoder", "svd", requires=null_space)

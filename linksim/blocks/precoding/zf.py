@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.precoding.base import Precoder
+from linksim.core.registry import register
 from linksim.mimo.precoding import zero_forcing
-from linksim.registry import register
 
 
 @register("precoder", "zf")

@@ -16,11 +16,11 @@ from linksim.blocks.prediction.autoregression import (
 )
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.mimo.angle_delay import from_angle_delay, per_user, to_angle_delay
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveInt
 
 
 @register("predictor", "ar", min_history=1, history_per_option={"order": 2}, requires=band_in_reach)

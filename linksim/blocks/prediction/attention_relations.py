@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 def log_relations(vectors: torch.Tensor, num_relation_heads: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 
 def horizon_steps(history: Csi, time_s: torch.Tensor) -> list[int]:

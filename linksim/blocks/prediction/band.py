@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 Band = Literal["sparse", "copy"]
 

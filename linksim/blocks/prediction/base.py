@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 
 class Predictor(torch.nn.Module, ABC):

@@ -42,13 +42,13 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.blocks.prediction.requirements import cdg_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
-from linksim.errors import ScenarioError
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import cdg_sizes
-from linksim.types import NonNegativeFloat, PositiveInt
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeFloat, PositiveInt
 
 
 class WordAttention(torch.nn.Module):

@@ -17,13 +17,13 @@ import torch
 
 from linksim.blocks.prediction.attention_relations import relation_loss
 from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
+from linksim.blocks.prediction.requirements import csi_alm_light_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.transformer import sinusoidal_positions
-from linksim.errors import ScenarioError
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import csi_alm_light_sizes
-from linksim.types import NonNegativeFloat, PositiveInt
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeFloat, PositiveInt
 
 Attended = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a layer, ``[sequence, token, width]`` each, all heads side by side."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 from linksim.mimo.angle_delay import signal_power, to_angle_delay
 
 Spectrum = Literal["clarke", "flat"]

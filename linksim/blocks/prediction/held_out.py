@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from linksim.blocks.prediction.doppler import temporal_correlation
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 # Noise assumed at each sample in `clarke_error`.
 _NOISE = 1e-2

@@ -8,9 +8,9 @@ import torch
 
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
 
 
 @register("predictor", "hold", requires=band_in_reach)

@@ -29,13 +29,13 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.blocks.prediction.requirements import llm4cp_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
 from linksim.blocks.prediction.transformer import SampleEmbedding
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import llm4cp_sizes
-from linksim.types import Fraction, PositiveInt
+from linksim.core.registry import register
+from linksim.core.types import Fraction, PositiveInt
 
 
 class PatchLayer(torch.nn.Module):

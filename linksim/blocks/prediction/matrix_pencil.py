@@ -10,11 +10,11 @@ import torch
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.pad import dominant_bins
-from linksim.csi import Csi
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveFraction
 from linksim.mimo.angle_delay import from_angle_delay, signal_power, to_angle_delay
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveFraction
 
 # Eigenvalues below this share of the largest are rounding of the complex64 input, not signals.
 _RESOLUTION = 1e-12

@@ -9,11 +9,11 @@ import torch
 from linksim.blocks.prediction.autoregression import horizon_steps, lag_products, run_forward
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveFraction, PositiveInt
 from linksim.mimo.angle_delay import from_angle_delay, signal_power, to_angle_delay
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveFraction, PositiveInt
 
 
 def dominant_bins(power: torch.Tensor, energy_fraction: float) -> torch.Tensor:

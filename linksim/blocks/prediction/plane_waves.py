@@ -30,7 +30,7 @@ from linksim.blocks.prediction.wave_grid import (
     doppler_cells,
     num_doppler_cells,
 )
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
 from linksim.mimo.phasor import unit
 
 DELAY_UNCERTAINTY_S = 5e-9

@@ -8,11 +8,11 @@ import torch
 
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.mimo.angle_delay import from_angle_delay, per_user, signal_power, to_angle_delay
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveInt
 
 
 def polynomial_weights(sample_time: torch.Tensor, target_time: torch.Tensor, order: int) -> torch.Tensor:

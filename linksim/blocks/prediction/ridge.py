@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.blocks.prediction.trained import ClosedFormPredictor, ProblemShape, TrainingBatch
-from linksim.csi import Csi
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.mimo.angle_delay import from_angle_delay, signal_power, to_angle_delay
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import NonNegativeInt, PositiveInt
 
 _LOADINGS = tuple(10.0**exponent for exponent in range(-9, 0))
 """Ridge penalties tried, relative to the mean diagonal of the Gram matrix; validation chooses."""

@@ -20,8 +20,8 @@ import torch
 
 from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
-from linksim.registry import register
-from linksim.types import PositiveInt
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 
 class RecurrentNetwork(torch.nn.Module):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch
-from linksim.csi import Csi
+from linksim.core.csi import Csi
 
 
 class SequencePredictor(LearnedPredictor):

@@ -8,11 +8,11 @@ import torch
 
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.plane_waves import PlaneWaves, predict_by_waves
+from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.blocks.prediction.wave_grid import GridSize
-from linksim.csi import Csi, Panel
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import NonNegativeFloat, NonNegativeInt, PositiveInt
+from linksim.core.csi import Csi, Panel
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 @register("predictor", "sparse_bayesian", min_history=2, requires=band_in_reach)

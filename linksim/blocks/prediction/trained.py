@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
-from linksim.places import Places
+from linksim.core.csi import Csi
+from linksim.core.places import Places
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ import math
 
 import torch
 
+from linksim.blocks.prediction.requirements import transformer_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
-from linksim.errors import ScenarioError
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import transformer_sizes
-from linksim.types import Fraction, PositiveInt
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import Fraction, PositiveInt
 
 
 def sinusoidal_positions(length: int, width: int) -> torch.Tensor:

@@ -24,13 +24,13 @@ from linksim.blocks.prediction.plane_waves import (
     PlaneWaves,
     predict_by_waves,
 )
+from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.wave_grid import GridSize
-from linksim.csi import Csi, Panel
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveInt
+from linksim.core.csi import Csi, Panel
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 _BEAM_SHARING = 0.5
 """Of `sparse_bayesian`, where every step starts from."""

@@ -9,10 +9,10 @@ import torch
 from linksim.blocks.prediction.autoregression import horizon_steps
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveFloat, PositiveInt
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveFloat, PositiveInt
 
 
 def fit_matrix_autoregression(y: torch.Tensor, order: int, noise_variance: torch.Tensor,

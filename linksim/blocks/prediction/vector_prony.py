@@ -14,10 +14,10 @@ from linksim.blocks.prediction.autoregression import (
 )
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveInt
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 
 def shared_predictor(covariance: torch.Tensor, order: int) -> torch.Tensor:

@@ -10,11 +10,11 @@ import torch
 from linksim.blocks.prediction.band import to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
-from linksim.csi import Csi
+from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveFloat
 from linksim.mimo.angle_delay import from_angle_delay, signal_power, to_angle_delay
-from linksim.registry import register
-from linksim.scenario.requirements.prediction import band_in_reach
-from linksim.types import PositiveFloat
 
 # Noise assumed at least, relative to a bin's power: the correlation model is no truer than that, and the
 # correlation matrix of oversampled fading is singular without it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.csi import Csi
-from linksim.registry import register
+from linksim.core.csi import Csi
+from linksim.core.registry import register
 
 
 @register("predictor", "zero")

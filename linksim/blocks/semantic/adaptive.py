@@ -9,13 +9,13 @@ from typing import Any, Literal
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
+from linksim.blocks.semantic.requirements import blocks_of_bits
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
 from linksim.blocks.semantic.separate import SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
+from linksim.core.registry import register
+from linksim.core.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveFraction, PositiveInt
 from linksim.mimo.noise import complex_normal
-from linksim.registry import register
-from linksim.scenario.requirements.semantic import blocks_of_bits
-from linksim.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveFraction, PositiveInt
 
 _JOINT = -1
 _LEAST_SINR = 1e-4

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from linksim.blocks.semantic.jscc import JsccCodec
-from linksim.registry import register
-from linksim.scenario.requirements.semantic import networks
-from linksim.types import Decibel, PositiveInt
+from linksim.blocks.semantic.requirements import networks
+from linksim.core.registry import register
+from linksim.core.types import Decibel, PositiveInt
 
 
 @register("semantic", "deepsc_mimo", trains=True, requires=networks)

@@ -6,11 +6,11 @@ from abc import abstractmethod
 
 import torch
 
-from linksim import registry
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.blocks.semantic.base import SemanticCodec, SemanticShape, relevance
 from linksim.blocks.semantic.networks.items import ItemEncoder
-from linksim.csi import by_resource
+from linksim.core import registry
+from linksim.core.csi import by_resource
 from linksim.metrics.retrieval import retrieval_measures
 from linksim.mimo.noise import complex_normal, noise_variance_at
 from linksim.mimo.stream_link import StreamLink, caption_elements, stream_link

@@ -9,11 +9,11 @@ import torch
 from linksim.blocks.semantic.base import Queries, Transmission
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
 from linksim.blocks.semantic.networks.text import SemanticEncoder
+from linksim.blocks.semantic.requirements import networks
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.mimo.stream_link import StreamLink
-from linksim.registry import register
 from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
-from linksim.scenario.requirements.semantic import networks
-from linksim.types import PositiveInt
 
 _NUM_SLOTS = 2
 

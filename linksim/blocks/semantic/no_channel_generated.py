@@ -6,9 +6,9 @@ from typing import Literal
 
 from linksim.blocks.semantic.generated import LearnsFromGenerated
 from linksim.blocks.semantic.no_channel import NoChannel
-from linksim.registry import register
-from linksim.scenario.requirements.semantic import networks
-from linksim.types import Cosine, Fraction, PositiveFloat, PositiveInt
+from linksim.blocks.semantic.requirements import networks
+from linksim.core.registry import register
+from linksim.core.types import Cosine, Fraction, PositiveFloat, PositiveInt
 
 
 @register("semantic", "no_channel_generated", trains=True, requires=networks)

@@ -6,9 +6,9 @@ from typing import Literal
 
 from linksim.blocks.semantic.generated import LearnsFromGenerated
 from linksim.blocks.semantic.jscc import JsccCodec
-from linksim.registry import register
-from linksim.scenario.requirements.semantic import networks
-from linksim.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveInt
+from linksim.blocks.semantic.requirements import networks
+from linksim.core.registry import register
+from linksim.core.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveInt
 
 
 @register("semantic", "sc_lmkb", trains=True, requires=networks)

@@ -13,12 +13,12 @@ from linksim.blocks.semantic.digital.reed_solomon_link import ReedSolomonLink
 from linksim.blocks.semantic.digital.word_model_text import WordModelText
 from linksim.blocks.semantic.no_channel import NoChannel
 from linksim.blocks.semantic.received import ReceivedCaptions
+from linksim.blocks.semantic.requirements import blocks_of_bits, reed_solomon
+from linksim.core.registry import register
+from linksim.core.types import Decibel, PositiveFraction, PositiveInt
 from linksim.nr.short_block_link import ShortBlockLink
 from linksim.nr.short_block_plan import ShortBlockPlanner
-from linksim.registry import register
 from linksim.retrieval.data import RetrievalSet
-from linksim.scenario.requirements.semantic import blocks_of_bits, reed_solomon
-from linksim.types import Decibel, PositiveFraction, PositiveInt
 
 _EMBEDDED_AT_ONCE = 256
 

@@ -21,21 +21,21 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.backbone import BackboneChoice, build_backbone
-from linksim.blocks.backbone.architectures import ARCHITECTURES
-from linksim.blocks.backbone.loading import configuration
-from linksim.blocks.backbone.tokens import tokenizer
+from linksim.backbone import BackboneChoice, build_backbone
+from linksim.backbone.architectures import ARCHITECTURES
+from linksim.backbone.loading import configuration
+from linksim.backbone.tokens import tokenizer
 from linksim.blocks.universal.alignment import Alignment
 from linksim.blocks.universal.base import Truth, UniversalShape, View
 from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.blocks.universal.networks.channel import ChannelEncoder
 from linksim.blocks.universal.networks.environment import EnvironmentEncoder
 from linksim.blocks.universal.pointing import shares_towards
+from linksim.blocks.universal.requirements import aligned_encoders
 from linksim.blocks.universal.tasks import TASKS
-from linksim.errors import ScenarioError
-from linksim.registry import register
-from linksim.scenario.requirements.universal import aligned_encoders
-from linksim.types import PositiveFloat, PositiveInt
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import register
+from linksim.core.types import PositiveFloat, PositiveInt
 
 _SAME = "user information"
 _LEAST_SHARE = 1e-3

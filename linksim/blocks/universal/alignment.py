@@ -9,8 +9,8 @@ from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.blocks.universal.networks.channel import ChannelEncoder
 from linksim.blocks.universal.networks.environment import EnvironmentEncoder
 from linksim.blocks.universal.tasks import TASKS
-from linksim.registry import register
-from linksim.types import NonNegativeFloat, PositiveInt
+from linksim.core.registry import register
+from linksim.core.types import NonNegativeFloat, PositiveInt
 
 _FIRST_TEMPERATURE = 0.07
 _AT_ONCE = 25

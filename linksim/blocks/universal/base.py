@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
+from linksim.core.places import Places
 from linksim.mimo.angle_delay import dft_codebook
 from linksim.mimo.precoding import band_precoder
-from linksim.places import Places
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class EnvironmentView:
     """Where every terminal stands, and what stands around it.
 
     :param offset_m: ``[sample, 3]``; ``bs_height_m``, ``[sample]``; ``height_map``, ``[sample]``; ``maps``,
-        ``[map, row, column]``: see `linksim.places.Places`.
+        ``[map, row, column]``: see `linksim.core.places.Places`.
     """
 
     offset_m: torch.Tensor

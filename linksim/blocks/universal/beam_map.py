@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import EnvironmentView, FittedBlock, Truth, UniversalShape, View
-from linksim.registry import register
+from linksim.core.registry import register
 
 _COUNTS = (1, 2, 3, 4, 6, 8, 12)
 _POWERS = (0.0, 1.0, 2.0)

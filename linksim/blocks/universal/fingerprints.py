@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.mimo.angle_delay import line_to_angle_delay
-from linksim.registry import register
-from linksim.types import PositiveInt
 
 _CHOICES = (1, 2, 3, 5, 8, 12)
 _GAIN_WEIGHTS = (0.0, 0.01, 0.03, 0.1)

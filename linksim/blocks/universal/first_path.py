@@ -9,9 +9,9 @@ import torch
 from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_excess_db, straight
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
 from linksim.blocks.universal.fingerprints import Wknn
-from linksim.registry import register
-from linksim.scenario.requirements.universal import absolute_delays
-from linksim.types import PositiveInt
+from linksim.blocks.universal.requirements import absolute_delays
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 _SHARPNESS = 1.0
 """Of the probability, per dB."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import ChannelView, FittedBlock, Truth, UniversalShape, View
+from linksim.core.registry import register
 from linksim.mimo.angle_delay import line_to_angle_delay
-from linksim.registry import register
 
 _SHARPNESS = 1.0
 """Of the probability, per dB."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import EnvironmentView, FittedBlock, Truth, UniversalShape, View
-from linksim.registry import register
-from linksim.types import PositiveInt
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 
 _RANGES_M = (10.0, 20.0, 40.0, 80.0, 160.0)
 _NUGGETS = (0.0, 0.02, 0.1, 0.3)

@@ -7,9 +7,9 @@ import math
 import torch
 
 from linksim.blocks.universal.base import EnvironmentView, UniversalBlock, UniversalShape
-from linksim.csi import Panel
+from linksim.core.csi import Panel
+from linksim.core.registry import register
 from linksim.mimo.angle_delay import dft_codebook
-from linksim.registry import register
 
 
 @register("universal", "pointing")

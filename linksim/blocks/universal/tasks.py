@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from linksim.blocks.universal.base import Truth, UniversalShape
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 POSITION_SCALE_M = 100.0
 _METRES_THAT_COUNT = 20.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.base import ChannelView, UniversalBlock, UniversalShape
+from linksim.core.registry import register
 from linksim.mimo.angle_delay import dft_codebook
 from linksim.mimo.precoding import band_precoder
-from linksim.registry import register
 
 
 @register("universal", "true_channel")

@@ -11,7 +11,7 @@ import pydantic
 
 from linksim.channel.files.opened import digest, open_channel_files
 from linksim.channel.files.reader import Header
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.scenario.channel import Channel, ChannelFiles
 
 _PATHS = (("path", "sha256", False), ("training_path", "training_sha256", True))

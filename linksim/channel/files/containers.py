@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from linksim.channel.files.reader import fault
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 _COMPLEX_FIELDS = ({"real", "imag"}, {"re", "im"}, {"r", "i"})
 """Names of the two fields by which files without complex numbers keep them."""

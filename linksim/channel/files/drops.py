@@ -15,8 +15,8 @@ from linksim.channel.files.opened import digest, open_channel_files
 from linksim.channel.files.reader import Header, Reader, Samples
 from linksim.channel.files.values import check_amplitudes, check_finite, check_rays, mean_power
 from linksim.channel.rays import Rays
-from linksim.csi import Csi, Panel
-from linksim.errors import LinksimError, NumericalError
+from linksim.core.csi import Csi, Panel
+from linksim.core.errors import LinksimError, NumericalError
 from linksim.mimo.phasor import unit
 from linksim.scenario.channel import Channel
 

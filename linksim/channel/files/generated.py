@@ -16,10 +16,10 @@ from linksim.channel.drops import Drops
 from linksim.channel.files.cir import A_AXES, by_user, check_shapes, sizes
 from linksim.channel.files.drops import to_drops
 from linksim.channel.files.reader import Header, Samples, fault
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
+from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import read_block
-from linksim.seeding import sionna_seed
 
 _iterators: dict[str, tuple[int, Iterator[Any]]] = {}
 """By generator: how many items of its `CIRDataset` were taken, and the rest of them."""

@@ -11,7 +11,7 @@ from linksim.channel.drops import Drops
 from linksim.channel.files.linksim_layout import Key
 from linksim.channel.files.llm4cp import DOWNLINK, HISTORY, UPLINK
 from linksim.channel.files.writing import MATLAB_LIMIT_BYTES
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 
 class Llm4cpWriter:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 Point = dict[str, Any]
 """Values of swept channel fields: ``{"speed_kmh": 30.0}``."""

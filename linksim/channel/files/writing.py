@@ -11,7 +11,7 @@ import numpy as np
 from linksim.channel.drops import Drops
 from linksim.channel.files.linksim_layout import DOWNLINK_RAYS, HEADER, RAYS, FileHeader, Key, stored_name
 from linksim.channel.rays import Rays
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 MATLAB_LIMIT_BYTES = 2**31
 """A variable of a .mat file (v5) is smaller than this."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linksim.seeding import stream_seed
+from linksim.core.seeding import stream_seed
 
 MATERIALS = {"concrete": 0.45, "brick": 0.3, "glass": 0.15, "marble": 0.07, "metal": 0.03}
 """Of walls and roofs, with the share of buildings that are made of them; names are those of ITU-R P.2040."""

@@ -13,10 +13,11 @@ from typing import Any
 
 import psutil
 
-from linksim.cache import cache_folder
 from linksim.channel.ray_traced.runtime import import_sionna_rt
-from linksim.channel.ray_traced.table import PathTable, kept_table, table_name
-from linksim.errors import ScenarioError
+from linksim.channel.ray_traced.table import PathTable, table_name
+from linksim.channel.ray_traced.tracing import kept_table
+from linksim.core.cache import cache_folder
+from linksim.core.errors import ScenarioError
 from linksim.scenario.channel import Channel
 
 _MEMORY_BYTES = 2e9

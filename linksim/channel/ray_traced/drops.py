@@ -7,13 +7,15 @@ from dataclasses import replace
 import torch
 
 from linksim.channel.drops import Drops, drops_of_rays
+from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.ray_traced.rays import rays_at
-from linksim.channel.ray_traced.split import positions_of
-from linksim.channel.ray_traced.table import PathTable, path_table, table_name
-from linksim.errors import ScenarioError
+from linksim.channel.ray_traced.split import drawn_positions, positions_of
+from linksim.channel.ray_traced.table import PathTable, table_name
+from linksim.channel.ray_traced.tracks import chosen_tracks, track_drops, way_m
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import RayTraced
-from linksim.seeding import generator, stream_seed
 
 _CHOSEN: dict[tuple, tuple[PathTable, PathTable]] = {}
 """Chosen before, with the whole table they are from."""
@@ -27,8 +29,6 @@ def ray_traced_drops(channel: Channel, batch_size: int, seed: int, device: str =
     :raises ScenarioError: fewer positions than users; the table has to be traced, and cannot be.
     """
     if channel.ray_traced.track_spacing_m is not None:
-        from linksim.channel.ray_traced.tracks import track_drops
-
         return track_drops(channel, batch_size, seed, device, split)
     table = chosen_positions(channel, split)
     stream = generator(stream_seed(seed, "positions"))
@@ -60,8 +60,6 @@ def chosen_positions(channel: Channel, split: str) -> PathTable:
 def table_note(channel: Channel) -> str:
     """Where test drops come from, for the manifest."""
     if channel.ray_traced.track_spacing_m is not None:
-        from linksim.channel.ray_traced.tracks import chosen_tracks, way_m
-
         ways = len(chosen_tracks(channel, "test"))
         return (f"{channel.ray_traced.title} at {channel.carrier_frequency_ghz:g} GHz: drops take {way_m(channel):.1f} "
                 f"m of {ways} ways along streets")
@@ -78,30 +76,3 @@ def _chosen(table: PathTable, options: RayTraced, los: str, split: str) -> PathT
     if los != "mixed":
         keep &= table.line_of_sight == (los == "los")
     return table.at(keep).limited(options.max_paths, options.path_range_db)
-
-
-def drawn_positions(count: int, batch_size: int, num_users: int, stream: torch.Generator,
-                    area: torch.Tensor | None = None) -> torch.Tensor:
-    """Positions of every user, ``[batch, user]``: none twice until too few are left for a drop.
-
-    :param area: of each position; the users of a drop stand in one.
-    """
-    if area is not None and num_users > 1:
-        return _drawn_together(area, batch_size, num_users, stream)
-    drops: list[torch.Tensor] = []
-    while len(drops) < batch_size:
-        order = torch.randperm(count, generator=stream)
-        drops += order[:count - count % num_users].view(-1, num_users)
-    return torch.stack(drops[:batch_size])
-
-
-def _drawn_together(area: torch.Tensor, batch_size: int, num_users: int, stream: torch.Generator) -> torch.Tensor:
-    """Areas at random, among those with positions enough, and users at random in each."""
-    numbers, counts = area.unique(return_counts=True)
-    numbers = numbers[counts >= num_users]
-    picked = numbers[torch.randint(len(numbers), (batch_size,), generator=stream)]
-    drops = []
-    for number in picked.tolist():
-        here = (area == number).nonzero().flatten()
-        drops.append(here[torch.randperm(len(here), generator=stream)[:num_users]])
-    return torch.stack(drops)

@@ -9,9 +9,10 @@ import math
 import numpy as np
 import torch
 
-from linksim.cache import cached_tensors
 from linksim.channel.ray_traced.area import VERSION, make_area
+from linksim.channel.ray_traced.site import site_of
 from linksim.channel.ray_traced.table import understood
+from linksim.core.cache import cached_tensors
 from linksim.scenario.ray_traced import PROCEDURAL, RayTraced
 
 CELL_M = 4.0
@@ -40,7 +41,7 @@ def corners(options: RayTraced) -> tuple[np.ndarray, np.ndarray]:
     ahead = np.arange(CELLS + 1) * CELL_M - BEHIND_M
     left = (np.arange(CELLS + 1) - CELLS / 2) * CELL_M
     x, y = to_scene(options, *np.broadcast_arrays(ahead, left[:, None]))
-    return x - options.site.position_m[0], y - options.site.position_m[1]
+    return x - site_of(options).position_m[0], y - site_of(options).position_m[1]
 
 
 def height_map(options: RayTraced) -> torch.Tensor:
@@ -52,7 +53,7 @@ def height_map(options: RayTraced) -> torch.Tensor:
     """
     x, y = to_scene(options, *cell_centres())
     if options.imported:
-        from linksim.channel.ray_traced.imported.tables import imported_height_map
+        from linksim.channel.ray_traced.imported_tables import imported_height_map
 
         return torch.from_numpy(imported_height_map(options, x, y)).float()
     if options.scene == PROCEDURAL:
@@ -62,8 +63,8 @@ def height_map(options: RayTraced) -> torch.Tensor:
         from linksim.channel.ray_traced.digest import digest_of_scene
 
         known = options.scene_sha256 or digest_of_scene(options)
-    text = json.dumps([_FORMAT, VERSION, CELL_M, CELLS, BEHIND_M, known, list(options.site.position_m[:2]),
-                       options.site.azimuth_deg])
+    text = json.dumps([_FORMAT, VERSION, CELL_M, CELLS, BEHIND_M, known, list(site_of(options).position_m[:2]),
+                       site_of(options).azimuth_deg])
     name = f"height_maps-{_FORMAT}/{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
     def seen() -> dict[str, torch.Tensor]:
@@ -82,8 +83,8 @@ def height_map(options: RayTraced) -> torch.Tensor:
 
 def to_scene(options: RayTraced, ahead: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From the base station's axes to the scene's, m."""
-    turn = math.radians(options.site.azimuth_deg)
-    x, y, _ = options.site.position_m
+    turn = math.radians(site_of(options).azimuth_deg)
+    x, y, _ = site_of(options).position_m
     return x + ahead * math.cos(turn) - left * math.sin(turn), y + ahead * math.sin(turn) + left * math.cos(turn)
 
 

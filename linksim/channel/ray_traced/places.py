@@ -8,9 +8,10 @@ import torch
 
 from linksim.channel.drops import Drops
 from linksim.channel.ray_traced.maps import from_scene, height_map
+from linksim.channel.ray_traced.site import site_of
 from linksim.channel.rays import Rays
-from linksim.errors import ScenarioError
-from linksim.places import Places
+from linksim.core.errors import ScenarioError
+from linksim.core.places import Places
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import RayTraced
 
@@ -33,7 +34,7 @@ def places_of_rays(rays: Rays, channel: Channel, area: torch.Tensor | None = Non
     if channel.source != "ray_traced":
         raise ScenarioError("channel.source: positions and maps are those of ray-traced channels: write ray_traced")
     options = channel.ray_traced
-    offset = from_scene(options.site.azimuth_deg, rays.position_user_m - rays.position_bs_m)
+    offset = from_scene(site_of(options).azimuth_deg, rays.position_user_m - rays.position_bs_m)
     which = torch.zeros_like(rays.line_of_sight, dtype=torch.long) if area is None else area - options.first_area
     return Places(
         offset_m=offset.float(), bs_height_m=rays.position_bs_m[..., 2].float(),

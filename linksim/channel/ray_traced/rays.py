@@ -6,12 +6,13 @@ import math
 
 import torch
 
+from linksim.channel.ray_traced.site import site_of
 from linksim.channel.ray_traced.table import PathTable
 from linksim.channel.rays import Rays
 from linksim.channel.sionna_models import bs_panel, ue_panel
 from linksim.channel.sionna_rays import array_end
+from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
-from linksim.seeding import generator, stream_seed
 
 
 def rays_at(table: PathTable, which: torch.Tensor, channel: Channel, seed: int, device: str = "cpu") -> Rays:
@@ -55,7 +56,8 @@ def to_rays(table: PathTable, which: torch.Tensor, channel: Channel, heading: to
     nought = torch.zeros_like(turned)
     ue_turn = torch.stack([turned, nought, nought], -1)
     down = math.radians(channel.bs_array.downtilt_deg)
-    bs_turn = torch.tensor([math.radians(channel.ray_traced.site.azimuth_deg), down, 0.0]).double().expand_as(ue_turn)
+    facing = math.radians(site_of(channel.ray_traced).azimuth_deg)
+    bs_turn = torch.tensor([facing, down, 0.0]).double().expand_as(ue_turn)
     ue_array = ue_panel(channel.ue_array, carrier_hz, device, channel.precision)
     bs_array = bs_panel(channel.bs_array, carrier_hz, device, channel.precision)
     ue, bs = (array_end(array, moved(turn), *moved(angles).unbind(-1), rotation)

@@ -1,7 +1,7 @@
 """Sionna RT, imported so that it does not bring the process down.
 
 On a CPU it compiles through LLVM. With a library older than version 19 the import succeeds and the first tracing
-aborts the process, so the one that `linksim.llvm` named, or the user, is asked for its version first.
+aborts the process, so the one that `linksim.core.llvm` named, or the user, is asked for its version first.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import ctypes
 import os
 from typing import Any
 
-from linksim.errors import LinksimError, ScenarioError
-from linksim.llvm import LEAST, VARIABLE, named_too_late
-from linksim.optional import import_optional, installed_version, to_install
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.llvm import LEAST, VARIABLE, named_too_late
+from linksim.core.optional import import_optional, installed_version, to_install
 
 RELEASE = "2.2"
 """Of sionna-rt. Tables are named by it, so that they are found where it is not installed."""

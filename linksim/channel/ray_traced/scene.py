@@ -15,9 +15,10 @@ import numpy as np
 from linksim.channel.ray_traced.area import make_area
 from linksim.channel.ray_traced.area_files import write_area
 from linksim.channel.ray_traced.runtime import import_sionna_rt
-from linksim.errors import ScenarioError
+from linksim.channel.ray_traced.site import site_of
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import stream_seed
 from linksim.scenario.ray_traced import PROCEDURAL, RayTraced
-from linksim.seeding import stream_seed
 
 _GROUND = re.compile(r"(?i).*(ground|terrain|plane|floor|street|road|lawn|grass).*")
 """Names of objects that people walk on."""
@@ -145,7 +146,7 @@ def _from_above(scene: Any, x: np.ndarray, y: np.ndarray) -> Any:
 
 def _grid(options: RayTraced) -> tuple[np.ndarray, np.ndarray]:
     """Points of the scene's grid within the radius and the sector. The grid itself does not move with the station."""
-    (centre_x, centre_y, _), azimuth_deg = options.site
+    (centre_x, centre_y, _), azimuth_deg = site_of(options)
     spacing, radius = options.grid_spacing_m, options.radius_m
 
     def line(centre: float) -> np.ndarray:
@@ -161,7 +162,7 @@ def _grid(options: RayTraced) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _text(options: RayTraced) -> str:
-    return "(" + ", ".join(f"{part:g}" for part in options.site.position_m) + ")"
+    return "(" + ", ".join(f"{part:g}" for part in site_of(options).position_m) + ")"
 
 
 def scene_digest(path: str | Path) -> str:

@@ -8,10 +8,11 @@ the border to a stricter set are left out of the laxer one. Several areas can be
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
+from linksim.core.seeding import stream_seed
 from linksim.scenario.ray_traced import RayTraced
-from linksim.seeding import stream_seed
 
 SETS = ("test", "validation", "training")
 """The strictest first: a set gives way to those before it."""
@@ -65,3 +66,30 @@ def _dealt(place: np.ndarray, options: RayTraced) -> np.ndarray:
     """The number of the set of each position's block."""
     blocks, block = np.unique(np.floor(place / options.block_m).astype(int), axis=0, return_inverse=True)
     return _set_of(np.array([_share(options, "block", *pair) for pair in blocks.tolist()]), options)[block.ravel()]
+
+
+def drawn_positions(count: int, batch_size: int, num_users: int, stream: torch.Generator,
+                    area: torch.Tensor | None = None) -> torch.Tensor:
+    """Positions of every user, ``[batch, user]``: none twice until too few are left for a drop.
+
+    :param area: of each position; the users of a drop stand in one.
+    """
+    if area is not None and num_users > 1:
+        return _drawn_together(area, batch_size, num_users, stream)
+    drops: list[torch.Tensor] = []
+    while len(drops) < batch_size:
+        order = torch.randperm(count, generator=stream)
+        drops += order[:count - count % num_users].view(-1, num_users)
+    return torch.stack(drops[:batch_size])
+
+
+def _drawn_together(area: torch.Tensor, batch_size: int, num_users: int, stream: torch.Generator) -> torch.Tensor:
+    """Areas at random, among those with positions enough, and users at random in each."""
+    numbers, counts = area.unique(return_counts=True)
+    numbers = numbers[counts >= num_users]
+    picked = numbers[torch.randint(len(numbers), (batch_size,), generator=stream)]
+    drops = []
+    for number in picked.tolist():
+        here = (area == number).nonzero().flatten()
+        drops.append(here[torch.randperm(len(here), generator=stream)[:num_users]])
+    return torch.stack(drops)

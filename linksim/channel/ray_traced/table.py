@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import torch
 from torch.nn.functional import pad
 
-from linksim.cache import cache_folder, cached_tensors
 from linksim.channel.ray_traced.area import VERSION
 from linksim.channel.ray_traced.runtime import RELEASE
-from linksim.errors import StoreError
-from linksim.printing import write
+from linksim.channel.ray_traced.site import site_of
+from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.errors import StoreError
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL, TRACED
 
@@ -24,8 +24,6 @@ Item = TypeVar("Item")
 _FORMAT = 1
 """Of the table: another one is traced again."""
 
-_TABLES: dict[tuple[str, str], PathTable] = {}
-"""Read before, by cache folder and name."""
 
 
 @dataclass(frozen=True)
@@ -172,43 +170,11 @@ def understood(name: str, read: Callable[[], Item]) -> Item:
 _BY_PATH = ("transfer", "delay_s", "departure", "arrival")
 
 
-def path_table(channel: Channel, say: Callable[[str], None] | None = None) -> PathTable:
-    """The table of a channel: from the cache, traced at first.
-
-    :param say: is told of the progress of tracing; by default it is written to stderr.
-    :raises ScenarioError: it has to be traced, and cannot be.
-    :raises StoreError: the cache folder cannot be written.
-    """
-    key = (str(cache_folder()), table_name(channel))
-    if key not in _TABLES:
-        if channel.ray_traced.imported:
-            from linksim.channel.ray_traced.imported.tables import imported_table
-
-            _TABLES[key] = imported_table(channel)
-        elif channel.ray_traced.scene == PROCEDURAL:
-            from linksim.channel.ray_traced.areas import table_of_areas
-
-            _TABLES[key] = table_of_areas(channel, say or _to_stderr)
-        else:
-            _TABLES[key] = kept_table(channel, say or _to_stderr)
-    return _TABLES[key]
-
-
-def kept_table(channel: Channel, say: Callable[[str], None]) -> PathTable:
-    """The table of one scene or area: from the cache, traced at first; see `path_table`."""
-    def traced() -> dict[str, torch.Tensor]:
-        from linksim.channel.ray_traced.tracing import trace
-
-        return trace(channel.ray_traced, channel.carrier_frequency_ghz * 1e9, say).to_tensors()
-
-    return from_cache(table_name(channel), traced)
-
-
 def table_name(channel: Channel) -> str:
     """Of the file in the cache folder: a digest of all that the table depends on."""
     options = channel.ray_traced
     traced = options.model_dump(mode="json", include=set(TRACED))
-    traced |= {"position_m": list(options.site.position_m), "azimuth_deg": options.site.azimuth_deg}
+    traced |= {"position_m": list(site_of(options).position_m), "azimuth_deg": site_of(options).azimuth_deg}
     if options.scene == PROCEDURAL:
         traced |= {"position_m": options.position_m, "area_version": VERSION, "first_area": options.first_area,
                    "positions_per_area": options.positions_per_area}
@@ -224,7 +190,3 @@ def table_name(channel: Channel) -> str:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     place = "scene" if options.of_user else options.scene
     return f"ray_traced-{_FORMAT}/{place}-{digest}.safetensors"
-
-
-def _to_stderr(text: str) -> None:
-    write(text, to_stderr=True)

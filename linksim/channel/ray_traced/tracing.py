@@ -16,9 +16,11 @@ import torch
 
 from linksim.channel.ray_traced.runtime import import_sionna_rt
 from linksim.channel.ray_traced.scene import candidate_positions, load_scene
-from linksim.channel.ray_traced.table import PathTable
-from linksim.errors import ScenarioError
-from linksim.optional import installed_version
+from linksim.channel.ray_traced.site import site_of
+from linksim.channel.ray_traced.table import PathTable, from_cache, table_name
+from linksim.core.errors import ScenarioError
+from linksim.core.optional import installed_version
+from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL, STORED_PATHS, RayTraced
 
 BATCH = 64
@@ -66,7 +68,7 @@ def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, 
     scene.tx_array = scene.rx_array = rt.PlanarArray(num_rows=1, num_cols=1, pattern="iso", polarization="VH")
     for name in [*scene.transmitters, *scene.receivers]:
         scene.remove(name)
-    scene.add(rt.Transmitter("bs", position=mi.Point3f(*options.site.position_m)))
+    scene.add(rt.Transmitter("bs", position=mi.Point3f(*site_of(options).position_m)))
     for number, position in enumerate(positions):
         scene.add(rt.Receiver(f"ue{number}", position=mi.Point3f(*map(float, position))))
     paths = solve(rt, scene, options)
@@ -87,7 +89,7 @@ def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, 
         return torch.where(kept, values.gather(-1, order), torch.zeros_like(values[:, :1]))
 
     table = PathTable(
-        position_m=torch.from_numpy(positions), bs_position_m=torch.tensor(options.site.position_m).double(),
+        position_m=torch.from_numpy(positions), bs_position_m=torch.tensor(site_of(options).position_m).double(),
         transfer=torch.where(kept[..., None, None], transfer.take_along_dim(order[..., None, None], 1), 0),
         delay_s=picked(tensors["tau"]),
         departure=torch.stack([picked(tensors["theta_t"]), picked(tensors["phi_t"])], -1),
@@ -105,3 +107,11 @@ def solve(rt: Any, scene: Any, options: RayTraced) -> Any:
         specular_reflection=True, diffuse_reflection=options.diffuse_reflection, refraction=options.refraction,
         diffraction=options.diffraction, edge_diffraction=options.edge_diffraction, seed=options.trace_seed,
     )
+
+
+def kept_table(channel: Channel, say: Callable[[str], None]) -> PathTable:
+    """The table of one scene or area: from the cache, traced at first; see `linksim.channel.ray_traced.path_tables`."""
+    def traced() -> dict[str, torch.Tensor]:
+        return trace(channel.ray_traced, channel.carrier_frequency_ghz * 1e9, say).to_tensors()
+
+    return from_cache(table_name(channel), traced)

@@ -16,17 +16,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from linksim.cache import cache_folder, cached_tensors
 from linksim.channel.drops import Drops, bands, drops_of_rays, time_grid
-from linksim.channel.ray_traced.drops import drawn_positions
 from linksim.channel.ray_traced.rays import mean_gain, to_rays
-from linksim.channel.ray_traced.split import positions_of
+from linksim.channel.ray_traced.split import drawn_positions, positions_of
 from linksim.channel.ray_traced.table import PathTable, table_name, understood
 from linksim.channel.rays import Rays
-from linksim.csi import Csi
-from linksim.errors import ScenarioError
+from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.csi import Csi
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
-from linksim.seeding import generator, stream_seed
 
 _FORMAT = 1
 _TABLES: dict[tuple[str, str], TrackTable] = {}

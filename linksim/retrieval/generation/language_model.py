@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from linksim.blocks.backbone.architectures import SIZES
-from linksim.blocks.backbone.packaged import packaged_model
-from linksim.blocks.backbone.tokens import tokenizer
-from linksim.errors import LinksimError
+from linksim.backbone.architectures import SIZES
+from linksim.backbone.packaged import packaged_model
+from linksim.backbone.tokens import tokenizer
+from linksim.core.errors import LinksimError
 
 
 class TextGenerator:

@@ -13,13 +13,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from linksim.cache import cache_folder
-from linksim.errors import LinksimError, StoreError
-from linksim.heartbeat import counted
-from linksim.holding import held
+from linksim.core.cache import cache_folder
+from linksim.core.errors import LinksimError, StoreError
+from linksim.core.heartbeat import counted
+from linksim.core.holding import held
+from linksim.core.seeding import stream_seed
 from linksim.retrieval.data import RetrievalSet
 from linksim.retrieval.generation.prompts import parsed, prompt
-from linksim.seeding import stream_seed
 
 RELEASED = Path(__file__).parent / "released"
 """Captions that come with linksim, one file a data set; never written to."""

@@ -12,10 +12,10 @@ from rich.console import Console
 from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
 from linksim.channel.streaming import prefetched
-from linksim.csi import Panel
-from linksim.errors import LinksimError
-from linksim.heartbeat import counted, doing
-from linksim.printing import say
+from linksim.core.csi import Panel
+from linksim.core.errors import LinksimError
+from linksim.core.heartbeat import counted, doing
+from linksim.core.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
 from linksim.scenario.training import Training

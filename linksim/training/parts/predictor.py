@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from linksim.blocks.prediction.trained import ClosedFormPredictor, LearnedPredictor, ProblemShape, TrainedPredictor
-from linksim.errors import LinksimError
-from linksim.heartbeat import counted, doing
-from linksim.printing import say
+from linksim.core.errors import LinksimError
+from linksim.core.heartbeat import counted, doing
+from linksim.core.printing import say
 from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
 from linksim.training.checkpoint import read_about, write_checkpoint
 from linksim.training.conditions import CHUNK, Condition, num_chunks, training_chunks, training_conditions

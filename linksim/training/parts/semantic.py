@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
-from linksim import registry
 from linksim.blocks.semantic.base import SemanticShape
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core import registry
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.printing import say
 from linksim.metrics.retrieval import RANKS
-from linksim.printing import say
 from linksim.retrieval.data import RetrievalSet, retrieval_set
 from linksim.retrieval.generation.stored import generate_captions, generated_digest, is_generated
 from linksim.scenario.channel import Channel

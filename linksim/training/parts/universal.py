@@ -12,10 +12,10 @@ from rich.console import Console
 from linksim.blocks.universal.base import FittedBlock, UniversalBlock, UniversalShape, truth_of, views_of
 from linksim.blocks.universal.learned import LearnedUniversalBlock
 from linksim.channel.streaming import prefetched
-from linksim.csi import Panel
-from linksim.errors import LinksimError, ScenarioError
-from linksim.heartbeat import counted, doing
-from linksim.printing import say
+from linksim.core.csi import Panel
+from linksim.core.errors import LinksimError, ScenarioError
+from linksim.core.heartbeat import counted, doing
+from linksim.core.printing import say
 from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
 from linksim.scenario.resolved import ResolvedScenario
 from linksim.training.checkpoint import write_checkpoint

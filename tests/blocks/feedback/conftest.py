@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
 
 PANEL = Panel(rows=2, columns=4, polarizations=2)
 

@@ -16,7 +16,7 @@ from linksim.blocks.feedback.bits import (
     combination_of_rank,
     combination_rank,
 )
-from linksim.errors import ReportError
+from linksim.core.errors import ReportError
 
 
 def test_all_sets_of_a_size_have_consecutive_numbers():

@@ -10,10 +10,10 @@ from linksim.blocks.feedback.bits import choice_bits
 from linksim.blocks.feedback.ports import LAYOUTS
 from linksim.blocks.precoding.zf import ZeroForcing
 from linksim.channel.drops import draw_drops
-from linksim.csi import Csi, Panel
-from linksim.errors import ScenarioError
+from linksim.core.csi import Csi, Panel
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import create
 from linksim.metrics import sgcs
-from linksim.registry import create
 from linksim.scenario.channel import Channel
 
 CODEBOOKS = ("type1", "type2", "etype2")

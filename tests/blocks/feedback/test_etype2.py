@@ -21,7 +21,7 @@ from linksim.blocks.feedback.etype2_pmi import (
 )
 from linksim.blocks.feedback.etype2_search import search_pmi
 from linksim.blocks.feedback.ports import Ports
-from linksim.errors import ReportError, ScenarioError
+from linksim.core.errors import ReportError, ScenarioError
 
 ALLOWED = [(combination, rank, per_subband)
            for combination, rank, per_subband in product(range(1, 9), range(1, 5), (1, 2))

@@ -13,10 +13,10 @@ import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, Report, ReportGrid, history_of, instants
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
-from linksim.csi import Csi
-from linksim.errors import LinksimError, ReportError
+from linksim.core.csi import Csi
+from linksim.core.errors import LinksimError, ReportError
+from linksim.core.registry import block_class, catalogue, create, find
 from linksim.metrics import nmse, sgcs
-from linksim.registry import block_class, catalogue, create, find
 
 NAMES = [spec.name for spec in catalogue("feedback")
          if not issubclass(block_class("feedback", spec.name), TrainedCodec)

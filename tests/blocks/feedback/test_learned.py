@@ -13,8 +13,8 @@ from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.masked import MaskedCodec
 from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.errors import ReportError, ScenarioError
-from linksim.registry import block_class, catalogue, create
+from linksim.core.errors import ReportError, ScenarioError
+from linksim.core.registry import block_class, catalogue, create
 
 NAMES = [spec.name for spec in catalogue("feedback") if issubclass(block_class("feedback", spec.name), LearnedCodec)]
 SMALL = {"llmcsinet": {"num_layers": 1, "body": "attention"}}

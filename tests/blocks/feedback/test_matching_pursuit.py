@@ -8,9 +8,9 @@ import torch
 from linksim.blocks.feedback.matching_pursuit import WaveGrid, pursue
 from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.feedback.wave_gains import quantized_gains, squared_error
-from linksim.csi import Panel
+from linksim.core.csi import Panel
+from linksim.core.registry import create
 from linksim.metrics import nmse
-from linksim.registry import create
 
 GRID = WaveGrid(Panel(rows=2, columns=8, polarizations=2), num_subcarriers=64)
 

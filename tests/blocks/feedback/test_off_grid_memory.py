@@ -12,8 +12,8 @@ from linksim.blocks.feedback.off_grid_memory import OffGridMemoryCodec
 from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.feedback.wave_memory import WaveMemory
 from linksim.channel.drops import draw_drops
-from linksim.csi import Csi
-from linksim.registry import create
+from linksim.core.csi import Csi
+from linksim.core.registry import create
 from linksim.scenario.channel import Channel
 
 NUM_TIMES, BITS = 6, 96

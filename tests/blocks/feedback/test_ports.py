@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.ports import LAYOUTS, Ports, beam_grid, beam_groups, on_beams, strongest_beams
-from linksim.csi import Panel
-from linksim.errors import ScenarioError
+from linksim.core.csi import Panel
+from linksim.core.errors import ScenarioError
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

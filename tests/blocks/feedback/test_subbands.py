@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.subbands import divide, eigenvectors, even_then_odd
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 def tones(count: int, spacing_khz: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from linksim.blocks.feedback.bits import BitReader
 from linksim.blocks.feedback.codebook import Setting
 from linksim.blocks.feedback.ports import Ports
 from linksim.blocks.feedback.type2 import Type2, Type2Layer, Type2Pmi
-from linksim.errors import ReportError, ScenarioError
+from linksim.core.errors import ReportError, ScenarioError
 
 
 def random_pmi(codebook: Type2, setting: Setting, generator: random.Random) -> Type2Pmi:

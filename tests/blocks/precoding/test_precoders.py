@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from linksim import registry
+from linksim.core import registry
 from linksim.mimo.precoding import water_filling
 from linksim.mimo.receiver import achievable_rate, stream_sinr
 

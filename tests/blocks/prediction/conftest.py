@@ -11,7 +11,7 @@ import torch
 
 from linksim.blocks.prediction.doppler import temporal_correlation
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
 
 PERIOD_S = 5e-4
 SPACING_HZ = 180e3

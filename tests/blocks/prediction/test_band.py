@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.band import band_filter, estimate_delay_profile, to_target_band
-from linksim.registry import create
+from linksim.core.registry import create
 
 BANDWIDTH_HZ = 48 * 180e3
 

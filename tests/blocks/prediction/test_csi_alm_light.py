@@ -8,8 +8,8 @@ import torch
 from linksim.blocks.prediction.attention_relations import log_relations, relation_loss
 from linksim.blocks.prediction.sequences import to_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
-from linksim.errors import ScenarioError
-from linksim.registry import create
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import create
 
 
 def test_published_number_of_parameters():

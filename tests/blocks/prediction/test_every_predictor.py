@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from linksim.csi import Csi
-from linksim.registry import catalogue, create, find
+from linksim.core.csi import Csi
+from linksim.core.registry import catalogue, create, find
 
 NAMES = [spec.name for spec in catalogue("predictor") if not spec.trains]
 WITH_BAND = [name for name in NAMES if "band" in find("predictor", name).options.model_fields]

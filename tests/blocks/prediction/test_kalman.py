@@ -5,7 +5,7 @@ import torch
 
 from linksim.blocks.prediction.kalman import kalman_filter
 from linksim.blocks.prediction.vector_kalman import matrix_kalman_predict
-from linksim.registry import create
+from linksim.core.registry import create
 
 
 def test_scalar_and_matrix_filters_agree_on_one_antenna():

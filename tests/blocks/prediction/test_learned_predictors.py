@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
-from linksim.errors import ScenarioError
-from linksim.registry import create, find, validate_options
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import create, find, validate_options
 
 DEFAULT_SHAPE = ProblemShape(num_history=16, num_future=4, num_subcarriers=48, max_doppler_cycles=0.11)
 """The scenarios' default problem, which is the papers'."""

@@ -5,7 +5,7 @@ import torch
 
 from linksim.blocks.prediction.llm4cp import ChannelAttention, PatchLayer
 from linksim.blocks.prediction.trained import ProblemShape
-from linksim.registry import create
+from linksim.core.registry import create
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from linksim.blocks.prediction.sequences import from_sequences, taken_sequences, to_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_errors
-from linksim.registry import create
+from linksim.core.registry import create
 
 
 def test_there_and_back_is_the_channel(few_paths, split):

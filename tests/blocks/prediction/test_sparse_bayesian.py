@@ -10,14 +10,14 @@ from linksim.blocks.prediction.plane_waves import by_size
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.channel.drops import draw_drops
-from linksim.csi import Panel
+from linksim.core.csi import Panel
+from linksim.core.registry import create
+from linksim.core.seeding import generator
 from linksim.metrics import nmse as mean_nmse
 from linksim.metrics.genie import genie_lmmse
 from linksim.nr.acquisition import acquire
-from linksim.registry import create
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition
-from linksim.seeding import generator
 
 
 def db(value: torch.Tensor) -> float:

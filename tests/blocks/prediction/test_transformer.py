@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.transformer import Halving, TransformerNetwork, sinusoidal_positions
-from linksim.errors import ScenarioError
-from linksim.registry import create
+from linksim.core.errors import ScenarioError
+from linksim.core.registry import create
 
 
 def test_a_position_and_the_next_differ_by_a_rotation_that_is_the_same_everywhere():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.registry import create
+from linksim.core.registry import create
 
 GRID = {"num_delays": 24, "num_dopplers": 8, "frequency_rank": 12}
 

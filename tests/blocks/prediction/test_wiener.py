@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
-from linksim.registry import create
+from linksim.core.registry import create
 
 NOISE_VARIANCE = 0.016
 DOPPLERS_HZ = (22.0, 67.0, 133.0, 222.0)

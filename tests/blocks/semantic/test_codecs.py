@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from linksim import registry
 from linksim.blocks.semantic.base import SemanticShape
 from linksim.blocks.semantic.worth import Worth, Yardstick
-from linksim.errors import LinksimError
+from linksim.core import registry
+from linksim.core.errors import LinksimError
 
 toys_spec = importlib.util.spec_from_file_location("toys", __file__.replace("test_codecs", "toys"))
 toys = importlib.util.module_from_spec(toys_spec)

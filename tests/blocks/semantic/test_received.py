@@ -5,7 +5,7 @@ import pytest
 from linksim.blocks.semantic import received
 from linksim.blocks.semantic.base import Captions
 from linksim.blocks.semantic.received import ReceivedCaptions
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import itertools
 import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
 from linksim.retrieval.data import RetrievalSet, Split
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "white")

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from linksim import registry
 from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
 from linksim.blocks.universal.tasks import TASKS
-from linksim.csi import Panel
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core import registry
+from linksim.core.csi import Panel
+from linksim.core.errors import LinksimError, ScenarioError
 
 SHAPE = UniversalShape(1, Panel(1, 8, 1), 16, 720e3)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
-from linksim import registry
 from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
-from linksim.csi import Panel
+from linksim.core import registry
+from linksim.core.csi import Panel
 
 SPACING_HZ, TERMINAL_M = 720e3, 1.5
 SHAPE = UniversalShape(1, Panel(1, 16, 1), 64, SPACING_HZ)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from linksim.blocks.universal.base import truth_of, views_of
-from linksim.csi import Csi, Panel
+from linksim.core.csi import Csi, Panel
+from linksim.core.places import Places
 from linksim.mimo.angle_delay import dft_codebook
-from linksim.places import Places
 
 
 def _places(count, maps=None):

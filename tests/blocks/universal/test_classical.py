@@ -7,9 +7,9 @@ import pytest
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
-from linksim import registry
 from linksim.blocks.universal.base import ChannelView, EnvironmentView, Truth, UniversalShape
-from linksim.csi import Panel
+from linksim.core import registry
+from linksim.core.csi import Panel
 
 COUNT = 400
 SHAPE = UniversalShape(1, Panel(1, 8, 1), 16, 720e3)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from linksim import registry
 from linksim.blocks.universal.base import EnvironmentView, UniversalShape
 from linksim.channel.ray_traced.drops import ray_traced_drops
-from linksim.csi import Panel
+from linksim.core import registry
+from linksim.core.csi import Panel
 from linksim.mimo.angle_delay import dft_codebook
 from linksim.scenario.channel import BsArray
 from linksim.scenario.ray_traced import RayTraced

@@ -8,8 +8,8 @@ import torch
 
 from linksim.blocks.universal.base import Truth, UniversalShape
 from linksim.blocks.universal.tasks import TASKS, similarity, task_named
-from linksim.csi import Panel
-from linksim.errors import LinksimError
+from linksim.core.csi import Panel
+from linksim.core.errors import LinksimError
 
 SHAPE = UniversalShape(1, Panel(1, 4, 1), 8, 1e5)
 

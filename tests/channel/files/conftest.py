@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 from linksim.experiment.dataset import Export, write_dataset
-from linksim.scenario.load import scenario_from_dict
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.schema import Scenario
 
 

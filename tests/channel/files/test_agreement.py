@@ -14,8 +14,8 @@ from linksim.channel.files import opened
 from linksim.channel.source import chunk_of_drops
 from linksim.experiment.plan import channel_identity, make_plan
 from linksim.experiment.run import run
+from linksim.loading.load import load_scenario, scenario_from_dict
 from linksim.scenario.identity import scenario_hash
-from linksim.scenario.load import load_scenario, scenario_from_dict
 from linksim.scenario.schema import Scenario
 from linksim.training.data import problem_shape
 

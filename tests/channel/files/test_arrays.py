@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from linksim.channel.files.arrays import open_arrays
 from linksim.channel.source import chunk_of_drops
-from linksim.errors import LinksimError, ScenarioError
+from linksim.core.errors import LinksimError, ScenarioError
 
 CHANNEL = {"carrier_frequency_ghz": 3.5, "speed_kmh": 0, "subcarrier_spacing_khz": 30,
            "bs_array": {"rows": 1, "columns": 2, "polarization": "single"}}

@@ -10,9 +10,9 @@ from scipy.io import savemat
 from sionna.phy.channel import cir_to_ofdm_channel
 
 import linksim
-from linksim import registry
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
-from linksim.errors import LinksimError
+from linksim.core import registry
+from linksim.core.errors import LinksimError
 
 USERS, UE_ANT, BS_ANT, PATHS, TIMES = 2, 2, 4, 5, 6
 TOLD = {"carrier_frequency_ghz": 3.5, "csi_period_ms": 1.0, "num_subcarriers": 6, "num_history": 4, "num_future": 2,

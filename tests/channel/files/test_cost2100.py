@@ -8,7 +8,7 @@ import torch
 from scipy.io import savemat
 
 from linksim.channel.source import chunk_of_drops
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 STILL = {"speed_kmh": 0, "num_history": 2, "num_future": 1}
 BEAMS, DELAYS = 32, 32

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from linksim import cli, registry
+from linksim import cli
 from linksim.channel.files.opened import manifest_path
-from linksim.scenario.json_schema import scenario_json_schema
+from linksim.core import registry
+from linksim.loading.json_schema import scenario_json_schema
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "channel_files.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from scipy.io import loadmat, savemat
 
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
 from linksim.experiment.plan import make_plan, unit_seed
-from linksim.scenario.load import scenario_from_dict
+from linksim.loading.load import scenario_from_dict
 from linksim.scenario.points import point_scenario
 from linksim.training.data import training_conditions
 

@@ -10,7 +10,7 @@ import pytest
 
 from linksim.channel.files.linksim_layout import open_linksim
 from linksim.channel.source import chunk_of_drops
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 JUNK = [None, "text", "[/bold]", [], {}, -1, 0, 2.5, 1e308, 10**30, True, [[["x"]]], {"a": {"b": [1]}}, float("nan")]
 GONE = object()

@@ -9,7 +9,7 @@ import torch
 from scipy.io import savemat
 
 from linksim.channel.source import chunk_of_drops
-from linksim.errors import LinksimError
+from linksim.core.errors import LinksimError
 
 TOLD = {"carrier_frequency_ghz": 3.5, "csi_period_ms": 1.0, "num_subcarriers": 6, "num_history": 4, "num_future": 2,
         "speed_kmh": 3, "bs_array": {"rows": 1, "columns": 2, "polarization": "single"}}

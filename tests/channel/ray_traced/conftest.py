@@ -3,7 +3,7 @@
 import pytest
 
 from linksim.channel.ray_traced.runtime import import_sionna_rt
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from linksim.channel.ray_traced.rays import to_rays
 from linksim.channel.ray_traced.scene import candidate_positions, load_scene
 from linksim.channel.ray_traced.tracing import solve, trace, trace_positions
 from linksim.channel.response import frequency_response
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.scenario.channel import BsArray, UeArray
 from linksim.scenario.ray_traced import RayTraced
 

@@ -5,9 +5,10 @@ import torch
 
 from linksim.channel.ray_traced import areas
 from linksim.channel.ray_traced.drops import chosen_positions, drawn_positions, ray_traced_drops
-from linksim.channel.ray_traced.table import path_table, table_name
-from linksim.errors import ScenarioError
-from linksim.seeding import generator
+from linksim.channel.ray_traced.path_tables import path_table
+from linksim.channel.ray_traced.table import table_name
+from linksim.core.errors import ScenarioError
+from linksim.core.seeding import generator
 
 AREAS = {"scene": "procedural", "num_areas": 12, "positions_per_area": 8, "split": "areas", "min_path_gain_db": -200}
 

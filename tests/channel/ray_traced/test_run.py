@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from linksim.scenario.load import load_scenario
+from linksim.loading.load import load_scenario
 
 TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4, "channel.num_users": 2,
           "acquisition.csi_snr_db": 15,

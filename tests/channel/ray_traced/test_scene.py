@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linksim.channel.ray_traced.area import make_area
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.scenario.ray_traced import RayTraced
 
 pytestmark = pytest.mark.slow

@@ -5,11 +5,13 @@ from importlib import metadata
 import pytest
 import torch
 
-from linksim.cache import cache_folder, cached_tensors
 from linksim.channel.ray_traced import runtime
 from linksim.channel.ray_traced import table as tables
-from linksim.channel.ray_traced.table import PathTable, path_table, table_name
-from linksim.errors import ScenarioError, StoreError
+from linksim.channel.ray_traced.path_tables import path_table
+from linksim.channel.ray_traced.site import site_of
+from linksim.channel.ray_traced.table import PathTable, table_name
+from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.errors import ScenarioError, StoreError
 from linksim.scenario.ray_traced import RayTraced, Site
 
 
@@ -30,7 +32,7 @@ def test_tables_are_joined_to_the_longest(make_table):
 
 def test_the_name_depends_on_what_is_traced_and_on_nothing_else(make_channel):
     name = table_name(make_channel())
-    site = RayTraced().site
+    site = site_of(RayTraced())
     assert isinstance(site, Site)
     for same in ({"speed_kmh": 3}, {"los": "los"}, {"ray_traced": {"max_paths": 3, "guard_m": 1, "test_share": 0.5}},
                  {"ray_traced": {"position_m": site.position_m, "azimuth_deg": site.azimuth_deg}}):

@@ -9,8 +9,8 @@ from linksim.channel.ray_traced import tracks
 from linksim.channel.ray_traced.drops import ray_traced_drops
 from linksim.channel.ray_traced.table import PathTable
 from linksim.channel.ray_traced.tracks import TrackTable, chosen_tracks, track_table, way_m
-from linksim.errors import ScenarioError
-from linksim.scenario.load import load_scenario
+from linksim.core.errors import ScenarioError
+from linksim.loading.load import load_scenario
 
 LIGHT = 299792458.0
 CARRIER_HZ = 3.4e9

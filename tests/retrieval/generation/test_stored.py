@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from linksim.errors import LinksimError, StoreError
+from linksim.core.errors import LinksimError, StoreError
 from linksim.retrieval.data import RetrievalSet, Split
 from linksim.retrieval.generation import stored
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import linksim
-from linksim import registry
-from linksim.errors import ScenarioError
-from linksim.scenario.load import scenario_from_dict
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
+from linksim.loading.load import scenario_from_dict
 
 PANEL = {"rows": 2, "columns": 2, "polarization": "dual"}
 CHANNEL = {"num_subcarriers": 8, "num_history": 8, "num_future": 2, "bs_array": PANEL}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sionna.sys import gen_tr38901_multicell_topology
 
-from linksim.seeding import sionna_seed
+from linksim.core.seeding import sionna_seed
 from studies.calibration.ports import steered_port
 from studies.calibration.reference import reference_curve
 from studies.calibration.setups import Network, networks, sectors

@@ -29,7 +29,7 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.backbone import Backbone
+from linksim.backbone import Backbone
 from linksim.blocks.feedback.networks.layers import pad_to_patches
 
 NUM_LAYERS = {"S": 1, "M": 3, "L": 6}

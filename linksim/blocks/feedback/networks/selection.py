@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import torch
 
-from linksim import seeding
 from linksim.blocks.feedback.networks.layers import NEGATIVE_SLOPE, begin_small, convolution, leaky_relu
+from linksim.core import seeding
 
 NUM_MAPS = 64
 

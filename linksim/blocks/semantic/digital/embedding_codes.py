@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 
 from linksim.blocks.feedback.codewords import CodewordQuantizer
-from linksim.errors import ScenarioError
+from linksim.blocks.semantic.requirements import MAX_VALUE_BITS
+from linksim.core.errors import ScenarioError
 from linksim.nr.bits import to_strings, to_tensor
-from linksim.scenario.requirements.semantic import MAX_VALUE_BITS
 
 Allocation = Literal["water_filling", "equal"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 MAX_CHARACTERS = 2000
 """Longest caption: a limit that lets a decoder of corrupted bits stop."""

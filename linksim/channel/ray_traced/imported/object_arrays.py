@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 _NEEDED = {
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),

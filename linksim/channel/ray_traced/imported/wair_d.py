@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from linksim.channel.ray_traced.imported.object_arrays import read_objects
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 BS_HEIGHT_M, TERMINAL_HEIGHT_M = 6.0, 1.5
 BUILDING_HEIGHT_M = 20.0

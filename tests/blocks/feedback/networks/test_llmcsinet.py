@@ -5,8 +5,8 @@ import pytest
 import torch
 from transformers import GPT2Config
 
-from linksim.blocks.backbone import Backbone, BackboneChoice, build_backbone
-from linksim.blocks.backbone.architectures import SIZES, empty_body
+from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone.architectures import SIZES, empty_body
 from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
 from linksim.blocks.feedback.networks.llmcsinet import NUM_LAYERS, MaskedTokenPredictor
 from linksim.blocks.feedback.networks.selection import SelfInformationEncoder, fill, select_strongest

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from linksim.blocks.semantic.digital.embedding_codes import EmbeddingCode
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 def embeddings(count: int, seed: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from linksim.blocks.semantic.digital.huffman_text import HuffmanText
 from linksim.blocks.semantic.digital.reed_solomon_link import ReedSolomonLink
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 def payloads(link: ReedSolomonLink, count: int) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from linksim.blocks.semantic.digital.huffman_text import HuffmanText
 from linksim.blocks.semantic.digital.text_codes import MAX_CHARACTERS, TextCode, fold
 from linksim.blocks.semantic.digital.word_model_text import WordModelText
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 
 
 @pytest.fixture(scope="module", params=[HuffmanText, WordModelText])

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from linksim.channel.ray_traced.drops import table_note
+from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.ray_traced.places import places_of
-from linksim.channel.ray_traced.table import path_table
 from linksim.channel.source import chunk_of_drops
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
 from linksim.scenario.channel import Channel
 
 

@@ -10,12 +10,12 @@ from PIL import Image
 
 from linksim.channel.ray_traced.imported.object_arrays import read_objects
 from linksim.channel.ray_traced.maps import height_map
+from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.ray_traced.places import places_of
-from linksim.channel.ray_traced.table import path_table
 from linksim.channel.source import chunk_of_drops
-from linksim.errors import ScenarioError
+from linksim.core.errors import ScenarioError
+from linksim.loading.load import load_scenario
 from linksim.scenario.channel import Channel
-from linksim.scenario.load import load_scenario
 
 WIDTH, HEIGHT = 120.0, 100.0
 BS = [(20.0, 50.0), (100.0, 50.0)]

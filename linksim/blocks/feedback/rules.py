@@ -1,0 +1,103 @@
+"""What methods with reports cannot be combined with."""
+
+from __future__ import annotations
+
+from linksim.core.errors import ScenarioError
+from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
+
+
+def check_feedback(scenario: ResolvedScenario, place: str, method: ResolvedMethod) -> None:
+    """What a method with a codec cannot be combined with. Only here does a check import a codec."""
+    place, channel, codec, predictor = f"{place}.feedback", scenario.channel, method.feedback, method.predictor
+    if codec.learns:
+        for key in scenario.sweep:
+            if key.startswith(f"methods.{method.name}.feedback.") and not key.endswith(".bits"):
+                raise ScenarioError(f"sweep.{key}: a fitted codec is swept in its bits alone; name a method for each "
+                                    "value")
+    if scenario.acquisition.type == "pilots":
+        raise ScenarioError(f"{place}: acquisition.type pilots are the uplink's; reports need awgn or perfect")
+    if channel.source == "files" and channel.duplex != "tdd":
+        raise ScenarioError(f"{place}: channel files hold no downlink history in {channel.duplex}; write duplex: tdd "
+                            "(reports use the downlink band alone)")
+    needed = predictor.spec.required_history(predictor.options)
+    if needed > channel.num_history - scenario.feedback.delay_periods:
+        raise ScenarioError(
+            f"feedback.delay_periods: {scenario.feedback.delay_periods} of {channel.num_history} reports have not "
+            f"arrived, and {predictor.name} needs {needed}: use a larger channel.num_history")
+    if predictor.learns and (trained := predictor.training.channel.get("duplex", channel.duplex)) != "tdd":
+        raise ScenarioError(f"{place}: {predictor.name} is trained to predict the downlink from the uplink "
+                            f"({trained}), but reports tell the downlink: write training: {{channel: {{duplex: tdd}}}} "
+                            "in this method")
+    if predictor.learns and scenario.feedback.delay_periods and not predictor.made_by.any_history:
+        raise ScenarioError(f"{place}: {predictor.name} is trained on {channel.num_history} samples up to the last "
+                            f"one, and feedback.delay_periods withholds {scenario.feedback.delay_periods}: leave the "
+                            "delay out, or take a predictor that takes any history, such as unfolded_sparse_bayesian")
+    if predictor.name != "hold" and codec.made_by.kind == "implicit":
+        raise ScenarioError(f"{place}: {codec.name} reports directions, whose phases do not continue from one report "
+                            f"to the next: use the predictor hold (given {predictor.name})")
+    if scenario.feedback.bit_error_rate and codec.made_by.remembers:
+        raise ScenarioError(f"feedback.bit_error_rate: reports of {codec.name} build on the ones before, and a wrong "
+                            "bit would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
+    codec.check_requirement(place, scenario, method)
+    from linksim.blocks.feedback.grid_check import check_grid
+
+    try:
+        check_grid(codec.create(), channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}: {error}") from None
+
+
+def check_genies(scenario: ResolvedScenario) -> None:
+    """Every method that is scored has the genie that sees what it sees."""
+    genies = [bound for bound in scenario.bounds if "genie" in bound]
+    if genies and scenario.channel.source == "ray_traced" and scenario.channel.ray_traced.track_spacing_m is not None:
+        raise ScenarioError(f"bounds: {genies[0]} needs rays that stay, and paths are traced anew along the way: leave "
+                            "it out, or channel.ray_traced.track_spacing_m")
+    if genies and scenario.channel.beam_squint:
+        raise ScenarioError(f"bounds: {genies[0]} takes the carrier's wavelength at all tones, which "
+                            "channel.beam_squint does not: write bounds: [sum_capacity], or []")
+    reporting = any(method.feedback for method in scenario.methods)
+    duplex = scenario.channel.duplex
+    if "genie_lmmse_reports" in scenario.bounds and not reporting:
+        raise ScenarioError("bounds: genie_lmmse_reports bounds methods with feedback, and there are none: leave it "
+                            "out")
+    if "genie_lmmse" in scenario.bounds and reporting and duplex != "tdd" \
+            and "genie_lmmse_reports" not in scenario.bounds:
+        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {duplex} reports tell more: add "
+                            "genie_lmmse_reports, or leave genie_lmmse out")
+
+
+def check_budget(scenario: ResolvedScenario) -> None:
+    """A budget that no codec takes would look as if it mattered, the more so when it is swept."""
+    if scenario.feedback.bits is None:
+        return
+    codecs = [method.feedback for method in scenario.methods if method.feedback is not None]
+    if not any("bits" in codec.options for codec in codecs):
+        names = ", ".join(dict.fromkeys(codec.name for codec in codecs))
+        fixed = f"{names}: sizes of their own" if codecs else "no method has feedback"
+        raise ScenarioError(f"feedback.bits: nothing takes this budget ({fixed}): leave it out")
+
+
+def check_rate_distortion(scenario: ResolvedScenario) -> None:
+    """The bound is of one report of a known size."""
+    if scenario.feedback.bits is None:
+        raise ScenarioError("bounds: genie_rate_distortion needs to know how many bits a report has: set feedback.bits")
+    if scenario.channel.source == "files":
+        raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
+                            "model")
+    for index, method in enumerate(scenario.methods):
+        if method.knows_channel:
+            continue
+        codec = method.feedback
+        if codec is None or method.predictor.name != "hold":
+            raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
+                                "needs feedback and the predictor hold, or leave the bound out")
+        if codec.made_by.remembers:
+            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion bounds what one report tells, and "
+                                f"reports of {codec.name} build on the ones before: leave the bound out")
+        given = codec.options.get("bits")
+        if given != scenario.feedback.bits:
+            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
+                                f"({scenario.feedback.bits}), but this codec has "
+                                + ("a size of its own" if given is None else f"{given}")
+                                + ": leave the bound out")

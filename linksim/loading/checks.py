@@ -1,0 +1,180 @@
+"""What a scenario cannot combine: everything that one field alone does not tell, each fault in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from linksim.blocks.feedback.rules import check_budget, check_feedback, check_genies, check_rate_distortion
+from linksim.blocks.prediction.speed_rules import check_speed
+from linksim.blocks.semantic.rules import check_retrieval_metrics, check_semantic
+from linksim.blocks.universal.rules import check_task_metrics, check_universal
+from linksim.channel.rules import check_source
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
+from linksim.loading.memory import check_channels, check_memory
+from linksim.metrics.catalogue import METRICS, metric
+from linksim.nr.coding_rules import check_coding, check_future
+from linksim.scenario.channel import Channel
+from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
+from linksim.scenario.schema import CHECKPOINT_WEIGHTS, GENIE_CSI
+from linksim.training.rules import check_trainings
+
+
+def check(scenario: ResolvedScenario) -> None:
+    """The rules that span sections and need the registry of blocks.
+
+    :raises ScenarioError: the first rule broken, with the key in the text as ``key: message``.
+    """
+    channel, link = scenario.channel, scenario.link
+    try:
+        check_source(channel)
+    except ScenarioError as error:
+        raise ScenarioError(f"channel.{error}") from None
+    if channel.source == "ray_traced":
+        _check_test_positions(channel)
+    check_channels(scenario)
+    if scenario.run.maps and channel.source == "files":
+        raise ScenarioError("run.maps: channel files do not say where the base station stands: leave it out, or draw "
+                            "the drops with channel.source=model")
+    if channel.source == "files":
+        _check_files(scenario)
+        check_speed(scenario)
+    streams = channel.num_users * link.num_streams_per_user
+    if link.num_streams_per_user > channel.ue_array.num_antennas:
+        raise ScenarioError(
+            f"link.num_streams_per_user: {link.num_streams_per_user} streams need as many antennas per user, "
+            f"but channel.ue_array.num_antennas is {channel.ue_array.num_antennas}"
+        )
+    if streams > channel.bs_array.num_antennas:
+        raise ScenarioError(
+            f"channel.num_users: {channel.num_users} users x {link.num_streams_per_user} streams exceed the "
+            f"{channel.bs_array.num_antennas} BS antennas of channel.bs_array"
+        )
+    if scenario.acquisition.type == "pilots":
+        ports = channel.num_users * channel.ue_array.num_antennas
+        if channel.num_subcarriers % ports or channel.num_subcarriers < 2 * ports:
+            raise ScenarioError(
+                f"channel.num_subcarriers: {channel.num_subcarriers} subcarriers cannot carry the pilots of "
+                f"{ports} antenna ports: use a multiple of {ports}, at least {2 * ports}"
+            )
+    _check_block("link.precoder", scenario.precoder, scenario)
+    check_trainings(scenario)
+    for index, method in enumerate(scenario.methods):
+        place = f"methods.{index}"
+        if method.universal is not None:  # leaves none of the others
+            check_universal(scenario, place, method)
+        if method.precoder != scenario.precoder:
+            _check_block(f"{place}.precoder", method.precoder, scenario, method)
+        if method.feedback is not None:
+            check_feedback(scenario, place, method)
+        if method.semantic is not None:
+            check_semantic(scenario, place, method)
+        if method.predictor is not None:
+            _check_block(f"{place}.predictor", method.predictor, scenario, method)
+        for block in method.blocks:
+            _check_checkpoint(f"{place}.{block.kind}", block)
+    if channel.source == "files":
+        _check_training_file(scenario)
+    check_genies(scenario)
+    check_retrieval_metrics(scenario)
+    check_task_metrics(scenario)
+    check_coding(scenario)
+    check_future(scenario)
+    if "genie_rate_distortion" in scenario.bounds:
+        check_rate_distortion(scenario)
+    check_budget(scenario)
+    if "perfect_csi_zf" in scenario.bounds:
+        for index, method in enumerate(scenario.methods):
+            if method.precoder.name != "zf":
+                raise ScenarioError(
+                    f"methods.{index}: precoded by {method.precoder.name}, but the bound "
+                    "perfect_csi_zf holds for zf alone: set link.precoder to zf or leave the bound out"
+                )
+    for index, name in enumerate(scenario.metrics):
+        try:
+            metric(name)
+        except KeyError:
+            near = registry.nearest(name, METRICS)
+            raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
+        if name == "feedback_bits" and not any(method.feedback for method in scenario.methods):
+            raise ScenarioError(f"metrics.{index}: {name} are those of reports, and no method has feedback: leave it "
+                                "out")
+        step = name.removeprefix("nmse_step_").removesuffix("_db")
+        if step.isdigit() and not 1 <= int(step) <= channel.num_future:
+            raise ScenarioError(
+                f"metrics.{index}: there is no predicted step {step}: channel.num_future is {channel.num_future}"
+            )
+    if scenario.run.stopping.metric not in METRICS:
+        near = registry.nearest(scenario.run.stopping.metric, METRICS)
+        raise ScenarioError(
+            f"run.stopping.metric: unknown metric {scenario.run.stopping.metric!r}: did you mean {near!r}?"
+        )
+    if METRICS[scenario.run.stopping.metric].reduction == "percentile":
+        raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
+    check_memory(scenario)
+
+
+def _check_test_positions(channel: Channel) -> None:
+    """Whether something is left to test on, as far as the file tells."""
+    options = channel.ray_traced
+    dealt, what = (options.num_areas, "areas") if options.split == "areas" else (
+        options.positions_per_area if options.split == "random" else None, "positions")
+    if dealt is not None and dealt * options.test_share < 0.5:
+        raise ScenarioError(f"channel.ray_traced.test_share: {options.test_share:g} of {dealt} {what} leaves none for "
+                            "test: use a larger share")
+
+
+def _check_files(scenario: ResolvedScenario) -> None:
+    """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
+    from linksim.channel.files.agreement import check_against_file, num_drops
+
+    channel, stopping = scenario.channel, scenario.run.stopping
+    if channel.files.generator is None:
+        header = check_against_file(channel)
+        title, has_rays = header.title, header.has_rays
+        held, size = num_drops(channel), scenario.run.chunk_size
+        if held // size * size < stopping.min_drops:
+            whole = held // size * size
+            fix = f"run.stopping.min_drops={whole}" if whole else f"run.chunk_size={held}"
+            raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
+                                f"({held // size} whole chunks of {size}): --set {fix}")
+    else:
+        title, has_rays = f"cir_source {scenario.generator.name!r}", False
+        if channel.duplex not in ("tdd", "fdd_adjacent"):
+            raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
+                                "fdd_adjacent")
+    if not has_rays and (genies := GENIE_CSI.keys() & {*scenario.bounds}):
+        raise ScenarioError(f"bounds: {min(genies)} needs the rays of every drop, which {title} does not hold: write "
+                            "bounds: [sum_capacity], or []")
+
+
+def _check_training_file(scenario: ResolvedScenario) -> None:
+    """Whether there are drops for what learns from the files, a predictor or a codec."""
+    from linksim.channel.files.agreement import check_training_file
+
+    channel = scenario.channel
+    learning = [method.name for method in scenario.simulated for block in (method.predictor, method.feedback)
+                if block is not None and block.is_trained and block.training.channel.get("source") != "model"]
+    if not learning:
+        return
+    if channel.files.training_path:
+        users = channel.num_users if scenario.acquisition.type == "pilots" else 1
+        check_training_file(channel.model_copy(update={"num_users": users}))
+    elif channel.files.generator is None:
+        raise ScenarioError(f"channel.files.training_path: method {learning[0]!r} is trained, but the scenario names "
+                            "no training drops: write it, or leave the method out")
+
+
+def _check_checkpoint(place: str, block: Block) -> None:
+    if block.checkpoint is not None and not (Path(block.checkpoint) / CHECKPOINT_WEIGHTS).is_file():
+        raise ScenarioError(f"{place}: no checkpoint in {block.checkpoint}: there is no {CHECKPOINT_WEIGHTS}")
+
+
+def _check_block(place: str, block: Block, scenario: ResolvedScenario, method: ResolvedMethod | None = None) -> None:
+    needed, given = block.spec.required_history(block.options), scenario.channel.num_history
+    if needed > given:
+        raise ScenarioError(
+            f"{place}: {block.name} needs a history of at least {needed} samples with these options, but "
+            f"channel.num_history is {given}"
+        )
+    block.check_requirement(place, scenario, method)

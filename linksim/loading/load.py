@@ -1,0 +1,225 @@
+"""Read a scenario file: YAML to a checked `Scenario`, every fault as one line with file, line, key and fix."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from linksim.core.errors import ScenarioError
+from linksim.core.shipped import located
+from linksim.loading.checks import check
+from linksim.scenario.dotted import place_of, replaced
+from linksim.scenario.plugins import load_plugins
+from linksim.scenario.points import check_axis, point_scenario, sweep_points
+from linksim.scenario.ray_traced import RayTraced, is_path
+from linksim.scenario.resolved import LEARNING, ResolvedScenario, resolve
+from linksim.scenario.schema import Scenario
+from linksim.scenario.short_forms import spelled_out
+from linksim.scenario.source import Place, Source, parse, read_text
+from linksim.scenario.validation import check_texts, validated
+from linksim.scenario.yaml_text import YamlFault, data_of
+
+
+def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
+                  plugins: list[str] | None = None) -> Scenario:
+    """Load and check a scenario file.
+
+    :param path: a YAML file.
+    :param overrides: values by dotted path, as ``--set`` gives them; methods may be addressed by name.
+    :param plugins: further plugin files.
+    :returns: the scenario; ``name`` is the file's stem unless the file says otherwise, plugin paths are absolute.
+    :raises ScenarioError: anything wrong, in the file, an override or a sweep point; nothing has been written.
+    """
+    return cited_scenario(path, overrides, plugins)[0]
+
+
+def cited_scenario(path: str | Path, overrides: dict[str, Any] | None = None,
+                   plugins: list[str] | None = None) -> tuple[Scenario, Source]:
+    """As `load_scenario`, with where each value comes from, for faults that only show later."""
+    path = located(Path(path))
+    data, source = parse(read_text(path), path)
+    check_texts(data, source)  # before anything is taken for a path
+    data.setdefault("name", re.sub(r"[^\w.-]+", "_", path.stem))
+    listed = data.get("plugins", [])
+    if isinstance(listed, list) and all(isinstance(item, str) for item in listed):  # else the schema objects
+        data["plugins"] = [str((path.parent / item).resolve()) for item in listed]
+        for extra in plugins or []:
+            source = source.overridden(("plugins", len(data["plugins"])), "--plugin")
+            data["plugins"].append(str(Path(extra).resolve()))
+    data = _with_checkpoints_from(path.parent, _with_paths_from(path.parent, spelled_out(data)))
+    return _from_dict(data, overrides, source)
+
+
+def scenario_from_dict(data: dict[str, Any], overrides: dict[str, Any] | None = None) -> Scenario:
+    """Check a scenario given as a dictionary, with overrides applied and every sweep point tried.
+
+    :raises ScenarioError: anything wrong.
+    """
+    return _from_dict(data, overrides, Source())[0]
+
+
+def _from_dict(data: dict[str, Any], overrides: dict[str, Any] | None, source: Source) -> tuple[Scenario, Source]:
+    for key, value in (overrides or {}).items():
+        try:
+            data, source = replaced(data, key, value), source.overridden(place_of(data, key), "--set")
+        except (KeyError, ScenarioError) as error:
+            shown = key if len(key) <= 60 else f"{key[:57]}..."
+            raise ScenarioError(f"--set {shown}: {error.args[0]}") from None
+    check_texts(data, source)
+    data = _completed(spelled_out(data), source)
+    scenario = validated(data, source)
+    for index, plugin in enumerate(scenario.plugins):
+        try:
+            load_plugins([plugin])
+        except ScenarioError as error:
+            raise ScenarioError(f"{source.cite(('plugins', index))}: {error}") from error
+    base = _checked(scenario, data, source)
+    for key in scenario.sweep:
+        try:
+            check_axis(base, key)
+        except ScenarioError as error:
+            raise ScenarioError(f"{source.cite(('sweep', key))}: {error}") from None
+    for point in sweep_points(scenario):
+        try:
+            resolved = point_scenario(scenario, point)
+        except ScenarioError as error:
+            raise _at_point(scenario, source, point, str(error)) from None
+        _checked(resolved, data, source, point)
+    _check_training_drops(base, source)
+    return scenario, source
+
+
+def parse_value(text: str) -> Any:
+    """A value as ``--set`` gives it, by the same rules as in a file.
+
+    :raises ScenarioError: not YAML.
+    """
+    try:
+        return data_of(text)[0]
+    except YamlFault as fault:
+        given = text if len(text) <= 40 else f"{text[:37]}..."
+        raise ScenarioError(f"{given!r} is not YAML: {fault}") from None
+
+
+def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """Paths of channel files and scenes relative to the scenario file's folder."""
+    channel = data.get("channel")
+    if not isinstance(channel, dict):
+        return data
+    changed = dict(channel)
+    for section, keys in (("files", ("path", "training_path")), ("ray_traced", ("scene",))):
+        if isinstance(given := channel.get(section), dict):
+            changed[section] = {**given, **{
+                key: str((folder / given[key]).resolve()) for key in keys
+                if isinstance(given.get(key), str) and given[key] and (section == "files" or is_path(given[key]))
+            }}
+    return {**data, "channel": changed}
+
+
+def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoints that methods name relative to the scenario file's folder."""
+    methods = data.get("methods")
+    if not isinstance(methods, list):
+        return data
+
+    def placed(block: Any) -> Any:
+        if not isinstance(block, dict) or not isinstance(block.get("checkpoint"), str):
+            return block
+        return {**block, "checkpoint": str((folder / block["checkpoint"]).resolve())}
+
+    return {**data, "methods": [
+        {key: placed(value) if key in LEARNING else value for key, value in method.items()}
+        if isinstance(method, dict) else method for method in methods]}
+
+
+def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
+    """What the channel files say, where the scenario takes its channels from files and leaves it out; the digest of a
+    scene of the user."""
+    channel, sweep = data.get("channel"), data.get("sweep")
+    if isinstance(channel, dict) and channel.get("source") == "ray_traced":
+        return _with_scene_digest(data, channel, source)
+    if not isinstance(channel, dict) or channel.get("source") != "files":
+        return data
+    from linksim.channel.files.agreement import completed
+
+    axes = sweep if isinstance(sweep, dict) else {}
+    swept = {key.removeprefix("channel.") for key in map(str, axes) if key.startswith("channel.")}
+    try:
+        return {**data, "channel": completed(channel, swept)}
+    except ScenarioError as error:
+        key, _, message = str(error).partition(": ")
+        raise ScenarioError(f"{source.cite(('channel', *key.split('.')))}: {message}") from None
+
+
+def _with_scene_digest(data: dict[str, Any], channel: dict[str, Any], source: Source) -> dict[str, Any]:
+    options = channel.get("ray_traced")
+    if not isinstance(options, dict):
+        return data
+    try:
+        known = RayTraced.model_validate(options)
+    except ValidationError:
+        return data  # the schema says what is wrong, and where
+    if not known.of_user:
+        return data
+    from linksim.channel.ray_traced.digest import digest_of_scene
+
+    scene = known.scene
+    try:
+        found = digest_of_scene(known)
+    except ScenarioError as error:
+        message = str(error).removeprefix("channel.ray_traced.").removeprefix("scene: ")
+        raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene'))}: {message}") from None
+    if options.get("scene_sha256") not in (None, "", found):
+        raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene_sha256'))}: {scene} has another digest, "
+                            f"{found}: it has changed")
+    return {**data, "channel": {**channel, "ray_traced": {**options, "scene_sha256": found}}}
+
+
+def _check_training_drops(scenario: ResolvedScenario, source: Source) -> None:
+    """Whether the training file holds as many drops as the blocks are trained on."""
+    if scenario.channel.source == "model" or not scenario.channel.files.training_path:
+        return
+    from linksim.training.parts import KINDS
+
+    learning = [(method, block) for method in scenario.simulated for block in (method.predictor, method.feedback)
+                if block is not None and block.is_trained]
+    for method, block in learning:
+        try:
+            KINDS[block.kind](scenario, method).drops("cpu")
+        except ScenarioError as error:
+            raise ScenarioError(f"{source.cite(('channel', 'files', 'training_path'))}: {error}") from None
+
+
+def _checked(scenario: Scenario, data: dict[str, Any], source: Source,
+             point: dict[str, float | str] | None = None) -> ResolvedScenario:
+    try:
+        resolved = resolve(scenario)
+        check(resolved)
+        return resolved
+    except ScenarioError as error:
+        key, _, message = str(error).partition(": ")
+        if not point:
+            raise ScenarioError(f"{source.cite(place_of(data, key))}: {message}") from None
+        raise _at_point(scenario, source, point, str(error)) from None
+
+
+def _at_point(scenario: Scenario, source: Source, point: dict[str, float | str], fault: str) -> ScenarioError:
+    """The fault ``key: message`` of one sweep point, at the axis it comes from."""
+    axis = _axis_at(scenario, point, fault)
+    key, _, message = fault.partition(": ")
+    values = ", ".join(f"{name} = {value}" for name, value in point.items())
+    text = message if key == axis[1] else fault
+    return ScenarioError(f"{source.cite(axis)}: {text} (at {values})")
+
+
+def _axis_at(scenario: Scenario, point: dict[str, float | str], message: str) -> Place:
+    """The axis that a fault at a sweep point comes from: the one in the section it names, else the sweep."""
+    data = scenario.model_dump()
+    fault = place_of(data, message.partition(": ")[0])
+    for key in sorted(point, key=lambda key: place_of(data, key) != fault):
+        if place_of(data, key)[:len(fault)] == fault:
+            return ("sweep", key)
+    return ("sweep", next(iter(point)))

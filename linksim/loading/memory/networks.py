@@ -1,0 +1,204 @@
+"""Memory of what is trained by gradient descent: parameters, and what stands between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from linksim.backbone.requirements import sizes_of
+from linksim.loading.memory.sizes import Need, Sizes, placed
+from linksim.scenario.resolved import Block, ResolvedScenario
+
+_FLOAT = 4
+_TRAINED = 4
+"""Copies of a trained parameter: itself, its gradient, AdamW's two moments."""
+
+_LIBRARIES_BYTES = 7e8
+"""Of what training needs beside torch, and of what torch's optimiser imports."""
+
+Options = dict[str, Any]
+
+
+class _Network(NamedTuple):
+    """Sizes of a network.
+
+    :param parameters: trained ones; ``frozen`` are those of a language model.
+    :param values: between layers, for each token of a sequence.
+    """
+
+    parameters: float
+    frozen: float = 0
+    values: float = 0
+    tokens: float = 1
+
+    def bytes_for(self, sequences: float) -> float:
+        """While so many sequences are learned from."""
+        return (self.parameters * _TRAINED + 2 * self.frozen + sequences * self.tokens * self.values) * _FLOAT
+
+
+def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
+    """Of every method's predictor, codec, semantic codec and universal block that is a network, in training."""
+    # a training drop has one user, but where pilots of several share a slot
+    users = size.users if scenario.acquisition.type == "pilots" else 1
+    for index, method in enumerate(scenario.methods):
+        for block in method.blocks:
+            if not block.learns or (total := _while_learning(block, scenario, size, users)) is None:
+                continue
+            drops = block.training.batch_drops
+            batch = 3 * drops * (size.past + 2 * size.ahead) / size.drops * 8
+            field = size.largest_of(block.spec, block.options, training__batch_drops=drops / 64)
+            yield placed(Need(total + batch + _LIBRARIES_BYTES, f"training {block.name}", field),
+                         f"methods.{index}.{block.kind}")
+    if scenario.data is not None:
+        yield from _gallery(scenario, size)
+
+
+def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users: int) -> float | None:
+    """Bytes of a network and of what stands between its layers; None for blocks that are fitted in closed form.
+
+    :param users: of a training drop.
+    """
+    options, drops = block.options, block.training.batch_drops
+    match block.kind:
+        case "predictor" if block.name in _PREDICTORS:
+            pairs = size.ue * size.bs
+            sequences = min(drops * users * min(block.training.antenna_pairs or pairs, pairs),
+                            512 if "backbone" in options else 1024)
+            return _PREDICTORS[block.name](options, scenario, size).bytes_for(sequences)
+        case "feedback" if "delay_window" in options and "num_values" in options:
+            return _codec(options, size).bytes_for(drops * users * size.ue)
+        case "semantic":
+            return _semantic(options, scenario).bytes_for(8 * drops)
+        case "universal" if "backbone" in options or "num_features" in options:
+            return _universal(options, size).bytes_for(drops)
+    return None
+
+
+def _backbone(options: Options, tokens: float) -> _Network:
+    """A language model, as it is adapted."""
+    sizes = sizes_of(options["backbone"]) or sizes_of("gpt2-large")
+    body = options.get("body", "language_model")
+    layers = options["num_layers"] if body == "language_model" else 1
+    whole = layers * sizes.layer_parameters if body in ("language_model", "attention") else 0
+    words = sizes.num_words * sizes.width
+    values = layers * (24 * sizes.width + 4 * sizes.mlp_width + 10 * tokens)
+    if options.get("adaptation") == "full" or body == "attention":
+        return _Network(whole, words, values, tokens)
+    return _Network(layers * options.get("lora_rank", 8) * 5 * sizes.width, whole + words, values, tokens)
+
+
+def _width(options: Options) -> int:
+    return (sizes_of(options["backbone"]) or sizes_of("gpt2-large")).width
+
+
+def _recurrent(gates: int) -> Callable[[Options, ResolvedScenario, Sizes], _Network]:
+    def network(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+        hidden, layers, features = options["hidden_size"], options["num_layers"], 2 * size.tones
+        return _Network(gates * 2 * layers * hidden**2 + 2 * hidden * features + features**2,
+                        values=layers * hidden * gates * 3 + 4 * features, tokens=size.history + size.future)
+    return network
+
+
+def _cnn(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    widest = 8.0 * 2**min(options["num_layers"] - 1, 60)  # each layer has twice the channels of the one before
+    return _Network(13 * widest**2, values=6 * widest * size.tones, tokens=size.history)
+
+
+def _transformer(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    width, inner = options["width"], options["feedforward_width"]
+    layers = 3 * options["num_encoder_layers"] + 2 * options["num_decoder_layers"]
+    tokens = size.history + size.future
+    return _Network(layers * (7 * width**2 + 2 * width * inner) + 4 * width * size.tones,
+                    values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
+
+
+def _csi_alm_light(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    width, inner, layers = options["width"], options["feedforward_width"], options["num_layers"]
+    tokens = size.history + options["num_prompts"]
+    return _Network(layers * (4.0 * width**2 + 2 * width * inner) + (4 * size.tones + options["num_prompts"]) * width,
+                    values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
+
+
+def _csi_llm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    body, width = _backbone(options, size.history + size.future), _width(options)
+    return body._replace(parameters=body.parameters + 6 * width * size.tones, values=body.values + 12 * width)
+
+
+def _llm4cp(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    body, width = _backbone(options, size.history), _width(options)
+    patch, channels, blocks = options["patch_size"], options["num_channels"], options["num_blocks"]
+    own = 12 * width * size.tones + 2 * size.history**2 + 4 * patch**2 \
+        + 2 * (blocks * 20 * channels**2 + 40 * channels)
+    pictures = 4 * (2 * blocks + 2) * channels * 2 * size.tones
+    filled = 6 * size.tones * (1 + patch / size.history)
+    return body._replace(parameters=body.parameters + own, values=body.values + pictures + filled + 12 * width)
+
+
+def _csi_alm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    body, width = _backbone(options, size.history + options["num_prompts"]), _width(options)
+    padded = size.history + options["patch_size"]
+    own = 8 * width**2 + 4 * width * size.tones + 4.0 * padded**2 + options["num_words"] * options["num_anchors"]
+    rows = (2 * size.tones)**2 / size.history + 8 * size.tones * padded / size.history
+    return body._replace(parameters=body.parameters + own, values=body.values + rows + 20 * width)
+
+
+def _cdg(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+    patches = 1 + size.history / options["stride"]
+    body, width, features = _backbone(options, patches), _width(options), 2 * size.tones
+    own = options["patch_size"] * features * width + 2 * width * size.future * features + 4 * width**2 \
+        + options["num_tokens"] * (width + options["num_words"])
+    values = 2 * options["patch_size"] * features + 3 * size.future * features \
+        + (4 + options["num_heads"]) * options["num_tokens"] + 12 * width
+    return body._replace(parameters=body.parameters + own, values=body.values + values)
+
+
+_PREDICTORS: dict[str, Callable[[Options, ResolvedScenario, Sizes], _Network]] = {
+    "rnn": _recurrent(1), "gru": _recurrent(3), "lstm": _recurrent(4), "cnn": _cnn, "transformer": _transformer,
+    "csi_alm_light": _csi_alm_light, "csi_llm": _csi_llm, "llm4cp": _llm4cp, "csi_alm": _csi_alm, "cdg": _cdg,
+}
+
+
+def _codec(options: Options, size: Sizes) -> _Network:
+    image = 2 * min(options["delay_window"], size.tones) * size.bs
+    if "several_values" not in options:
+        return _Network(2.0 * options["num_values"] * (image + 1024 * 20), values=160.0 * image)
+    maps = 768.0 * image
+    if "backbone" not in options:
+        return _Network(1e5, values=maps)
+    patch = options["patch_size"]
+    body, width = _backbone(options, 1 + image / 2 / patch**2), _width(options)
+    filled = 4 * max(2 * patch**2, image)
+    return _Network(body.parameters + 4.0 * patch**2 * width, body.frozen, maps + filled + body.tokens * body.values)
+
+
+def _semantic(options: Options, scenario: ResolvedScenario) -> _Network:
+    width, layers = options["width"], options["num_layers"]
+    slots = -(-scenario.semantic.channel_uses // options.get("symbols_per_slot", 8))
+    return _Network(layers * 24.0 * width**2 + 8.0 * width**2 + (384 * slots + 4 * options["embedding"] + 800) * width,
+                    values=2 * layers * (16 * width + options["num_heads"] * (32 + slots)), tokens=32 + slots)
+
+
+def _universal(options: Options, size: Sizes) -> _Network:
+    features = options.get("num_features", 128)
+    own = 1024.0 * (128 * -(-size.bs // 16) * -(-size.tones // 16) + 1) + 4.0 * features * (512 + 2 * size.bs)
+    pictures = 60.0 * size.bs * size.tones
+    if "backbone" not in options:
+        return _Network(own, values=pictures)
+    tokens = 12 + options["num_prefix"]
+    body = _backbone({**options, "body": "none"} if options["body"] == "perceptron" else options, tokens)
+    return _Network(own + body.parameters + 5.0 * options["num_prefix"] * _width(options), body.frozen,
+                    pictures + 5 * tokens * body.values)
+
+
+def _gallery(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
+    """The data set, its captions as the sentence encoder sees them, and captions compared with the gallery."""
+    sent = scenario.semantic
+    name, spec, options = scenario.data.name, scenario.data.spec, scenario.data.options
+    count = next((options[key] for key in ("num_identities", "num_motions", "num_clips") if key in options), 2000)
+    items = count * max((value for key, value in options.items() if "_per_" in key), default=4)
+    yield placed(Need(items * (16 * 384 * _FLOAT + (200_000 if name == "motions" else 40_000)), f"the data set {name}",
+                      size.largest_of(spec, options)), "semantic.data")
+    captions = size.drops * sent.captions_per_drop
+    elements = sent.channel_uses * (4 * size.ue + 12) * 8
+    yield Need(captions * (items * 0.2 * 16 + elements + 32 * 384 * 8), "captions of a unit",
+               "semantic.captions_per_drop" if sent.captions_per_drop > sent.channel_uses else "semantic.channel_uses")

@@ -1,0 +1,90 @@
+"""Blocks are known without being imported, and what is known agrees with the code."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import pytest
+import torch
+
+import linksim
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
+from linksim.retrieval.data import RetrievalData
+
+
+@pytest.mark.parametrize("spec", registry.catalogue(), ids=lambda spec: f"{spec.kind}-{spec.name}")
+def test_what_the_source_says_is_what_the_class_has(spec):
+    module, _, name = spec.source.partition(":")
+    cls = getattr(import_module(module), name)
+    assert cls.block_name == spec.name
+    assert spec.doc.startswith(inspect.cleandoc(cls.__doc__))
+    assert all(f":param {option}:" in spec.doc for option in spec.options.model_fields)
+    assert spec.summary.endswith((".", ":"))
+    from_class = registry._options_of_class(cls)
+    assert from_class.model_json_schema()["properties"] == spec.options.model_json_schema()["properties"] \
+        if from_class.model_fields else not spec.options.model_fields
+
+
+@pytest.mark.parametrize("spec", registry.catalogue(), ids=lambda spec: f"{spec.kind}-{spec.name}")
+def test_every_block_is_made_with_its_defaults(spec):
+    # importers alone need to be told something: where the user's files are
+    needed = {name: "a folder" for name, field in spec.options.model_fields.items() if field.is_required()}
+    assert set(needed) <= ({"folder"} if spec.kind == "retrieval_data" else set())
+    made = registry.create(spec.kind, spec.name, needed)
+    assert isinstance(made, RetrievalData if spec.kind == "retrieval_data" else torch.nn.Module)
+    assert spec.required_history(registry.validate_options(spec, needed)) >= 1
+
+
+def test_options_are_checked_before_a_block_is_made():
+    for options, words in [({"order": 0}, "at least 1"), ({"ordre": 1}, "did you mean 'order'"),
+                           ({"order": True}, "a number needed"), ({"order": 1.5}, "whole number")]:
+        with pytest.raises(ScenarioError, match=words):
+            registry.create("predictor", "ar", options)
+
+
+def test_a_name_can_be_taken_once_but_a_notebooks_cell_run_again():
+    def cell():
+        @linksim.register("predictor", "cell_block")
+        class Mine(torch.nn.Module):
+            """In a notebook."""
+
+            def __init__(self, gain: float = 1.0) -> None:
+                super().__init__()
+                self.gain = gain
+
+        return Mine
+
+    cell()
+    latest = cell()
+    try:
+        assert type(registry.create("predictor", "cell_block", {"gain": 2})) is latest
+        with pytest.raises(ValueError, match="already a predictor 'hold'"):
+            linksim.register("predictor", "hold")(torch.nn.Linear)
+        with pytest.raises(ValueError, match="already a predictor 'cell_block'"):
+            linksim.register("predictor", "cell_block")(torch.nn.Linear)
+    finally:
+        del registry._plugins["predictor", "cell_block"]
+
+
+def test_a_block_of_the_user_has_the_options_of_the_built_in_one_that_it_extends():
+    from linksim.blocks.prediction.ar import AutoregressivePredictor
+
+    try:
+        @linksim.register("predictor", "longer_ar")
+        class Longer(AutoregressivePredictor):
+            """AR, and more."""
+
+        assert type(registry.create("predictor", "longer_ar", {"order": 3})) is Longer
+        with pytest.raises(ScenarioError, match="did you mean 'order'"):
+            registry.create("predictor", "longer_ar", {"ordre": 3})
+    finally:
+        del registry._plugins["predictor", "longer_ar"]
+
+
+def test_an_unknown_block_names_the_nearest():
+    with pytest.raises(ScenarioError, match="did you mean 'wiener'"):
+        registry.find("predictor", "weiner")
+    with pytest.raises(ValueError, match="unknown kind"):
+        linksim.register("predicter", "x")

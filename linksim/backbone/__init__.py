@@ -1,7 +1,20 @@
-"""Pretrained language models as a part of other blocks: loading, adaptation, word embeddings, last attention."""
+"""Pretrained language models as a part of other blocks: loading, adaptation, word embeddings, last attention.
 
-from linksim.backbone.architectures import LastAttention
-from linksim.backbone.choice import BackboneChoice
-from linksim.backbone.model import Backbone, build_backbone
+Names are loaded on first use: what a model's sizes are is known without torch (`linksim.backbone.requirements`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_EXPORTS = {"Backbone": "model", "BackboneChoice": "choice", "LastAttention": "architectures",
+            "build_backbone": "model"}
 
 __all__ = ["Backbone", "BackboneChoice", "LastAttention", "build_backbone"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'linksim.backbone' has no attribute {name!r}")
+    return getattr(import_module(f"linksim.backbone.{_EXPORTS[name]}"), name)

@@ -111,7 +111,7 @@ def test_it_knows_english(gguf_file):
 
 
 def test_python_of_the_backbones_page_runs():
-    text = (Path(__file__).parents[3] / "docs" / "backbones.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "backbones.md").read_text(encoding="utf-8")
     names = {}
     exec(compile(text.split("```python\n")[1].split("```")[0], "backbones.md", "exec"), names)  # noqa: S102
     assert names["hidden"].shape == (8, 20, 576)

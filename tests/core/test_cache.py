@@ -42,7 +42,7 @@ def test_changing_a_tensor_does_not_change_the_file(folder):
 
 
 def test_a_kill_half_way_leaves_nothing_that_is_taken_for_the_file(folder):
-    code = ("import os, torch; from linksim import cache\n"
+    code = ("import os, torch; from linksim.core import cache\n"
             "cache.os.replace = lambda *_: os._exit(9)\n"  # all is written but for the last step
             "cache.cached_tensors('x.safetensors', lambda: {'a': torch.zeros(1000)})")
     killed = subprocess.run([sys.executable, "-c", code], check=False,

@@ -16,7 +16,7 @@ from linksim.core import optional
 from linksim.core.errors import LinksimError
 from linksim.core.optional import EXTRAS, WEIGHTS, import_optional, installed_version, package_folder, to_install
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = [name for packages in (*EXTRAS.values(), WEIGHTS) for name in packages]
 

@@ -174,6 +174,8 @@ def table_name(channel: Channel) -> str:
     """Of the file in the cache folder: a digest of all that the table depends on."""
     options = channel.ray_traced
     traced = options.model_dump(mode="json", include=set(TRACED))
+    if options.terminal_positions_m is None:
+        del traced["terminal_positions_m"]
     traced |= {"position_m": list(site_of(options).position_m), "azimuth_deg": site_of(options).azimuth_deg}
     if options.scene == PROCEDURAL:
         traced |= {"position_m": options.position_m, "area_version": VERSION, "first_area": options.first_area,

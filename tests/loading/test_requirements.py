@@ -141,7 +141,7 @@ def test_a_block_of_the_user_says_what_it_needs_in_the_same_way():
 
 
 def test_needs_are_known_without_torch():
-    code = ("import sys; from linksim import registry\n"
+    code = ("import sys; from linksim.core import registry\n"
             "for spec in registry.catalogue():\n"
             "    if spec.requires:\n"
             "        module, _, name = spec.requires.partition(':')\n"

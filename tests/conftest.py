@@ -156,7 +156,7 @@ def make_channel() -> Callable[..., Any]:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """Put a table where the one of a channel would be read."""
-    from linksim.channel.ray_traced import table as tables
+    from linksim.channel.ray_traced import path_tables as tables
 
     monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / "cache"))
 
@@ -172,7 +172,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
 def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Callable[..., Any]
                  ) -> Iterator[list[int]]:
     """Tables by hand where procedural areas would be traced; gives the numbers of those that were."""
-    from linksim.channel.ray_traced import areas, table, tracing
+    from linksim.channel.ray_traced import areas, tracing
 
     monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / "areas"))
     numbers: list[int] = []
@@ -187,4 +187,4 @@ def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Ca
     monkeypatch.setattr(areas, "import_sionna_rt", lambda: None)
     monkeypatch.setattr(areas, "num_processes", lambda jobs: 1)
     yield numbers
-    table._TABLES.clear()
+    path_tables._TABLES.clear()

@@ -47,7 +47,7 @@ def commands_of(path):
 
 
 def _goes_on(word, words):
-    if words[-1] in ("--extra", "linksim", "python", "-m", "run_sim.py", "pytest", "ruff") or words[-1].startswith("--"):
+    if words[-1] in ("--extra", "-m", "linksim", "python", "run_sim.py", "pytest", "ruff") or words[-1][:2] == "--":
         return True
     return word.startswith("-") or "/" in word or words[0] in ("linksim", "pytest") or words[-2:-1] == ["--extra"]
 
@@ -73,8 +73,8 @@ def test_commands_exist_are_valid_and_bring_the_extras_that_they_need(path):
             assert not extras
             continue
         if tool == "python":
-            module = ROOT / arguments[1].replace(".", "/") / "__main__.py" if arguments[0] == "-m" else ROOT / arguments[0]
-            assert module.is_file(), words
+            file = f"{arguments[1].replace('.', '/')}/__main__.py" if arguments[0] == "-m" else arguments[0]
+            assert (ROOT / file).is_file(), words
             continue
         assert tool in ("run_sim.py", "linksim"), words
         options = cli._parser().parse_args(["run", *arguments] if tool == "run_sim.py" else arguments)

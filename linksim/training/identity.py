@@ -8,8 +8,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from linksim.core import registry
 from linksim.scenario.channel import Channel
-from linksim.scenario.schema import Scenario
+from linksim.scenario.schema import Acquisition, Scenario
+from linksim.scenario.training import Training, merged
 
 _KEYS = ("block", "kind", "version", "schema", "options", "shape", "conditions", "training", "training_file",
          "generator", "plugins", "teacher", "start_from", "data", "generated", "channel_uses", "num_streams",
@@ -77,19 +79,32 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
 
 
 def _described(about: dict[str, Any]) -> dict[str, Any]:
-    """Values by dotted path; those of the conditions as the set of values that they have."""
+    """Values by dotted path, defaults too; those of the conditions as the set of values that they have."""
+    spec = registry.find(about["kind"], about["block"])
+    usual: dict[str, Any] = {
+        "options": {name: field.default for name, field in spec.options.model_fields.items()},
+        "training": merged(Training(), None).model_dump(mode="json")}
+    channel_usual, acquisition_usual = (section().model_dump(mode="json") for section in (Channel, Acquisition))
     flat: dict[str, Any] = {}
     for key in _KEYS:
         value = about.get(key)
+        if key in usual and isinstance(value, dict):
+            value = usual[key] | value
         if key == "conditions":
             for channel, acquisition in (one if isinstance(one, list) else (one, {}) for one in value or []):
-                for at, item in _flat({"channel": channel, "acquisition": acquisition}).items():
+                whole = {"channel": _deeper(channel_usual, channel), "acquisition": acquisition_usual | acquisition}
+                for at, item in _flat(whole).items():
                     flat.setdefault(at, [])
                     if item not in flat[at]:
                         flat[at].append(item)
         elif value is not None:
             flat |= _flat({key: value})
     return flat
+
+
+def _deeper(usual: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    return usual | {key: _deeper(usual[key], value) if isinstance(value, dict) and isinstance(usual.get(key), dict)
+                    else value for key, value in chosen.items()}
 
 
 def _flat(section: dict[str, Any], at: str = "") -> dict[str, Any]:

@@ -5,8 +5,8 @@ from importlib import metadata
 import pytest
 import torch
 
+from linksim.channel.ray_traced import path_tables as tables
 from linksim.channel.ray_traced import runtime
-from linksim.channel.ray_traced import table as tables
 from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.ray_traced.site import site_of
 from linksim.channel.ray_traced.table import PathTable, table_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -25,7 +26,7 @@ def shipped_scenarios() -> dict[str, Path]:
 
 def located(path: Path) -> Path:
     """A scenario file, or the ready-made one of that name: with or without its folder, ``scenarios/`` and suffix."""
-    if path.exists():
+    if os.path.exists(path):  # no fault where no file can have that name
         return path
     name = path.with_suffix("").as_posix().removeprefix("scenarios/")
     shipped = shipped_scenarios()

@@ -47,7 +47,8 @@ def commands_of(path):
 
 
 def _goes_on(word, words):
-    if words[-1] in ("--extra", "linksim", "python", "run_sim.py", "pytest", "ruff") or words[-1].startswith("--"):
+    opening = ("--extra", "linksim", "python", "-m", "run_sim.py", "pytest", "ruff")
+    if words[-1] in opening or words[-1].startswith("--"):
         return True
     return word.startswith("-") or "/" in word or words[0] in ("linksim", "pytest") or words[-2:-1] == ["--extra"]
 
@@ -73,7 +74,8 @@ def test_commands_exist_are_valid_and_bring_the_extras_that_they_need(path):
             assert not extras
             continue
         if tool == "python":
-            assert (ROOT / arguments[0]).is_file(), words
+            file = f"{arguments[1].replace('.', '/')}/__main__.py" if arguments[0] == "-m" else arguments[0]
+            assert (ROOT / file).is_file(), words
             continue
         assert tool in ("run_sim.py", "linksim"), words
         options = cli._parser().parse_args(["run", *arguments] if tool == "run_sim.py" else arguments)

@@ -47,7 +47,8 @@ def commands_of(path):
 
 
 def _goes_on(word, words):
-    if words[-1] in ("--extra", "-m", "linksim", "python", "run_sim.py", "pytest", "ruff") or words[-1][:2] == "--":
+    opening = ("--extra", "linksim", "python", "-m", "run_sim.py", "pytest", "ruff")
+    if words[-1] in opening or words[-1].startswith("--"):
         return True
     return word.startswith("-") or "/" in word or words[0] in ("linksim", "pytest") or words[-2:-1] == ["--extra"]
 

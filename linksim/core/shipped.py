@@ -26,7 +26,7 @@ def shipped_scenarios() -> dict[str, Path]:
 
 def located(path: Path) -> Path:
     """A scenario file, or the ready-made one of that name: with or without its folder, ``scenarios/`` and suffix."""
-    if os.path.exists(path):
+    if os.path.exists(path):  # no fault where no file can have that name
         return path
     name = path.with_suffix("").as_posix().removeprefix("scenarios/")
     shipped = shipped_scenarios()

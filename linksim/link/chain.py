@@ -34,6 +34,7 @@ from linksim.mimo.receiver import achievable_rate, stream_sinr
 from linksim.nr.acquisition import acquire
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import BOUNDS, GENIE_CSI, Acquisition
+from linksim.training.part import named_method
 from linksim.training.preparation import Built
 
 CAPACITY_SAMPLES = 8
@@ -103,10 +104,10 @@ def simulate_chunk(points: list[tuple[int, ResolvedScenario]], seed: int, device
                 key = estimate_key(scenario, method)
                 if method.predictor is not None and key not in estimates:
                     predictor = built.of(scenario, method, "predictor")
-                    with doing(f"reports of {method.name}"):
+                    with named_method(method.name), doing(f"reports of {method.name}"):
                         reported = None if method.feedback is None else reports.of(scenario, method)
                     known = history if reported is None else reported.history
-                    with doing(f"prediction by {method.name}"), torch.inference_mode(), \
+                    with named_method(method.name), doing(f"prediction by {method.name}"), torch.inference_mode(), \
                             _precision(predictor, scenario, device):
                         csi = predicted(predictor, known, drops.future.time_s, drops.future.frequency_hz, at_once)
                     estimates[key] = _scored(csi, method.name, scenario, drops, result,
@@ -159,7 +160,8 @@ def _answered(index: int, scenario: ResolvedScenario, drops: Drops, history: Csi
     places, true = places_of(drops, scenario.channel), drops.future
     rows = []
     for method in asked:
-        found = answers(built.of(scenario, method, "universal"), history, true, places)
+        with named_method(method.name):
+            found = answers(built.of(scenario, method, "universal"), history, true, places)
         measures = task_measures(found, true, places)
         if needs_link(scenario):
             measures |= task_link_measures(found, true, places, 10 ** (-scenario.link.snr_db / 10))
@@ -274,7 +276,8 @@ def _rows(index: int, scenario: ResolvedScenario, drops: Drops, true: torch.Tens
                 from linksim.link.retrieval import retrieve
 
                 codec = built.of(scenario, sending[name], "semantic")
-                measures |= retrieve(codec, true, h_hat, weights, noise_variance, scenario.semantic, seed)
+                with named_method(name):
+                    measures |= retrieve(codec, true, h_hat, weights, noise_variance, scenario.semantic, seed)
         rows.append((index, name, measures))
     for bound in genies:
         errors = {key: value for key, value in estimates[bound][1].items() if key.startswith(_ERRORS)}

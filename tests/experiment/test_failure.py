@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import pytest
 
+from linksim import registry
 from linksim.experiment.failure import BlockError, failure_line, named_blocks, sendable
 from linksim.experiment.run import run
 from linksim.loading.load import load_scenario
@@ -38,11 +41,11 @@ class Mine(Predictor):
 def failing(scenario_file, tmp_path):
     """A scenario whose method ``my own`` raises what is asked for."""
 
-    def write(error="ValueError('bad\\nshape')", body=PLUGIN):
+    def write(error="ValueError('bad\\nshape')", body=PLUGIN, kind="predictor"):
         name = f"block_{abs(hash((error, tmp_path)))}"
         plugin = tmp_path / "plugin.py"
         plugin.write_text(body.replace("ERROR", error).replace("NAME", name))
-        return scenario_file({"plugins": ["plugin.py"], "methods": ["hold", {"name": "my own", "predictor": name}]})
+        return scenario_file({"plugins": ["plugin.py"], "methods": ["hold", {"name": "my own", kind: name}]})
 
     return write
 
@@ -66,17 +69,50 @@ def test_a_blocks_exception_is_one_line_under_its_traceback(failing, command, tm
     {"semantic": "mine"}, {"universal": {"type": "mine"}},
     {"predictor": {"type": "other", "backbone": {"type": "mine"}}},
 ])
-def test_a_block_of_any_kind_is_reported_with_the_methods_that_use_it(entry):
+def test_a_block_of_any_kind_is_reported_with_the_methods_that_use_it(entry, monkeypatch):
     class Mine:
-        block_name = "mine"
+        def __init__(self, loading: int = 1, bits: int = 1):
+            pass
 
         def fail(self):
             raise ValueError("bad")
 
+    class Other:
+        def __init__(self, backbone: Any = None):
+            pass
+
+    monkeypatch.setattr(registry, "_plugins", {})
+    registry.register("predictor", "other")(Other)
+    for kind in ("predictor", "precoder", "feedback", "semantic", "universal"):
+        registry.register(kind, "mine")(Mine)
     scenario = Scenario.model_validate({"methods": ["hold", {"name": "one", **entry}, {"name": "two", **entry}]})
     with pytest.raises(ValueError, match="bad") as caught, named_blocks(scenario, "chunk 3"):
         Mine().fail()
     assert " of 'mine' (method 'one', 'two'), chunk 3: ValueError: bad" in failure_line(caught.value)
+
+
+CODEC = '''
+import linksim
+from linksim.blocks.feedback.topm import TopMCodec
+
+
+@linksim.register("feedback", "NAME")
+class Mine(TopMCodec):
+    """Raises."""
+
+    def encode(self, csi):
+        raise ERROR
+'''
+
+
+@pytest.mark.parametrize(("error", "code", "said"), [
+    ("ValueError('bad')", 1, r"error: \S+\.py:11: in encode of 'block_\d+' \(method 'my own'\), .*: ValueError: bad"),
+    ("linksim.errors.LinksimError('bad')", 2, r"error: method 'my own': bad"),
+])
+def test_a_codec_that_fails_is_reported_with_the_method_that_uses_it(error, code, said, failing, command, tmp_path):
+    outcome = command("run", failing(error, CODEC, "feedback"), "--output", tmp_path / "out")
+    assert outcome.code == code
+    assert re.fullmatch(said, outcome.err.splitlines()[-1]), outcome.err
 
 
 def test_finished_units_survive_a_blocks_exception(failing, command, tmp_path):

@@ -6,7 +6,7 @@ from linksim.channel.ray_traced.table import table_name
 from linksim.core.errors import ScenarioError
 from linksim.loading.load import load_scenario, scenario_from_dict
 from linksim.scenario.channel import Channel
-from linksim.scenario.identity import scenario_hash, stream_fields
+from linksim.scenario.identity import chosen_fields, scenario_hash, stream_fields
 
 TRACED = {"channel.source": "ray_traced", "channel.carrier_frequency_ghz": 3.4}
 
@@ -85,6 +85,7 @@ def test_given_positions_are_another_table():
     first = Channel(source="ray_traced", ray_traced={"terminal_positions_m": [[1, 2]]})
     second = Channel(source="ray_traced", ray_traced={"terminal_positions_m": [[1, 3]]})
     assert len({table_name(channel) for channel in (first, second, Channel(source="ray_traced"))}) == 3
+    assert "terminal_positions_m" not in chosen_fields(Channel(source="ray_traced").ray_traced)
 
 
 def test_models_do_not_know_the_section():

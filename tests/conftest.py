@@ -172,7 +172,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
 def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Callable[..., Any]
                  ) -> Iterator[list[int]]:
     """Tables by hand where procedural areas would be traced; gives the numbers of those that were."""
-    from linksim.channel.ray_traced import areas, tracing
+    from linksim.channel.ray_traced import areas, path_tables, tracing
 
     monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / "areas"))
     numbers: list[int] = []

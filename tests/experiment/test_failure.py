@@ -107,7 +107,7 @@ class Mine(TopMCodec):
 
 @pytest.mark.parametrize(("error", "code", "said"), [
     ("ValueError('bad')", 1, r"error: \S+\.py:11: in encode of 'block_\d+' \(method 'my own'\), .*: ValueError: bad"),
-    ("linksim.errors.LinksimError('bad')", 2, r"error: method 'my own': bad"),
+    ("linksim.core.errors.LinksimError('bad')", 2, r"error: method 'my own': bad"),
 ])
 def test_a_codec_that_fails_is_reported_with_the_method_that_uses_it(error, code, said, failing, command, tmp_path):
     outcome = command("run", failing(error, CODEC, "feedback"), "--output", tmp_path / "out")

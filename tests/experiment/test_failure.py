@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from linksim import registry
+from linksim.core import registry
 from linksim.experiment.failure import BlockError, failure_line, named_blocks, sendable
 from linksim.experiment.run import run
 from linksim.loading.load import load_scenario

@@ -33,6 +33,9 @@ def interruptible() -> Iterator[list[int]]:
         if END in came:
             return
         came.append(number)
+        if _deferring:
+            _missed.append(number)
+            return
         if number == getattr(signal, "SIGHUP", None):
             _leave_dead_terminal()
         raise KeyboardInterrupt
@@ -54,6 +57,24 @@ def interruptible() -> Iterator[list[int]]:
 
 _missed: list[int] = []
 """Signals that met a finaliser or a callback of C code, where Python drops exceptions."""
+
+
+_deferring: list[object] = []
+"""Not empty: a signal waits for the end of `deferred`."""
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Around calls of C code that calls Python back, and would print an exception there: a signal waits for their end.
+
+    :raises KeyboardInterrupt: one came meanwhile.
+    """
+    _deferring.append(None)
+    try:
+        yield
+    finally:
+        _deferring.pop()
+    raise_missed()
 
 
 def raise_missed() -> None:

@@ -12,7 +12,7 @@ from linksim import cli
 from linksim.core import interruption
 from linksim.core.errors import StoreError
 from linksim.core.heartbeat import counted
-from linksim.core.interruption import END, SIGNALS, handlers_kept, interruptible
+from linksim.core.interruption import END, SIGNALS, deferred, handlers_kept, interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +115,16 @@ def test_after_the_end_further_signals_do_nothing():
         came.append(END)
         signal.raise_signal(signal.SIGINT)
     assert came == [END]
+
+
+def test_a_signal_waits_for_the_end_of_what_would_print_it():
+    done = []
+
+    def deferred_work() -> None:
+        with interruptible(), deferred():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        deferred_work()
+    assert done == ["all"]

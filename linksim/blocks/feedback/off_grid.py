@@ -18,7 +18,7 @@ from linksim.blocks.feedback.wave_gains import quantized_gains, squared_error
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, count_table, read_waves
 from linksim.core.csi import Csi
 from linksim.core.registry import register
-from linksim.core.types import PositiveInt
+from linksim.core.types import PositiveInt, ReportBits
 
 THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0)
 """Waves are used as long as they stood out of what was left by so many steps; the encoder tries each."""
@@ -67,7 +67,7 @@ class OffGridCodec(ClosedFormCodec):
     Tranchina and Simoncelli, IEEE Trans. Signal Process. 59(10), 2011; syntax and tables are this project's.
     """
 
-    def __init__(self, bits: PositiveInt = 512, delay_oversampling: PositiveInt = 8,
+    def __init__(self, bits: ReportBits = 512, delay_oversampling: PositiveInt = 8,
                  beam_oversampling: PositiveInt = 4, num_table_drops: PositiveInt = 100) -> None:
         super().__init__()
         self.bits = bits

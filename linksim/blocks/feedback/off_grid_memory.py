@@ -30,7 +30,7 @@ from linksim.blocks.feedback.wave_syntax import WaveTables, Written, read_waves
 from linksim.core.csi import Csi
 from linksim.core.errors import ReportError
 from linksim.core.registry import register
-from linksim.core.types import PositiveInt
+from linksim.core.types import PositiveInt, ReportBits
 
 THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0, 4.5)
 """Waves are added that stand out of what the known ones leave by so many steps; the encoder tries each."""
@@ -83,7 +83,7 @@ class OffGridMemoryCodec(OffGridCodec):
 
     remembers = True
 
-    def __init__(self, bits: PositiveInt = 512, delay_oversampling: PositiveInt = 8,
+    def __init__(self, bits: ReportBits = 512, delay_oversampling: PositiveInt = 8,
                  beam_oversampling: PositiveInt = 4, num_table_drops: PositiveInt = 100) -> None:
         super().__init__(bits, delay_oversampling, beam_oversampling, num_table_drops)
 

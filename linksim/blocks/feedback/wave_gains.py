@@ -29,7 +29,10 @@ def quantized_gains(gram: torch.Tensor, correlation: torch.Tensor, energy: torch
     # errors of the quantiser's size are noise: twins do not get large gains of opposite sign
     noise = (step.square() / energy.clamp_min(1e-300) / 6).clamp_max(1.0)
     loading = torch.diag_embed(torch.where(used, noise[:, None], 1.0)).to(gram.dtype)
-    lower = torch.linalg.cholesky(torch.where(both, gram, 0) + loading)
+    loaded = torch.where(both, gram, 0) + loading
+    lower, failed = torch.linalg.cholesky_ex(loaded)
+    if failed.any():  # waves that double precision cannot tell apart, and a step finer than that
+        lower = torch.linalg.cholesky(loaded + torch.where(failed > 0, 1e-9, 0.0)[:, None, None] * torch.eye(waves))
     target = torch.linalg.solve_triangular(lower, torch.where(used[..., None], correlation, 0), upper=False)
     upper = lower.mH
     gain = torch.zeros_like(correlation)

@@ -12,6 +12,7 @@ from linksim.channel.drops import Drops
 from linksim.channel.files.linksim_layout import DOWNLINK_RAYS, HEADER, RAYS, FileHeader, Key, stored_name
 from linksim.channel.rays import Rays
 from linksim.core.errors import LinksimError
+from linksim.core.interruption import deferred
 
 MATLAB_LIMIT_BYTES = 2**31
 """A variable of a .mat file (v5) is smaller than this."""
@@ -74,12 +75,13 @@ class Hdf5Writer:
     def append(self, name: str, part: np.ndarray) -> None:
         if part.dtype.kind == "U":
             part = np.char.encode(part)
-        if name not in self._file:
-            self._file.create_dataset(name, data=part, maxshape=(None, *part.shape[1:]), chunks=_chunks(part))
-        else:
-            data = self._file[name]
-            data.resize(len(data) + len(part), axis=0)
-            data[-len(part):] = part
+        with deferred():  # HDF5 calls `_SturdyFile`
+            if name not in self._file:
+                self._file.create_dataset(name, data=part, maxshape=(None, *part.shape[1:]), chunks=_chunks(part))
+            else:
+                data = self._file[name]
+                data.resize(len(data) + len(part), axis=0)
+                data[-len(part):] = part
         self._disk.check()
 
     def close(self) -> None:
@@ -87,11 +89,12 @@ class Hdf5Writer:
         self._disk.check()
 
     def abandon(self) -> None:
-        self._file.close()
-        try:
-            self._disk.close()
-        except OSError as error:
-            self._disk.fault = self._disk.fault or error
+        with deferred():
+            self._file.close()
+            try:
+                self._disk.close()
+            except OSError as error:
+                self._disk.fault = self._disk.fault or error
 
 
 class MemoryWriter:

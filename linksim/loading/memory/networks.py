@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from linksim.backbone.requirements import sizes_of
-from linksim.loading.memory.sizes import Need, Sizes, placed
+from linksim.loading.memory.sizes import COMPLEX, Need, Sizes, placed
 from linksim.scenario.resolved import Block, ResolvedScenario
 
 _FLOAT = 4
@@ -60,6 +60,8 @@ def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users
     """
     options, drops = block.options, block.training.batch_drops
     match block.kind:
+        case "predictor" if block.name == "unfolded_sparse_bayesian":
+            return _unfolded(options, scenario, size, drops * users)
         case "predictor" if block.name in _PREDICTORS:
             pairs = size.ue * size.bs
             sequences = min(drops * users * min(block.training.antenna_pairs or pairs, pairs),
@@ -156,6 +158,15 @@ _PREDICTORS: dict[str, Callable[[Options, ResolvedScenario, Sizes], _Network]] =
     "rnn": _recurrent(1), "gru": _recurrent(3), "lstm": _recurrent(4), "cnn": _cnn, "transformer": _transformer,
     "csi_alm_light": _csi_alm_light, "csi_llm": _csi_llm, "llm4cp": _llm4cp, "csi_alm": _csi_alm, "cdg": _cdg,
 }
+
+
+def _unfolded(options: Options, scenario: ResolvedScenario, size: Sizes, users: int) -> float:
+    """Bytes of the steps of an iteration, each of which is kept for the gradient."""
+    array = scenario.channel.bs_array
+    beams, tones = array.rows * array.columns, min(size.tones, options["frequency_rank"])
+    waves = beams * min(options["num_delays"], 8 * size.tones) * options["num_dopplers"]
+    step = 6 * beams * (size.history * tones)**2 + waves * (20 + 3 * options["hidden_size"])
+    return options["num_steps"] * users * step * COMPLEX
 
 
 def _codec(options: Options, size: Sizes) -> _Network:

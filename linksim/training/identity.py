@@ -80,9 +80,9 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
 
 def _described(about: dict[str, Any]) -> dict[str, Any]:
     """Values by dotted path, defaults too; those of the conditions as the set of values that they have."""
-    spec = registry.find(about["kind"], about["block"])
+    known = [spec for spec in registry.catalogue() if (spec.kind, spec.name) == (about["kind"], about["block"])]
     usual: dict[str, Any] = {
-        "options": {name: field.default for name, field in spec.options.model_fields.items()},
+        "options": {name: field.default for spec in known for name, field in spec.options.model_fields.items()},
         "training": merged(Training(), None).model_dump(mode="json")}
     channel_usual, acquisition_usual = (section().model_dump(mode="json") for section in (Channel, Acquisition))
     flat: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from typing import Any
 from linksim.core.registry import catalogue
 from linksim.metrics.catalogue import METRICS
 from linksim.scenario.channel import Channel
+from linksim.scenario.resolved import LEARNING, NO_PREDICTOR
 from linksim.scenario.schema import PERFECT_CSI, Scenario
 
 _CHECKPOINT = {"type": "string", "description": "Folder of a checkpoint to use, relative to the scenario file; without "
@@ -18,21 +19,21 @@ def scenario_json_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "linksim scenario"
-    for kind in ("predictor", "precoder", "feedback"):
+    method, kinds = schema["$defs"]["Method"]["properties"], [*LEARNING, "precoder", "retrieval_data"]
+    for kind in kinds:
         schema["$defs"][f"{kind}_block"] = {"anyOf": [
-            {"enum": [spec.name for spec in catalogue(kind)]},
+            {"enum": [spec.name for spec in catalogue(kind)] + [NO_PREDICTOR] * (kind == "predictor")},
             *({"type": "object", "description": spec.summary, "required": ["type"],
                "properties": {"type": {"const": spec.name},
                               **spec.options.model_json_schema().get("properties", {}),
                               **({"checkpoint": _CHECKPOINT} if spec.trains else {})},
                "additionalProperties": False} for spec in catalogue(kind)),
         ]}
-    reference = {"$ref": "#/$defs/precoder_block"}
-    schema["$defs"]["Link"]["properties"]["precoder"] = {**reference, "default": "rzf"}
-    method = schema["$defs"]["Method"]["properties"]
-    method["precoder"] = {"anyOf": [reference, {"type": "null"}], "default": None}
-    method["feedback"] = {"anyOf": [{"$ref": "#/$defs/feedback_block"}, {"type": "null"}], "default": None}
-    method["predictor"] = {"$ref": "#/$defs/predictor_block", "default": "hold"}
+        if kind in method:
+            method[kind] = _named(method[kind], kind, may_be_none=kind != "predictor")
+    for section, key, kind in (("Link", "precoder", "precoder"), ("Semantic", "data", "retrieval_data")):
+        fields = schema["$defs"][section]["properties"]
+        fields[key] = _named(fields[key], kind)
     for training in ("Training", "MethodTraining"):
         schema["$defs"][training]["properties"]["channel"]["propertyNames"] = {"enum": list(Channel.model_fields)}
     channel = schema["$defs"]["Channel"]["properties"]  # with the short form of a scene
@@ -46,3 +47,10 @@ def scenario_json_schema() -> dict[str, Any]:
     ]}
     schema["properties"]["sweep"]["additionalProperties"]["minItems"] = 1
     return schema
+
+
+def _named(field: dict[str, Any], kind: str, may_be_none: bool = False) -> dict[str, Any]:
+    """The schema of a field that names a block."""
+    reference = {"$ref": f"#/$defs/{kind}_block"}
+    said = {key: value for key, value in field.items() if key in ("default", "description", "title")}
+    return {**said, **({"anyOf": [reference, {"type": "null"}]} if may_be_none else reference)}

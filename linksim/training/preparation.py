@@ -41,12 +41,11 @@ def parts_of(scenario: Scenario, only: str | None = None) -> list[Part]:
     def add(part: Part) -> None:
         if part.key in found:
             return
-        if part.block.is_trained:
-            if part.training.teacher or part.training.start_from:
-                for other in part.needed_first() if part.is_unmade else ():
-                    add(other)
-            for companion in part.companions():
-                add(companion)
+        if part.block.is_trained and (part.training.teacher or part.training.start_from) and part.is_unmade:
+            for other in part.needed_first():
+                add(other)
+        for companion in part.companions():
+            add(companion)
         found[part.key] = part
 
     for point in simulated_points(scenario):
@@ -226,7 +225,7 @@ def unmade_methods(scenario: Scenario, closed_form: bool) -> dict[str, Part]:
 def _with_companions(scenario: ResolvedScenario, method: ResolvedMethod) -> Iterator[Part]:
     for kind in LEARNING:
         block = getattr(method, kind)
-        if block is not None and block.is_trained:
+        if block is not None and block.learns:
             part = KINDS[kind](scenario, method)
             yield from (part, *part.companions())
 

@@ -96,5 +96,6 @@ def _fitted_at(scenario: Scenario, point: ResolvedScenario, method: ResolvedMeth
 
 
 def _about(part: CodecPart) -> dict[str, Any]:
-    about = {**part.about, "reports_of": part.block.name, "options": part.block.options}
+    codec = part.reference() if part.block.checkpoint else part.block.name
+    about = {**part.about, "reports_of": codec, "options": part.block.options}
     return json.loads(json.dumps({**about, "block": "report_error", "version": 1}))

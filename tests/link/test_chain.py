@@ -55,6 +55,18 @@ def test_rates_grow_with_snr_and_stay_below_perfect_csi_and_the_capacity():
             assert rows[i, method]["rate_bps_hz"].mean() <= perfect + 1e-3
 
 
+def test_what_the_transmitter_knows_is_never_told_by_the_name():
+    rows, _ = simulate(scenario(methods=[
+        "perfect CSI", {"name": "truth", "csi": "perfect"}, "hold",
+        {"name": "perfect CSI, one slot old", "csi": "uplink", "predictor": "hold"},
+        {"name": "Perfect CSI, one slot old", "predictor": "hold"}]))
+    for name, other in (("truth", "perfect CSI"), ("perfect CSI, one slot old", "hold"),
+                        ("Perfect CSI, one slot old", "hold")):
+        assert rows[0, name].keys() == rows[0, other].keys()
+        assert all(torch.equal(value, rows[0, other][measure]) for measure, value in rows[0, name].items())
+    assert rows[0, "hold"]["rate_bps_hz"].mean() < rows[0, "truth"]["rate_bps_hz"].mean()
+
+
 def test_better_csi_gives_more_rate_and_zero_csi_none():
     rows, result = simulate(scenario())
     assert rows[0, "wiener"]["nmse"].mean() < rows[0, "hold"]["nmse"].mean()

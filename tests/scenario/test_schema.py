@@ -36,6 +36,9 @@ def test_every_shipped_scenario_fits_the_schema(validator):
     {"methods": ["weiner"]}, {"methods": [{"name": "x", "predictor": {"type": "ar", "ordre": 1}}]},
     {"methods": [{"name": "x", "predictor": {"type": "ar", "order": 0}}]}, {"methods": None},
     {"sweep": {"link.snr_db": []}}, {"link.precoder": "rfz"}, {"metrics": ["nmse"]}, {"bounds": ["genie"]},
+    {"methods": [{"name": "x", "universal": {"type": "nonsense"}}]}, {"methods": [{"name": "x", "csi": "perfcet"}]},
+    {"methods": [{"name": "x", "semantic": "sc_lmkbb"}]}, {"methods": [{"name": "x", "precoder": "rfz"}]},
+    {"methods": [{"name": "x", "feedback": {"type": "klt", "bit": 3}}]}, {"semantic.data": "emojis"},
 ])
 def test_a_broken_scenario_does_not_fit_the_schema(validator, tiny, changes):
     validator.validate(tiny())

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
+from rich.console import Console
 
 from linksim.cli import main
 from linksim.core.errors import LinksimError
+from linksim.loading.load import load_scenario
 from linksim.retrieval.sentences import encode_sentences
+from linksim.scenario.resolved import resolve
+from linksim.training.checkpoint import read_weights
+from linksim.training.preparation import Built, prepare_parts
 
 METHODS = [{"name": "no channel", "semantic": {"type": "no_channel", "embedding": 16}},
            {"name": "perfect CSI, joint", "csi": "perfect", "semantic": {
@@ -62,6 +68,20 @@ def test_trained_evaluated_and_found_again(scenario, tmp_path, capsys):
     assert text == pytest.approx(free, abs=0.02), "text that arrives is worth as much as no channel"
     assert main(["run", str(path), "--output", str(output), "--fresh"]) == 0
     assert "semantic codec of perfect CSI, joint: loaded from" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_checkpoint_that_the_file_names_is_used(scenario, tmp_path):
+    joint = METHODS[1]
+    prepare_parts(load_scenario(scenario(methods=[joint])), "cpu", Console(quiet=True))
+    (folder,) = (tmp_path / "kept").iterdir()
+    folder.rename(tmp_path / "given")
+    named = {**joint, "semantic": {**joint["semantic"], "checkpoint": "given"}, "semantic_training": {"num_epochs": 9}}
+    given = load_scenario(scenario(methods=[named]))
+    (line,) = prepare_parts(given, "cpu", Console(quiet=True))
+    assert line == (f"semantic codec of perfect CSI, joint: loaded from {tmp_path / 'given'} as given, which was "
+                    "trained otherwise: training.num_epochs 3 there, 9 here")
+    used = Built.load(given, "cpu").of(resolve(given), resolve(given).methods[0], "semantic").state_dict()
+    assert all(torch.equal(used[name], tensor) for name, tensor in read_weights(tmp_path / "given").items())
 
 
 def test_a_gallery_smaller_than_k_is_one_line(scenario, tmp_path, capsys):

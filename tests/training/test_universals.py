@@ -4,11 +4,15 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 import yaml
+from rich.console import Console
 
 from linksim.cli import main
 from linksim.loading.load import load_scenario
-from linksim.training.preparation import parts_of
+from linksim.scenario.resolved import resolve
+from linksim.training.checkpoint import read_weights
+from linksim.training.preparation import Built, parts_of, prepare_parts
 
 AREAS = {"scene": "procedural", "num_areas": 3, "positions_per_area": 40, "split": "random", "min_path_gain_db": -200,
          "synchronized": False}
@@ -120,6 +124,23 @@ def test_a_model_is_another_when_its_encoders_are(scenario, part):
     small, wknn = ([part(read, name, "universal").about for read in (one, other)] for name in ("without LLM", "WKNN"))
     assert small[0] != small[1]
     assert wknn[0] == wknn[1]
+
+
+@pytest.mark.parametrize("method", [SMALL, METHODS[2]], ids=["trained", "fitted"])
+def test_a_checkpoint_that_the_file_names_is_used(method, scenario, tmp_path):
+    one = load_scenario(scenario(methods=[ENCODERS, method]))
+    name, made = method["name"], prepare_parts(one, "cpu", Console(quiet=True))[-1].rpartition(" ")[2]
+    shutil.move(made, tmp_path / "given")
+    shutil.rmtree(tmp_path / "kept")
+    block = method["universal"] if isinstance(method["universal"], dict) else {"type": method["universal"]}
+    named = {**method, "universal": {**block, "checkpoint": "given"}}
+    given = load_scenario(scenario(methods=[ENCODERS, named], acquisition={"csi_snr_db": 3}))
+    (line,) = prepare_parts(given, "cpu", Console(quiet=True))
+    assert line.startswith(f"{name}: loaded from {tmp_path / 'given'} as given, which was trained otherwise: ")
+    assert "acquisition.csi_snr_db 18.0 there, 3.0 here" in line
+    used = Built.load(given, "cpu").of(resolve(given), resolve(given).methods[1], "universal").state_dict()
+    assert all(torch.equal(used[name], tensor) for name, tensor in read_weights(tmp_path / "given").items())
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_ceiling_needs_no_checkpoint(scenario, part):

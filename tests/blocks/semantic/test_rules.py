@@ -41,6 +41,8 @@ def test_a_good_one_is_taken(tmp_path):
     ({"methods": ["hold"]}, "metrics: map is of captions, and no method has a semantic codec"),
     ({"methods": [{"name": "a", "semantic": "deepsc"}]}, "methods.0.semantic: unknown semantic 'deepsc': did you mean"),
     ({"methods": [{"name": "a", "semantic": {"type": "deepsc_mimo", "width": "wide"}}]}, "option 'width'"),
+    ({"methods": [{"name": "a", "semantic": {"type": "deepsc_mimo", "checkpoint": "nowhere"}}]},
+     "methods.0.semantic: no checkpoint in .*/nowhere: there is no weights.safetensors"),
     ({"methods": [{"name": "a", "semantic": "deepsc_mimo", "feedback": {"type": "etype2", "combination": 4}}]},
      "methods.0.feedback: etype2 reports directions alone|feedback"),
     ({"methods": [{"name": "a", "semantic": "deepsc_mimo", "semantic_training": {"teacher": "b"}}]},

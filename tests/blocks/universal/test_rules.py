@@ -38,6 +38,8 @@ def _model(**changes):
     ({"methods": [*_model(), {"name": "other", "universal": "wkn"}]},  # the model asks who may teach it
      "scenario.yaml:.*: methods.2.universal: unknown universal 'wkn': did you mean 'wknn'"),
     ({"methods": _model(universal={"type": "ai2mmum", "prompt": "none"})}, "option 'prompt'"),
+    ({"methods": _model(universal={"type": "ai2mmum", "checkpoint": "nowhere"})},
+     "methods.1.universal: no checkpoint in .*/nowhere: there is no weights.safetensors"),
     ({"methods": _model(feedback="top_m")}, "methods.1.feedback: 'model' answers tasks instead"),
     ({"methods": _model(universal_training={"teacher": "encoder"})},
      "methods.1.universal_training.teacher: no trained method 'encoder' to teach 'model': did you mean 'encoders'"),

@@ -74,19 +74,8 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> dict[str, str]:
     before, now = _described(there), _described(here)
-    different = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
-    usual = _defaults(here) if different else {}
-    return {key: f"{_short(key)} {_text(before.get(key, usual.get(key)))} there, "
-            f"{_text(now.get(key, usual.get(key)))} here" for key in different}
-
-
-def _defaults(about: dict[str, Any]) -> dict[str, Any]:
-    """What is meant where an identity says nothing, by dotted path."""
-    options = registry.find(about["kind"], about["block"]).options.model_fields
-    return _flat({
-        "channel": Channel().model_dump(mode="json"), "acquisition": Acquisition().model_dump(mode="json"),
-        "training": merged(Training(), None).model_dump(mode="json"),
-        "options": {name: field.default for name, field in options.items()}})
+    return {key: f"{_short(key)} {_text(before.get(key))} there, {_text(now.get(key))} here"
+            for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)}
 
 
 def _described(about: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,8 +191,9 @@ def _each_in_parallel(function: Callable[[Any], Any], shares: Iterable[Any], job
     """Results in the order of the shares, as they come."""
     shares = list(shares)
     said = time.monotonic()
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for number, result in enumerate(pool.imap(function, shares), 1):
+    # no Pool, whose processes may start none of their own
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        for number, result in enumerate(pool.map(function, shares), 1):
             yield result
             if time.monotonic() - said > 30:
                 said = time.monotonic()

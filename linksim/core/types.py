@@ -13,6 +13,8 @@ SMALLEST = 1e-12
 """Above zero: what is divided by less overflows."""
 
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
+Iterations = Annotated[int, Field(ge=0, le=10_000)]
+"""Of something that converges within some tens."""
 ReportBits = Annotated[int, Field(ge=1, le=200_000)]
 """Of one report; larger ones have more elements than a range coder's tables have frequencies."""
 NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST)]

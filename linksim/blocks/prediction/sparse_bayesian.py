@@ -12,7 +12,7 @@ from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.core.csi import Csi, Panel
 from linksim.core.registry import register
-from linksim.core.types import NonNegativeFloat, NonNegativeInt, PositiveInt
+from linksim.core.types import Iterations, NonNegativeFloat, PositiveInt
 
 
 @register("predictor", "sparse_bayesian", min_history=2, requires=band_in_reach)
@@ -42,7 +42,7 @@ class SparseBayesianPredictor(Predictor):
         more.
     """
 
-    def __init__(self, num_iterations: NonNegativeInt = 6, doppler: Literal["known", "estimated"] = "known",
+    def __init__(self, num_iterations: Iterations = 6, doppler: Literal["known", "estimated"] = "known",
                  beam_sharing: NonNegativeFloat = 0.5, num_delays: PositiveInt = 64, num_dopplers: PositiveInt = 16,
                  frequency_rank: PositiveInt = 24) -> None:
         super().__init__()

@@ -69,3 +69,23 @@ def test_a_run_that_wants_fewer_drops_than_are_there_shows_fewer(simulated, tmp_
         assert all((one[name] == other[name]).all() for name in one)
     assert {one.num_drops for one in differences(run_a, run_b, [], ("hold", "hold"))} == {5}
     assert {one.value for one in differences(run_a, run_b, [], ("hold", "hold"))} == {0}
+
+
+@pytest.mark.slow
+def test_a_run_of_500_units_holds_its_memory(simulate):
+    import psutil
+
+    from linksim.results.store import Store
+
+    process, sizes = psutil.Process(), []
+    write = Store.write_unit
+
+    def measured(self, *arguments):
+        sizes.append(process.memory_info().rss)
+        return write(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "write_unit", measured)
+        simulate("long", {"run.stopping.min_drops": 1100, "run.stopping.max_drops": 1100})
+    assert len(sizes) >= 550
+    assert max(sizes[-20:]) - max(sizes[30:50]) < 30 * 2**20

@@ -204,28 +204,6 @@ def test_memory_does_not_grow_with_the_number_of_units():
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 300_000
-
-
-@pytest.mark.slow
-def test_a_run_of_500_units_holds_its_memory(simulate):
-    import psutil
-
-    from linksim.results.store import Store
-
-    process, sizes = psutil.Process(), []
-    write = Store.write_unit
-
-    def measured(self, *arguments):
-        sizes.append(process.memory_info().rss)
-        return write(self, *arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "write_unit", measured)
-        simulate("long", {"run.stopping.min_drops": 1100, "run.stopping.max_drops": 1100})
-    assert len(sizes) >= 550
-    assert max(sizes[-20:]) - max(sizes[30:50]) < 30 * 2**20
-
-
 def blocks(errors, trials):
     """Sums over four drops."""
     return pd.Series({"count": 4, "block_errors": errors, "n block_errors": 4, "num_blocks": trials,

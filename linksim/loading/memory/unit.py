@@ -81,7 +81,7 @@ def _bounds(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     columns = _RAYS * (2 if scenario.channel.ue_array.polarization == "single" else 4)
     if any(bound.startswith("genie") for bound in scenario.bounds):
         factors = size.drops * columns * (2 * size.ue * size.bs + size.history + size.future + 2 * size.tones)
-        factors *= 1.6  # phases and repeated columns stand beside them
+        factors *= 1.3  # phases and repeated columns stand beside them
         one = 6 * columns**2 + columns * (2 * size.bs * size.history + size.ue * size.bs * size.future)
         yield Need((factors + one) * DOUBLE, "the genie bound (bounds)", size.largest())
     if "sum_capacity" in scenario.bounds and size.users == 1:

@@ -237,8 +237,7 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
         try:
             training = merged(scenario.training, own)
         except pydantic.ValidationError as error:
-            section = LEARNING[kind] if kind != "predictor" else "training"
-            at = section if own is None else f"{place}.{section}"
+            at = "training" if own is None else f"{place}.{LEARNING[kind]}"
             raise ScenarioError(f"{at}: {describe(error.errors()[0])}") from None
         given = {"bits": scenario.feedback.bits} if kind == "feedback" and scenario.feedback.bits is not None else {}
         return read_block(f"{place}.{kind}", kind, reference, training, given)
@@ -252,10 +251,13 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
 
 
 def read_block(place: str, kind: str, reference: str | dict[str, Any], training: Training | None = None,
-           for_all: dict[str, Any] | None = None) -> Block:
+               for_all: dict[str, Any] | None = None) -> Block:
     """The block of an entry, ``name`` or ``{type: name, option: …, checkpoint: folder}``.
 
+    :param place: of the entry, for messages.
+    :param training: see `Block`.
     :param for_all: options that it has where it takes them and is given none.
+    :raises ScenarioError: no such block, or options that it does not take, as ``key: message``.
     """
     try:
         given = {"type": reference} if isinstance(reference, str) else dict(reference)

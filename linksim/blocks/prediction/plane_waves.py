@@ -29,9 +29,9 @@ from linksim.blocks.prediction.wave_grid import (
     delay_sizes,
     doppler_cells,
     num_doppler_cells,
+    polar,
 )
 from linksim.core.csi import Csi, Panel
-from linksim.mimo.phasor import unit
 
 DELAY_UNCERTAINTY_S = 5e-9
 """Standard deviation of a delay estimated in 8.64 MHz, most of it the grid's: a cell of that band is 14.5 ns wide."""
@@ -143,7 +143,7 @@ class PlaneWaves:
         :returns: ``[user, beam, snapshot, time, subcarrier]``.
         """
         times = self.doppler.waves(time_s)
-        tones = unit(-2 * math.pi * self.delay_s[:, :, None] * frequency_hz)
+        tones = polar(-2 * math.pi * self.delay_s[:, :, None] * frequency_hz)
         x = power[:, :, None] * self.matched(power, noise)
         h = times.to(x.dtype)[:, None, None] @ x @ tones.to(x.dtype)[:, None, None]
         return h * self.scale[:, None, None, None, None]
@@ -363,7 +363,7 @@ def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, di
     profile = profile / profile.sum(-1, keepdim=True).clamp_min(torch.finfo(profile.dtype).tiny)
     profile = profile * beam_power[..., None]
 
-    tones = unit(-2 * math.pi * offset_hz[:, None] * delay_s)
+    tones = polar(-2 * math.pi * offset_hz[:, None] * delay_s)
     total = profile.sum(1)
     energy, basis = torch.linalg.eigh((tones * total[:, None].double()) @ tones.mH)
     num_delays, num_directions = delay_sizes(total.double(), energy, noise.double(), size)

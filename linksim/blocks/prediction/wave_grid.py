@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from linksim.mimo.phasor import unit
-
 # Cells of the delay grid per resolution cell 1 / bandwidth.
 _OVERSAMPLING = 8
 # Share of the unambiguous delay range given to negative delays (timing error before the first path).
@@ -22,6 +20,13 @@ _MORE_DOPPLERS, _MORE_DELAYS, _MORE_DIRECTIONS = 8, 32, 8
 _CELLS_PER_CYCLE = 2
 # Fading that turns more often than this between two samples is white over any part of the time between them.
 _MOST_TURNS = 1000
+
+
+def polar(angle: torch.Tensor) -> torch.Tensor:
+    """exp(j angle), rounded as in released results: the powers that are learnt amplify its last digit by far more than
+    `linksim.mimo.phasor.unit` saves in time.
+    """
+    return torch.polar(torch.ones_like(angle), angle)
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,13 @@ class DopplerCells:
 
         :param time_s: ``[time]``, float64.
         """
-        waves = unit(2 * math.pi * time_s[:, None] * self.shift_hz[:, None])
+        waves = polar(2 * math.pi * time_s[:, None] * self.shift_hz[:, None])
         if self.alias_share is None:
             return waves
         most = self.alias_share.shape[-1] // 2
         alias = torch.arange(-most, most + 1, device=time_s.device, dtype=torch.float64)
         turns = 2 * math.pi * self.turn_hz * (time_s - self.origin_s)[:, None] * alias
-        return waves * (unit(turns) @ self.alias_share.mT.to(waves.dtype))
+        return waves * (polar(turns) @ self.alias_share.mT.to(waves.dtype))
 
 
 def num_doppler_cells(max_doppler_hz: torch.Tensor, history_s: torch.Tensor, target_s: torch.Tensor, least: int

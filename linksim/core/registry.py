@@ -26,9 +26,10 @@ __all__ = [
     "KINDS", "BlockSpec", "block_class", "catalogue", "create", "find", "nearest", "register", "validate_options",
 ]
 
-KINDS = ("predictor", "precoder", "feedback", "semantic", "universal", "cir_source", "retrieval_data")
-"""What a scenario can name: blocks of the chain, sources of channel impulse responses (plugins alone), and data sets
-for retrieval (`linksim.retrieval.data.RetrievalData`)."""
+KINDS = ("predictor", "precoder", "feedback", "semantic", "universal", "metric", "bound", "channel_source", "cir_source",
+         "retrieval_data")
+"""What a scenario can name: blocks of the chain, measures, physical limits, sources of channels and of channel impulse
+responses (plugins alone), and data sets for retrieval (`linksim.retrieval.data.RetrievalData`)."""
 
 _FOLDERS = ("blocks", "retrieval")
 """Where built-in ones are."""
@@ -48,6 +49,7 @@ class BlockSpec:
     :param min_history: history samples it needs; each option named in ``history_per_option`` adds its value
         times the factor given there.
     :param requires: what else it needs of a scenario, see `register`; ``module:function`` of a built-in block.
+    :param facts: what only its kind has.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class BlockSpec:
     history_per_option: dict[str, int] = field(default_factory=dict)
     trains: bool = False
     requires: str | Requirement | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -92,7 +95,7 @@ _plugins: dict[tuple[str, str], tuple[BlockSpec, type]] = {}
 
 
 def register(kind: str, name: str, *, min_history: int = 1, history_per_option: dict[str, int] | None = None,
-             trains: bool = False, requires: Requirement | None = None) -> Callable[[type], type]:
+             trains: bool = False, requires: Requirement | None = None, **facts: Any) -> Callable[[type], type]:
     """Class decorator that makes a block available to scenario files under ``name``.
 
     A ``cir_source`` may also be a function: its arguments are the options, its result is the source.
@@ -106,6 +109,7 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
         `linksim.ScenarioError` where the block cannot work there (too few antennas or tones, sizes that do not divide,
         …). It is called when a scenario is validated, at every sweep point, before anything is built. That of a
         built-in block is imported from a module without torch, ``requirements`` beside it.
+    :param facts: what only blocks of this kind have: a metric's unit, say.
     :raises ValueError: unknown kind, a name that is taken, or a class that is no torch module.
     """
     if kind not in KINDS:
@@ -122,7 +126,7 @@ def register(kind: str, name: str, *, min_history: int = 1, history_per_option: 
             raise ValueError(f"there is already a {kind} {name!r} ({taken or 'built in'}): choose another name")
         _plugins[kind, name] = (
             BlockSpec(kind, name, inspect.cleandoc(cls.__doc__ or ""), source, _options_of_class(cls), min_history,
-                      dict(history_per_option or {}), trains, requires), cls)
+                      dict(history_per_option or {}), trains, requires, facts), cls)
         return cls
 
     return decorate

@@ -14,7 +14,7 @@ import torch
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.feedback.subbands import divide, eigenvectors
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi
 from linksim.core.registry import create
 from linksim.metrics.similarity import sgcs_per_drop

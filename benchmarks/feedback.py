@@ -19,7 +19,8 @@ import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
-from linksim.channel.drops import Drops, draw_drops
+from linksim.channel.drops import Drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.registry import create
 from linksim.metrics.error import nmse_per_drop
 from linksim.metrics.rate_distortion import genie_rate_distortion

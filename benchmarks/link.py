@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import by_resource
 from linksim.core.registry import create
 from linksim.link.block_errors import block_measures

@@ -9,9 +9,8 @@ from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response, squinting_response
-from linksim.channel.sionna_models import draw_rays
 from linksim.core.csi import Csi, Panel
-from linksim.core.seeding import generator, sionna_seed, stream_seed
+from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
 
 
@@ -138,19 +137,6 @@ def time_grid(channel: Channel) -> tuple[torch.Tensor, torch.Tensor]:
     past = torch.arange(channel.num_history, dtype=torch.float64) * period_s
     steps = torch.arange(1, channel.num_future + 1, dtype=torch.float64) / channel.samples_per_period
     return past, past[-1] + steps * period_s + channel.processing_delay_ms * 1e-3
-
-
-def draw_drops(channel: Channel, batch_size: int, seed: int, device: str = "cpu") -> Drops:
-    """Draw a chunk of drops.
-
-    :param channel: what to draw.
-    :param batch_size: drops; another batch size gives other drops for the same seed.
-    :param seed: of this chunk, see `linksim.core.seeding.stream_seed`.
-    :param device: torch device.
-    """
-    with sionna_seed(seed):
-        rays = draw_rays(channel, batch_size, device, channel.precision)
-    return drops_of_rays(channel, rays, seed)
 
 
 def drops_of_rays(channel: Channel, rays: Rays, seed: int) -> Drops:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from linksim.channel.beam_squint import squint_note
-from linksim.channel.drops import Drops, draw_drops
+from linksim.channel.drops import Drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.scenario.channel import Channel
 
 

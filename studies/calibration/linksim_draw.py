@@ -11,7 +11,7 @@ from sionna.phy.channel.tr38901 import circular_angular_spread, rms_delay_spread
 
 from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response
-from linksim.channel.sionna_rays import sample_rays
+from linksim.channel.statistical.sionna_rays import sample_rays
 from studies.calibration.setups import Setup, prb_hz
 
 NOW_S = torch.zeros(1, dtype=torch.float64)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from linksim.channel.drops import bands, draw_drops
+from linksim.channel.drops import bands
+from linksim.channel.statistical.drops import draw_drops
 from linksim.metrics import nmse, sgcs
 from linksim.scenario.channel import BsArray, Channel
 

@@ -9,8 +9,8 @@ from sionna.phy.channel.tr38901 import CDL, HandheldUTArray, InF, InH, PanelArra
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from linksim.channel.response import frequency_response
-from linksim.channel.sionna_models import draw_rays
-from linksim.channel.sionna_rays import sample_cdl_rays, sample_rays
+from linksim.channel.statistical.sionna_models import draw_rays
+from linksim.channel.statistical.sionna_rays import sample_cdl_rays, sample_rays
 from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import BsArray, Channel, UeArray
 

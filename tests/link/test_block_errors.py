@@ -8,7 +8,7 @@ import copy
 import pytest
 import torch
 
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import by_resource
 from linksim.core.registry import create
 from linksim.link import chain

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.link import chain

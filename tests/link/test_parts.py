@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.registry import create
 from linksim.link.parts import predicted
 from linksim.scenario.channel import Channel

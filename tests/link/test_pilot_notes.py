@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.link.chain import simulate_chunk
 from linksim.loading.load import scenario_from_dict
 from linksim.metrics import nmse

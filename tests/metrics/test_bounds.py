@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core import registry
 from linksim.metrics import nmse
 from linksim.metrics.capacity import sum_capacity

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.topm import TopMCodec
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.metrics import nmse
 from linksim.metrics.rate_distortion import decibel_of_mean, genie_rate_distortion, reverse_water_filling
 from linksim.scenario.channel import BsArray, Channel

@@ -53,7 +53,7 @@ def test_training_sees_every_speed_in_training_and_in_validation(tmp_path):
 def test_training_drops_are_never_test_drops(tmp_path):
     case = scenario(tmp_path)
     point = make_plan(case).channel_points[0]
-    from linksim.channel.drops import draw_drops
+    from linksim.channel.statistical.drops import draw_drops
 
     test = draw_drops(point.points[0][1].channel, 25, unit_seed(case, point, 0))
     for batch, _ in training_batches(case):
@@ -62,7 +62,7 @@ def test_training_drops_are_never_test_drops(tmp_path):
 
 
 def test_ridge_learns_ageing_and_beats_hold_in_both_domains(part, tmp_path):
-    from linksim.channel.drops import draw_drops
+    from linksim.channel.statistical.drops import draw_drops
 
     for domain in ("angle_delay", "antenna"):
         case = scenario(tmp_path, domain)

@@ -6,11 +6,10 @@ import math
 
 import torch
 
+from linksim.channel.antenna_arrays import array_end, bs_panel, ue_panel
 from linksim.channel.ray_traced.site import site_of
 from linksim.channel.ray_traced.table import PathTable
 from linksim.channel.rays import Rays
-from linksim.channel.sionna_models import bs_panel, ue_panel
-from linksim.channel.sionna_rays import array_end
 from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
 

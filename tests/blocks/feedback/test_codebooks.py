@@ -9,7 +9,7 @@ from linksim.blocks.feedback import codebook
 from linksim.blocks.feedback.bits import choice_bits
 from linksim.blocks.feedback.ports import LAYOUTS
 from linksim.blocks.precoding.zf import ZeroForcing
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi, Panel
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import create

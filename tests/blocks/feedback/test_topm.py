@@ -64,7 +64,7 @@ def test_trying_all_formats_is_never_much_worse_than_either(plane_waves):
 @pytest.mark.slow
 def test_the_28_ghz_set_at_full_band_needs_the_bits_that_it_is_known_to_need():
     """1024 tones x 32 antennas, outdoors: top-M, and the genie bound, as measured independently on 32 other drops."""
-    from linksim.channel.drops import draw_drops
+    from linksim.channel.statistical.drops import draw_drops
     from linksim.metrics.rate_distortion import decibel_of_mean, genie_rate_distortion
     from linksim.scenario.channel import BsArray, Channel
 

@@ -9,7 +9,7 @@ import torch
 from linksim.blocks.prediction.plane_waves import by_size
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.wave_grid import GridSize
-from linksim.channel.drops import draw_drops
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Panel
 from linksim.core.registry import create
 from linksim.core.seeding import generator

@@ -11,7 +11,7 @@ import torch
 from sionna.phy.channel.tr38901 import delay_spread_from_rays
 
 from linksim.channel.response import frequency_response
-from linksim.channel.sionna_rays import sample_rays
+from linksim.channel.statistical.sionna_rays import sample_rays
 from linksim.scenario.channel import Channel
 from studies.calibration.linksim_draw import LinksimDraw
 from studies.calibration.setups import Network, Sector

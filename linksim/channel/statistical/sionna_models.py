@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from sionna.phy import config
 from sionna.phy.channel import gen_single_sector_topology
-from sionna.phy.channel.tr38901 import CDL, InF, InH, PanelArray, RMa, UMa, UMi
+from sionna.phy.channel.tr38901 import CDL, InF, InH, RMa, UMa, UMi
 
+from linksim.channel.antenna_arrays import bs_panel, ue_panel
 from linksim.channel.rays import Rays
-from linksim.channel.sionna_rays import sample_cdl_rays, sample_rays
+from linksim.channel.statistical.sionna_rays import sample_cdl_rays, sample_rays
 from linksim.scenario.channel import BsArray, Channel, UeArray
 
 _MODELS = {"uma": UMa, "umi": UMi, "rma": RMa, "inh": InH, "inf": InF}
@@ -165,24 +166,6 @@ def _floor_heights_m(shape: torch.Size, device: str) -> torch.Tensor:
     floors = torch.randint(4, 9, shape, generator=stream, device=device)
     floor = 1 + (torch.rand(shape, generator=stream, device=device) * floors).long().minimum(floors - 1)
     return 3.0 * (floor - 1) + 1.5
-
-
-def bs_panel(array: BsArray, carrier_hz: float, device: str, precision: str) -> PanelArray:
-    dual = array.polarization == "dual"
-    return PanelArray(
-        num_rows_per_panel=array.rows, num_cols_per_panel=array.columns, polarization=array.polarization,
-        polarization_type="cross" if dual else "V", antenna_pattern=array.pattern,
-        carrier_frequency=carrier_hz, device=device, precision=precision,
-    )
-
-
-def ue_panel(array: UeArray, carrier_hz: float, device: str, precision: str) -> PanelArray:
-    dual = array.polarization == "dual"
-    return PanelArray(
-        num_rows_per_panel=1, num_cols_per_panel=array.num_antennas // (2 if dual else 1),
-        polarization=array.polarization, polarization_type="cross" if dual else "V",
-        antenna_pattern=array.pattern, carrier_frequency=carrier_hz, device=device, precision=precision,
-    )
 
 
 def build_cdl(channel: Channel, num_links: int, device: str, precision: str = "single") -> CDL:

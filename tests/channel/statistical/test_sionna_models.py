@@ -6,9 +6,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from linksim.channel import sionna_models
 from linksim.channel.response import frequency_response
-from linksim.channel.sionna_models import build_model, draw_rays, draw_topology
+from linksim.channel.statistical import sionna_models
+from linksim.channel.statistical.sionna_models import build_model, draw_rays, draw_topology
 from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import Channel
 

@@ -236,9 +236,11 @@ def _blocks(options: argparse.Namespace) -> int:
     from linksim.scenario.plugins import load_plugins
 
     load_plugins([str(Path(path).resolve()) for path in options.plugin])
-    from linksim.core.registry import catalogue, nearest
+    from linksim.core.registry import catalogue, nearest, unreadable
 
     specs = catalogue()
+    if reasons := unreadable():
+        write(*(f"not all blocks can be read: {reason}" for reason in reasons), to_stderr=True)
     if options.name is not None:
         picked = [spec for spec in specs if spec.name == options.name]
         if not picked:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from linksim.backbone.packaged import packaged_file
-from linksim.core.cache import cache_folder
 from linksim.core.errors import LinksimError
+from linksim.core.files import cache_folder
 
 _PACKAGED = "smollm2-tokenizer-1"
 

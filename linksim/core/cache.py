@@ -11,21 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import platformdirs
 import safetensors
 import safetensors.torch
 import torch
 
 from linksim.core.errors import StoreError
+from linksim.core.files import cache_folder
 from linksim.core.heartbeat import doing
 from linksim.core.holding import held
-
-
-def cache_folder() -> Path:
-    """``LINKSIM_CACHE``, or ``linksim`` in the place where this system keeps the caches of its users."""
-    if chosen := os.environ.get("LINKSIM_CACHE"):
-        return Path(chosen).expanduser()
-    return platformdirs.user_cache_path("linksim", appauthor=False)
 
 
 def cached_tensors(name: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from linksim.core.errors import StoreError
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp|(?P<older>.+)\.tmp")
@@ -39,6 +41,13 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """``LINKSIM_CACHE``, or ``linksim`` in the place where this system keeps the caches of its users."""
+    if chosen := os.environ.get("LINKSIM_CACHE"):
+        return Path(chosen).expanduser()
+    return platformdirs.user_cache_path("linksim", appauthor=False)
 
 
 def name_behind(temporary: str) -> str | None:

@@ -13,8 +13,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.cache import cached_tensors
 from linksim.core.errors import StoreError
+from linksim.core.files import cache_folder
 
 
 @pytest.fixture

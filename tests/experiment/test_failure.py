@@ -81,7 +81,7 @@ def test_a_block_of_any_kind_is_reported_with_the_methods_that_use_it(entry, mon
         def __init__(self, backbone: Any = None):
             pass
 
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry, "_registered", {})
     registry.register("predictor", "other")(Other)
     for kind in ("predictor", "precoder", "feedback", "semantic", "universal"):
         registry.register(kind, "mine")(Mine)

@@ -137,7 +137,7 @@ def test_a_block_of_the_user_says_what_it_needs_in_the_same_way():
         with pytest.raises(ScenarioError, match=r"methods.0.predictor: picky: .* a multiple of 3"):
             scenario_from_dict(predictor("picky", step=3))
     finally:
-        del registry._plugins["predictor", "picky"]
+        del registry._registered["predictor", "picky"]
 
 
 def test_needs_are_known_without_torch():

@@ -106,4 +106,4 @@ def test_a_plug_in_is_loaded_by_name_and_options():
         with pytest.raises(ScenarioError, match="written as its name or as"):
             retrieval_set({"modality": "audio"})
     finally:
-        del registry._plugins["retrieval_data", "toy_set"]
+        del registry._registered["retrieval_data", "toy_set"]

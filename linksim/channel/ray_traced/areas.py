@@ -16,8 +16,8 @@ import psutil
 from linksim.channel.ray_traced.runtime import import_sionna_rt
 from linksim.channel.ray_traced.table import PathTable, table_name
 from linksim.channel.ray_traced.tracing import kept_table
-from linksim.core.cache import cache_folder
 from linksim.core.errors import ScenarioError
+from linksim.core.files import cache_folder
 from linksim.scenario.channel import Channel
 
 _MEMORY_BYTES = 2e9

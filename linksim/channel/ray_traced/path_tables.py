@@ -8,7 +8,7 @@ from linksim.channel.ray_traced.areas import table_of_areas
 from linksim.channel.ray_traced.imported_tables import imported_table
 from linksim.channel.ray_traced.table import PathTable, table_name
 from linksim.channel.ray_traced.tracing import kept_table
-from linksim.core.cache import cache_folder
+from linksim.core.files import cache_folder
 from linksim.core.printing import write
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL

@@ -14,8 +14,9 @@ from torch.nn.functional import pad
 from linksim.channel.ray_traced.area import VERSION
 from linksim.channel.ray_traced.runtime import RELEASE
 from linksim.channel.ray_traced.site import site_of
-from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.cache import cached_tensors
 from linksim.core.errors import StoreError
+from linksim.core.files import cache_folder
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL, TRACED
 

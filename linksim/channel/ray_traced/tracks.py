@@ -21,9 +21,10 @@ from linksim.channel.ray_traced.rays import mean_gain, to_rays
 from linksim.channel.ray_traced.split import drawn_positions, positions_of
 from linksim.channel.ray_traced.table import PathTable, table_name, understood
 from linksim.channel.rays import Rays
-from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.cache import cached_tensors
 from linksim.core.csi import Csi
 from linksim.core.errors import ScenarioError
+from linksim.core.files import cache_folder
 from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
 

@@ -13,8 +13,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from linksim.core.cache import cache_folder
 from linksim.core.errors import LinksimError, StoreError
+from linksim.core.files import cache_folder
 from linksim.core.heartbeat import counted
 from linksim.core.holding import held
 from linksim.core.seeding import stream_seed

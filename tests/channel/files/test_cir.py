@@ -106,10 +106,10 @@ def test_what_does_not_fit_is_one_line(tmp_path, refused):
 @pytest.fixture
 def sources():
     """Register sources for one test."""
-    before = dict(registry._plugins)
+    before = dict(registry._registered)
     yield linksim.register
-    registry._plugins.clear()
-    registry._plugins.update(before)
+    registry._registered.clear()
+    registry._registered.update(before)
 
 
 LIVE = {**TOLD, "num_users": USERS, "ue_array": {"num_antennas": UE_ANT}}
@@ -191,7 +191,7 @@ def two_ray(delay_us: float = 0.5):
     wrong = command("run", path, "--output", tmp_path / "out2", "--set", "channel.num_users=2")
     assert wrong.code == 2
     assert "channel.num_users: 2 here, but cir_source 'two_ray' has 1" in wrong.line
-    del registry._plugins["cir_source", "two_ray"]
+    del registry._registered["cir_source", "two_ray"]
 
 
 def test_a_source_that_is_none_is_refused(sources, reading, refused):

@@ -70,4 +70,4 @@ def test_the_live_source_runs_as_it_stands(command, tmp_path):
                           "--set", "run.stopping.min_drops=50", "--set", "run.stopping.max_drops=50")
         assert outcome.code == 0, outcome.err
     finally:
-        registry._plugins.pop(("cir_source", "two_rays"), None)
+        registry._registered.pop(("cir_source", "two_rays"), None)

@@ -10,8 +10,9 @@ from linksim.channel.ray_traced import runtime
 from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.ray_traced.site import site_of
 from linksim.channel.ray_traced.table import PathTable, table_name
-from linksim.core.cache import cache_folder, cached_tensors
+from linksim.core.cache import cached_tensors
 from linksim.core.errors import ScenarioError, StoreError
+from linksim.core.files import cache_folder
 from linksim.scenario.ray_traced import RayTraced, Site
 
 

@@ -113,4 +113,11 @@ def duration(seconds: float) -> str:
     """A time for people, two digits."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.3g} days"
+
+
+def rounded(seconds: float) -> str:
+    """An estimate for people, one digit."""
+    return duration(float(f"{max(seconds, 1.0):.0e}"))

@@ -10,10 +10,12 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from linksim.core.heartbeat import rounded
 from linksim.core.printing import cell, say
 from linksim.experiment.machine import slower_in_bf16
 from linksim.experiment.plan import Plan, format_value
 from linksim.link.names import channel_details, channel_name
+from linksim.loading.duration import unit_seconds
 from linksim.metrics.catalogue import metric
 from linksim.results.statistics import Interval
 from linksim.scenario.channel import Channel
@@ -73,7 +75,8 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
         row("trained", line)
     for line in plan.shortcuts():
         row("note", line)
-    row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit")
+    longest = max(unit_seconds(one for _, one in group.points)[0] for group in plan.channel_points)
+    row("seed", f"{scenario.seed}, {scenario.run.chunk_size} drops per unit, which takes about {rounded(longest)}")
     mixed = ""
     if scenario.run.precision != 32:
         slow = ", which is slow on this processor: try --set run.precision=32" if slower_in_bf16(device) else ""

@@ -11,6 +11,7 @@ from linksim.blocks.universal.rules import check_task_metrics, check_universal
 from linksim.channel.rules import check_source
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
+from linksim.loading.duration import check_duration
 from linksim.loading.memory import check_channels, check_memory
 from linksim.metrics.catalogue import METRICS, metric
 from linksim.nr.coding_rules import check_coding, check_future
@@ -112,6 +113,7 @@ def check(scenario: ResolvedScenario) -> None:
     if METRICS[scenario.run.stopping.metric].reduction == "percentile":
         raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
     check_memory(scenario)
+    check_duration(scenario)
 
 
 def _check_test_positions(channel: Channel) -> None:

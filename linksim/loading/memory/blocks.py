@@ -27,7 +27,7 @@ def block_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
             splits = name not in ("ridge", "sparse_bayesian", "unfolded_sparse_bayesian")
             yield placed(Need(copies + own, name, size.largest_of(block.spec, options), splits),
                          f"methods.{index}.predictor")
-            if _reaches_band(name, options, scenario, method):
+            if reaches_band(name, options, scenario, method):
                 yield Need((6 * size.links * size.tones**2 + 8 * size.tones**3 + 16 * size.tones**2) * DOUBLE
                            + 3 * size.past * COMPLEX, f"{name}: another band by its delays", "channel.num_subcarriers")
         if (codec := method.feedback) is not None:
@@ -57,16 +57,20 @@ def _matrix_pencil(options: Options, scenario: ResolvedScenario, size: Sizes) ->
     return size.bins * (2 * window**2 + 2 * size.history) * DOUBLE
 
 
-def _plane_waves(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
+def wave_sizes(options: Options, scenario: ResolvedScenario, size: Sizes) -> tuple[int, float, float, float, float]:
+    """Of a sparse Bayesian predictor: beams, times and tones that are taken together, Doppler shifts, delays."""
     channel = scenario.channel
     doppler_hz = channel.speed_kmh / 3.6 * channel.carrier_frequency_ghz * 1e9 / 3e8
     cycles = 2 * doppler_hz * channel.csi_period_ms * 1e-3 * size.history
-    times = min(size.history, cycles + 8)
-    tones = min(size.tones, options["frequency_rank"])
-    beams = channel.bs_array.rows * channel.bs_array.columns
     window = cycles * (size.history + size.future) / size.history
     dopplers = max(options["num_dopplers"], min(math.pi * window, 2 * math.pi * (size.history + size.future)))
-    waves = beams * min(options["num_delays"], 8 * size.tones) * dopplers
+    return (channel.bs_array.rows * channel.bs_array.columns, min(size.history, cycles + 8),
+            min(size.tones, options["frequency_rank"]), dopplers, min(options["num_delays"], 8 * size.tones))
+
+
+def _plane_waves(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
+    beams, times, tones, dopplers, delays = wave_sizes(options, scenario, size)
+    waves = beams * delays * dopplers
     users, snapshots = max(min(_USERS_AT_ONCE, size.links, _WAVES_AT_ONCE // waves), 1), size.ue * size.bs / beams
     between = 2 * options["num_steps"] * (30 + 3 * options["hidden_size"]) if "num_steps" in options else 0
     matrices = max(min(users * beams * (times * tones)**2, _ENTRIES_AT_ONCE), (times * tones)**2)
@@ -90,7 +94,8 @@ _ESTIMATES: dict[str, Callable[[Options, ResolvedScenario, Sizes], float]] = {
 }
 
 
-def _reaches_band(name: str, options: Options, scenario: ResolvedScenario, method: ResolvedMethod) -> bool:
+def reaches_band(name: str, options: Options, scenario: ResolvedScenario, method: ResolvedMethod) -> bool:
+    """Whether a predictor extrapolates the delay profile into another band."""
     if scenario.channel.duplex == "tdd" or method.feedback is not None:
         return False
     return options.get("band") == "sparse" or (name == "ridge" and options["domain"] == "angle_delay")

@@ -19,10 +19,10 @@ _LIBRARIES_BYTES = 7e8
 Options = dict[str, Any]
 
 
-class _Network(NamedTuple):
+class Network(NamedTuple):
     """Sizes of a network.
 
-    :param parameters: trained ones; ``frozen`` are those of a language model.
+    :param parameters: trained ones; ``frozen`` are those of a language model, ``words`` its embedding.
     :param values: between layers, for each token of a sequence.
     """
 
@@ -30,10 +30,12 @@ class _Network(NamedTuple):
     frozen: float = 0
     values: float = 0
     tokens: float = 1
+    words: float = 0
 
     def bytes_for(self, sequences: float) -> float:
         """While so many sequences are learned from."""
-        return (self.parameters * _TRAINED + 2 * self.frozen + sequences * self.tokens * self.values) * _FLOAT
+        model = self.parameters * _TRAINED + 2 * (self.frozen + self.words)
+        return (model + sequences * self.tokens * self.values) * _FLOAT
 
 
 def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
@@ -51,6 +53,11 @@ def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
                          f"methods.{index}.{block.kind}")
     if scenario.data is not None:
         yield from _gallery(scenario, size)
+
+
+def network_of(predictor: Block, scenario: ResolvedScenario, size: Sizes) -> Network | None:
+    """Sizes of a predictor's network; None where it is none."""
+    return _PREDICTORS[predictor.name](predictor.options, scenario, size) if predictor.name in _PREDICTORS else None
 
 
 def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users: int) -> float | None:
@@ -76,7 +83,7 @@ def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users
     return None
 
 
-def _backbone(options: Options, tokens: float) -> _Network:
+def _backbone(options: Options, tokens: float) -> Network:
     """A language model, as it is adapted."""
     sizes = sizes_of(options["backbone"]) or sizes_of("gpt2-large")
     body = options.get("body", "language_model")
@@ -85,48 +92,48 @@ def _backbone(options: Options, tokens: float) -> _Network:
     words = sizes.num_words * sizes.width
     values = layers * (24 * sizes.width + 4 * sizes.mlp_width + 10 * tokens)
     if options.get("adaptation") == "full" or body == "attention":
-        return _Network(whole, words, values, tokens)
-    return _Network(layers * options.get("lora_rank", 8) * 5 * sizes.width, whole + words, values, tokens)
+        return Network(whole, 0, values, tokens, words)
+    return Network(layers * options.get("lora_rank", 8) * 5 * sizes.width, whole, values, tokens, words)
 
 
 def _width(options: Options) -> int:
     return (sizes_of(options["backbone"]) or sizes_of("gpt2-large")).width
 
 
-def _recurrent(gates: int) -> Callable[[Options, ResolvedScenario, Sizes], _Network]:
-    def network(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _recurrent(gates: int) -> Callable[[Options, ResolvedScenario, Sizes], Network]:
+    def network(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
         hidden, layers, features = options["hidden_size"], options["num_layers"], 2 * size.tones
-        return _Network(gates * 2 * layers * hidden**2 + 2 * hidden * features + features**2,
+        return Network(gates * 2 * layers * hidden**2 + 2 * hidden * features + features**2,
                         values=layers * hidden * gates * 3 + 4 * features, tokens=size.history + size.future)
     return network
 
 
-def _cnn(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _cnn(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     widest = 8.0 * 2**min(options["num_layers"] - 1, 60)  # each layer has twice the channels of the one before
-    return _Network(13 * widest**2, values=6 * widest * size.tones, tokens=size.history)
+    return Network(13 * widest**2, values=6 * widest * size.tones, tokens=size.history)
 
 
-def _transformer(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _transformer(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     width, inner = options["width"], options["feedforward_width"]
     layers = 3 * options["num_encoder_layers"] + 2 * options["num_decoder_layers"]
     tokens = size.history + size.future
-    return _Network(layers * (7 * width**2 + 2 * width * inner) + 4 * width * size.tones,
+    return Network(layers * (7 * width**2 + 2 * width * inner) + 4 * width * size.tones,
                     values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
 
 
-def _csi_alm_light(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _csi_alm_light(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     width, inner, layers = options["width"], options["feedforward_width"], options["num_layers"]
     tokens = size.history + options["num_prompts"]
-    return _Network(layers * (4.0 * width**2 + 2 * width * inner) + (4 * size.tones + options["num_prompts"]) * width,
+    return Network(layers * (4.0 * width**2 + 2 * width * inner) + (4 * size.tones + options["num_prompts"]) * width,
                     values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
 
 
-def _csi_llm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _csi_llm(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     body, width = _backbone(options, size.history + size.future), _width(options)
     return body._replace(parameters=body.parameters + 6 * width * size.tones, values=body.values + 12 * width)
 
 
-def _llm4cp(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _llm4cp(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     body, width = _backbone(options, size.history), _width(options)
     patch, channels, blocks = options["patch_size"], options["num_channels"], options["num_blocks"]
     own = 12 * width * size.tones + 2 * size.history**2 + 4 * patch**2 \
@@ -136,7 +143,7 @@ def _llm4cp(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Netwo
     return body._replace(parameters=body.parameters + own, values=body.values + pictures + filled + 12 * width)
 
 
-def _csi_alm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _csi_alm(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     body, width = _backbone(options, size.history + options["num_prompts"]), _width(options)
     padded = size.history + options["patch_size"]
     own = 8 * width**2 + 4 * width * size.tones + 4.0 * padded**2 + options["num_words"] * options["num_anchors"]
@@ -144,7 +151,7 @@ def _csi_alm(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Netw
     return body._replace(parameters=body.parameters + own, values=body.values + rows + 20 * width)
 
 
-def _cdg(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
+def _cdg(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     patches = 1 + size.history / options["stride"]
     body, width, features = _backbone(options, patches), _width(options), 2 * size.tones
     own = options["patch_size"] * features * width + 2 * width * size.future * features + 4 * width**2 \
@@ -154,7 +161,7 @@ def _cdg(options: Options, scenario: ResolvedScenario, size: Sizes) -> _Network:
     return body._replace(parameters=body.parameters + own, values=body.values + values)
 
 
-_PREDICTORS: dict[str, Callable[[Options, ResolvedScenario, Sizes], _Network]] = {
+_PREDICTORS: dict[str, Callable[[Options, ResolvedScenario, Sizes], Network]] = {
     "rnn": _recurrent(1), "gru": _recurrent(3), "lstm": _recurrent(4), "cnn": _cnn, "transformer": _transformer,
     "csi_alm_light": _csi_alm_light, "csi_llm": _csi_llm, "llm4cp": _llm4cp, "csi_alm": _csi_alm, "cdg": _cdg,
 }
@@ -169,35 +176,36 @@ def _unfolded(options: Options, scenario: ResolvedScenario, size: Sizes, users: 
     return options["num_steps"] * users * step * COMPLEX
 
 
-def _codec(options: Options, size: Sizes) -> _Network:
+def _codec(options: Options, size: Sizes) -> Network:
     image = 2 * min(options["delay_window"], size.tones) * size.bs
     if "several_values" not in options:
-        return _Network(2.0 * options["num_values"] * (image + 1024 * 20), values=160.0 * image)
+        return Network(2.0 * options["num_values"] * (image + 1024 * 20), values=160.0 * image)
     maps = 768.0 * image
     if "backbone" not in options:
-        return _Network(1e5, values=maps)
+        return Network(1e5, values=maps)
     patch = options["patch_size"]
     body, width = _backbone(options, 1 + image / 2 / patch**2), _width(options)
     filled = 4 * max(2 * patch**2, image)
-    return _Network(body.parameters + 4.0 * patch**2 * width, body.frozen, maps + filled + body.tokens * body.values)
+    return Network(body.parameters + 4.0 * patch**2 * width, body.frozen + body.words,
+                   maps + filled + body.tokens * body.values)
 
 
-def _semantic(options: Options, scenario: ResolvedScenario) -> _Network:
+def _semantic(options: Options, scenario: ResolvedScenario) -> Network:
     width, layers = options["width"], options["num_layers"]
     slots = -(-scenario.semantic.channel_uses // options.get("symbols_per_slot", 8))
-    return _Network(layers * 24.0 * width**2 + 8.0 * width**2 + (384 * slots + 4 * options["embedding"] + 800) * width,
+    return Network(layers * 24.0 * width**2 + 8.0 * width**2 + (384 * slots + 4 * options["embedding"] + 800) * width,
                     values=2 * layers * (16 * width + options["num_heads"] * (32 + slots)), tokens=32 + slots)
 
 
-def _universal(options: Options, size: Sizes) -> _Network:
+def _universal(options: Options, size: Sizes) -> Network:
     features = options.get("num_features", 128)
     own = 1024.0 * (128 * -(-size.bs // 16) * -(-size.tones // 16) + 1) + 4.0 * features * (512 + 2 * size.bs)
     pictures = 60.0 * size.bs * size.tones
     if "backbone" not in options:
-        return _Network(own, values=pictures)
+        return Network(own, values=pictures)
     tokens = 12 + options["num_prefix"]
     body = _backbone({**options, "body": "none"} if options["body"] == "perceptron" else options, tokens)
-    return _Network(own + body.parameters + 5.0 * options["num_prefix"] * _width(options), body.frozen,
+    return Network(own + body.parameters + 5.0 * options["num_prefix"] * _width(options), body.frozen + body.words,
                     pictures + 5 * tokens * body.values)
 
 

@@ -18,8 +18,9 @@ _USUAL = {
 """Sizes that fit anywhere."""
 
 
-_NO_SIZES = {"bits", "every_patch_weight", "cross_entropy_weight", "alignment_weight", "distillation_weight", "loading",
-             "mismatch_factor", "next_sample_weight", "beam_sharing", "lora_alpha", "num_iterations", "num_heads"}
+NO_SIZES = frozenset({
+    "bits", "every_patch_weight", "cross_entropy_weight", "alignment_weight", "distillation_weight", "loading",
+    "mismatch_factor", "next_sample_weight", "beam_sharing", "lora_alpha", "num_iterations", "num_heads"})
 """Options that take no memory."""
 
 
@@ -108,13 +109,15 @@ class Sizes:
         """Of some fields (all if none), the one that is furthest above what is usual."""
         return max(fields or _USUAL, key=lambda field: self.usual[field])
 
-    def largest_of(self, spec: BlockSpec, options: dict[str, Any], **others: float) -> str:
+    def largest_of(self, spec: BlockSpec, options: dict[str, Any], costless: frozenset[str] = NO_SIZES,
+                   **others: float) -> str:
         """As `largest`, among a block's options as well.
 
+        :param costless: options that do not count.
         :param others: further fields, dots as two underscores, over what is usual.
         """
         ratios = {name: options[name] / field.default for name, field in spec.options.model_fields.items()
                   if isinstance(field.default, int | float) and not isinstance(field.default, bool)
-                  and isinstance(options[name], int | float) and field.default > 0 and name not in _NO_SIZES}
+                  and isinstance(options[name], int | float) and field.default > 0 and name not in costless}
         ratios |= self.usual | {name.replace("__", "."): ratio for name, ratio in others.items()}
         return max(ratios, key=lambda name: ratios[name])

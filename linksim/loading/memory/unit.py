@@ -8,7 +8,7 @@ from linksim.loading.memory.sizes import COMPLEX, DOUBLE, Need, Sizes
 from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
 from linksim.scenario.resolved import ResolvedScenario
 
-_RAYS, _PATHS = 420, 24
+RAYS, _PATHS = 420, 24
 """Of a link, about: the models have up to 20 clusters of 20 rays."""
 
 _BYTES_OF_RAY = 300
@@ -25,7 +25,7 @@ def held(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     codecs = {method.feedback for method in estimating if method.feedback is not None}
     if codecs:
         yield Need((2 + len(codecs)) * size.past * COMPLEX, "reported histories", size.largest())
-    yield Need(size.links * _RAYS * _BYTES_OF_RAY, "rays of a unit", size.largest("run.chunk_size",
+    yield Need(size.links * RAYS * _BYTES_OF_RAY, "rays of a unit", size.largest("run.chunk_size",
                                                                                 "channel.num_users"))
 
 
@@ -34,7 +34,7 @@ def passing(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     channel, link = scenario.channel, scenario.link
     both = size.past + size.ahead
     delays = size.links * _PATHS * size.tones * COMPLEX
-    one_link = (_PATHS + _RAYS) * size.ue * size.bs * COMPLEX * (1 if size.bs < 1024 else size.history)
+    one_link = (_PATHS + RAYS) * size.ue * size.bs * COMPLEX * (1 if size.bs < 1024 else size.history)
     yield Need(both * COMPLEX * (1 if getattr(channel, "beam_squint", False) else 0.3) + delays + one_link,
                "drawing the channels of a unit", size.largest())
     if scenario.acquisition.type == "awgn":
@@ -78,7 +78,7 @@ def _path_table(options: RayTraced) -> Need:
 
 
 def _bounds(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
-    columns = _RAYS * (2 if scenario.channel.ue_array.polarization == "single" else 4)
+    columns = RAYS * (2 if scenario.channel.ue_array.polarization == "single" else 4)
     if any(bound.startswith("genie") for bound in scenario.bounds):
         factors = size.drops * columns * (2 * size.ue * size.bs + size.history + size.future + 2 * size.tones)
         factors *= 1.3  # phases and repeated columns stand beside them

@@ -8,10 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_EXPORTS = {"Backbone": "model", "BackboneChoice": "choice", "LastAttention": "architectures",
-            "build_backbone": "model"}
+_EXPORTS = {"Backbone": "model", "BackboneChoice": "choice", "LanguageModel": "choice",
+            "LanguageModelAndWords": "choice", "LastAttention": "architectures", "build_backbone": "model"}
 
-__all__ = ["Backbone", "BackboneChoice", "LastAttention", "build_backbone"]
+__all__ = [*_EXPORTS]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,8 +38,8 @@ def _add_low_rank(body: PreTrainedModel, choice: BackboneChoice) -> None:
     targets = choice.lora_targets or architecture.linear_maps
     for target in targets:
         if target not in linear_maps:
-            raise ScenarioError(f"backbone {choice.name!r}, option 'lora_targets': it has no linear map {target!r}: "
-                                + suggestion(target, linear_maps))
+            raise ScenarioError(f"backbone {choice.backbone!r}, option 'lora_targets': it has no linear map "
+                                f"{target!r}: {suggestion(target, linear_maps)}")
     settings = LoraConfig(r=choice.lora_rank, lora_alpha=choice.lora_alpha, lora_dropout=choice.lora_dropout,
                           target_modules=list(targets), fan_in_fan_out=architecture.fan_in_fan_out)
     inject_adapter_in_model(settings, body, low_cpu_mem_usage=True)  # without values: peft's come from a shared stream

@@ -25,12 +25,12 @@ def load(choice: BackboneChoice) -> tuple[torch.Tensor, PreTrainedModel]:
     if choice.weights == "random":
         words, body = random_words(config, choice.seed), empty_body(config)
         randomize(body, choice.seed)
-    elif choice.name == "smollm2":
+    elif choice.backbone == "smollm2":
         words, state = packaged_model(config.num_hidden_layers)
         body = empty_body(config)
         body.load_state_dict(state, assign=True)
     else:
-        body = read_model(choice.name, config)
+        body = read_model(choice.backbone, config)
         words = body.get_input_embeddings().weight.detach()
         body.set_input_embeddings(None)
     if choice.body == "attention":
@@ -41,11 +41,11 @@ def load(choice: BackboneChoice) -> tuple[torch.Tensor, PreTrainedModel]:
 
 def configuration(choice: BackboneChoice) -> PretrainedConfig:
     """Of the layers that are used."""
-    known = choice.name in SIZES
-    config = copy.deepcopy(SIZES[choice.name]) if known else read_configuration(choice.name)
+    known = choice.backbone in SIZES
+    config = copy.deepcopy(SIZES[choice.backbone]) if known else read_configuration(choice.backbone)
     if choice.num_layers > config.num_hidden_layers:
-        raise ScenarioError(f"backbone {choice.name!r}, option 'num_layers': it has {config.num_hidden_layers} layers "
-                            f"(given {choice.num_layers})")
+        raise ScenarioError(f"backbone {choice.backbone!r}, option 'num_layers': it has {config.num_hidden_layers} "
+                            f"layers (given {choice.num_layers})")
     config.num_hidden_layers = choice.num_layers if choice.body == "language_model" else 1
     for field in ARCHITECTURES[config.model_type].dropouts:
         setattr(config, field, choice.dropout)

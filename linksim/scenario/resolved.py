@@ -14,6 +14,7 @@ import pydantic
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.core.faults import describe
+from linksim.core.options import construct
 from linksim.scenario.channel import Channel
 from linksim.scenario.execution import Run
 from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Scenario
@@ -77,7 +78,7 @@ class Block:
 
     def create(self) -> Any:
         """An instance, untrained."""
-        return self.made_by(**self.options)
+        return construct(self.made_by, self.options)
 
     def check_requirement(self, place: str, scenario: ResolvedScenario, method: ResolvedMethod | None = None) -> None:
         """Whether a scenario gives the block what it needs, see `linksim.core.registry.register`.

@@ -10,7 +10,7 @@ from linksim.core.errors import ScenarioError
 
 
 def build(name, **options):
-    return build_backbone(BackboneChoice(name=name, **{"num_layers": 2, **options}))
+    return build_backbone(BackboneChoice(backbone=name, **{"num_layers": 2, **options}))
 
 
 def trained(backbone):

@@ -14,7 +14,7 @@ from linksim.core.errors import LinksimError, ScenarioError
 
 
 def frozen(name, **options):
-    return build_backbone(BackboneChoice(name=str(name), **{"num_layers": 2, "adaptation": "frozen", **options}))
+    return build_backbone(BackboneChoice(backbone=str(name), **{"num_layers": 2, "adaptation": "frozen", **options}))
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])

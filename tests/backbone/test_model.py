@@ -12,7 +12,7 @@ from linksim.backbone import BackboneChoice, build_backbone, model
 
 
 def build(name, **options):
-    return build_backbone(BackboneChoice(name=name, **{"num_layers": 2, **options}))
+    return build_backbone(BackboneChoice(backbone=name, **{"num_layers": 2, **options}))
 
 
 @pytest.mark.parametrize("body", ["language_model", "attention", "none"])

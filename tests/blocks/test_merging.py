@@ -7,7 +7,7 @@ import torch
 from linksim.backbone import BackboneChoice, build_backbone
 from linksim.blocks.merging import merge_low_rank
 
-CHOICE = BackboneChoice(name="smollm2", num_layers=1)
+CHOICE = BackboneChoice(backbone="smollm2", num_layers=1)
 
 
 def test_merged_additions_do_the_same_without_being_there():

@@ -6,8 +6,8 @@ from typing import Literal
 
 import torch
 
-from linksim.backbone import BackboneChoice, build_backbone
-from linksim.blocks.feedback.masked import MaskedCodec
+from linksim.backbone import BackboneChoice, LanguageModel, build_backbone
+from linksim.blocks.feedback.masked import MaskedCodec, ReportedElements
 from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
 from linksim.blocks.feedback.networks.llmcsinet import MaskedTokenPredictor
 from linksim.blocks.feedback.requirements import llmcsinet_sizes
@@ -20,25 +20,12 @@ from linksim.core.types import PositiveInt
 class LLMCsiNetCodec(MaskedCodec):
     """f_EN at the terminal, f_PD and the language model f_TP at the base station, trained in two stages.
 
-    LLMCsiNet-S, -M and -L have 1, 3 and 6 layers; with ``several_values`` it is LLMCsiNet-MC. In the first half of the
-    epochs f_EN and f_PD learn alone, in the second all of them, or f_TP alone.
+    LLMCsiNet-S, -M and -L have 1, 3 and 6 layers; with ``several_values`` it is LLMCsiNet-MC, with ``selection:
+    random`` the ablation "without f_EN". In the first half of the epochs f_EN and f_PD learn alone, in the second all
+    of them, or f_TP alone. The paper's language model is gpt2-large.
 
-    :param num_values: elements reported of each terminal antenna; 221 are the paper's compression of 1/8.
-    :param bits: per report, at most.
-    :param several_values: one network for all of these numbers of elements (MC); a report has as many as fit.
-    :param value_bits: of a value, with several_values.
-    :param quantization: of the values.
-    :param delay_window: delay rows kept, N_c.
-    :param selection: f_EN, or a control: the "strongest" elements of the channel itself; "random" ones (the paper's
-        ablation "without f_EN").
     :param preliminary: f_PD; without it ("without f_PD") there is one stage. Without f_TP it is `idasnet`.
     :param freeze: in the second stage f_EN and f_PD stay as they are.
-    :param backbone: the language model: "smollm2" (installed), "gpt2-large" (the paper's; a Hugging Face model).
-    :param num_layers: of its layers, the first, N_trans.
-    :param weights: "pretrained", or "random" for the control without what the model learned from text.
-    :param adaptation: what of the language model is trained; the paper trains all.
-    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
-    :param lora_rank: of the low-rank additions.
     :param patch_size: rows and beams of a patch, S_p.
     :param attention: "causal", as the model was pretrained, or "full".
 
@@ -46,19 +33,11 @@ class LLMCsiNetCodec(MaskedCodec):
     Sections III and IV, Algorithm 1; what it leaves open stands in `linksim.blocks.feedback.networks`.
     """
 
-    def __init__(self, num_values: PositiveInt = 221, bits: PositiveInt = 2048,
-                 several_values: list[PositiveInt] | None = None,
-                 value_bits: PositiveInt = 4, quantization: Literal["lloyd_max", "uniform", "none"] = "lloyd_max",
-                 delay_window: PositiveInt = 32,
-                 selection: Literal["self_information", "strongest", "random"] = "self_information",
-                 preliminary: bool = True, freeze: bool = False, backbone: str = "smollm2",
-                 num_layers: PositiveInt = 6, weights: Literal["pretrained", "random"] = "pretrained",
-                 adaptation: Literal["full", "lora", "frozen", "norms"] = "full",
-                 body: Literal["language_model", "attention", "none"] = "language_model", lora_rank: PositiveInt = 8,
-                 patch_size: PositiveInt = 4, attention: Literal["causal", "full"] = "causal") -> None:
-        super().__init__(num_values, several_values or [], value_bits, bits, quantization, delay_window, selection)
-        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
-                                     body=body, lora_rank=lora_rank)
+    def __init__(self, report: ReportedElements = ReportedElements(), preliminary: bool = True, freeze: bool = False,
+                 language_model: LanguageModel = BackboneChoice(adaptation="full"), patch_size: PositiveInt = 4,
+                 attention: Literal["causal", "full"] = "causal") -> None:
+        super().__init__(report)
+        self.choice = language_model
         self.with_preliminary, self.freeze = preliminary, freeze
         self.patch_size, self.attention = patch_size, attention
         self.num_stages = 2 if preliminary else 1

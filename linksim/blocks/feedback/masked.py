@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Literal
 
+import pydantic
 import torch
 
 from linksim.blocks.feedback.bits import BitReader, BitWriter, combination_bits
@@ -20,10 +21,32 @@ from linksim.blocks.feedback.networks.selection import (
 from linksim.blocks.feedback.quantizer import FLOAT_BITS, Quantization
 from linksim.blocks.feedback.topm import affordable_coefficients
 from linksim.core.errors import ScenarioError
+from linksim.core.types import PositiveInt
 
 MEAN_BITS = 8
 
-Selection = Literal["self_information", "strongest", "random"]
+
+class ReportedElements(pydantic.BaseModel, frozen=True):
+    """What is reported of a channel.
+
+    :param num_values: elements reported of each terminal antenna; 221 are the paper's compression of 1/8.
+    :param bits: per report, at most.
+    :param several_values: one network for all of these numbers of elements, drawn anew for every image in training; a
+        report has as many as fit.
+    :param value_bits: of a value, with several_values.
+    :param quantization: of the values.
+    :param delay_window: delay rows kept, N_c.
+    :param selection: "self_information", the learned encoder f_EN; or a control: the "strongest" elements of the
+        channel itself; "random" ones, at places that both sides know.
+    """
+
+    num_values: PositiveInt = 221
+    bits: PositiveInt = 2048
+    several_values: list[PositiveInt] | None = None
+    value_bits: PositiveInt = 4
+    quantization: Quantization = "lloyd_max"
+    delay_window: PositiveInt = 32
+    selection: Literal["self_information", "strongest", "random"] = "self_information"
 
 
 class MaskedCodec(LearnedCodec):
@@ -31,27 +54,16 @@ class MaskedCodec(LearnedCodec):
 
     An image costs its values, ``log2 C(2 rows beams, values)`` bits for their positions (none where both sides know
     them), and the mean that the base station fills the other elements with.
-
-    :param num_values: elements reported of each image, M in the literature.
-    :param several_values: if given, one network is trained for all of these numbers, drawn anew for every image, and a
-        report has as many elements as fit the budget at ``value_bits`` each.
-    :param bits: per report, at most.
-    :param selection: "self_information", the learned encoder; or a control: "strongest" elements of the image itself,
-        or "random" ones, at places that both sides know.
     """
 
-    def __init__(self, num_values: int, several_values: list[int], value_bits: int, bits: int,
-                 quantization: Quantization, delay_window: int, selection: Selection) -> None:
-        super().__init__(delay_window)
-        if several_values and selection == "random":
+    def __init__(self, report: ReportedElements = ReportedElements()) -> None:
+        super().__init__(report.delay_window)
+        self.num_values, self.several_values = report.num_values, report.several_values or []
+        self.bits, self.value_bits, self.quantization = report.bits, report.value_bits, report.quantization
+        self.selection = report.selection
+        if self.several_values and self.selection == "random":
             raise ScenarioError(f"feedback {self.block_name!r}, option 'several_values': random places are for one "
                                 "number of values")
-        self.num_values = num_values
-        self.several_values = several_values
-        self.value_bits = value_bits
-        self.bits = bits
-        self.quantization = quantization
-        self.selection = selection
         self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     @abstractmethod

@@ -30,7 +30,6 @@ from linksim.blocks.feedback.wave_syntax import WaveTables, Written, read_waves
 from linksim.core.csi import Csi
 from linksim.core.errors import ReportError
 from linksim.core.registry import register
-from linksim.core.types import PositiveInt, ReportBits
 
 THRESHOLDS = (0.7, 1.0, 1.4, 2.0, 3.0, 4.5)
 """Waves are added that stand out of what the known ones leave by so many steps; the encoder tries each."""
@@ -72,20 +71,11 @@ class OffGridMemoryCodec(OffGridCodec):
     first report is one of `off_grid`. A lost report leaves both sides out of step, so bit errors are refused. Both
     sides have to round alike, as they do on one machine.
 
-    :param bits: per report, at most.
-    :param delay_oversampling: cells of the grid in a delay bin.
-    :param beam_oversampling: cells of the grid in a beam.
-    :param num_table_drops: training drops that the tables are counted in.
-
     Source: this project's. Predictive coding of parameters, e.g. Gersho and Gray, "Vector Quantization and Signal
     Compression", Kluwer 1992, chapter 7; backward adaptation needs no side information.
     """
 
     remembers = True
-
-    def __init__(self, bits: ReportBits = 512, delay_oversampling: PositiveInt = 8,
-                 beam_oversampling: PositiveInt = 4, num_table_drops: PositiveInt = 100) -> None:
-        super().__init__(bits, delay_oversampling, beam_oversampling, num_table_drops)
 
     def prepare(self, shape: FeedbackShape) -> None:
         super().prepare(shape)

@@ -42,7 +42,7 @@ from typing import Literal
 
 import torch
 
-from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone import Backbone, BackboneChoice, LanguageModelAndWords, build_backbone
 from linksim.blocks.prediction.requirements import cdg_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
@@ -177,15 +177,8 @@ class CdgNetwork(torch.nn.Module):
 class CdgPredictor(SequencePredictor):
     """CDG of SC-LMKB: a frozen language model goes on with patches of CSI that are aligned with its words.
 
-    :param backbone: the language model: "smollm2" (installed) or another, see docs/backbones.md.
-    :param num_layers: of its layers, the first.
-    :param weights: "pretrained", or "random" for the control without what the model learned from text.
-    :param adaptation: what of the language model is trained: nothing ("frozen", the paper's, so that it can still
-        generate text), low-rank additions ("lora"), its norms and position vectors ("norms") or everything but words
-        ("full").
-    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
-    :param words: "dictionary", or "shuffled" for the control without meaning.
-    :param lora_rank: of the low-rank additions.
+    As it is frozen it can still generate text.
+
     :param patch_size: samples of a patch.
     :param stride: samples from one patch to the next, at most those predicted.
     :param num_words: principal words, out of which the compressed ones are made.
@@ -201,19 +194,14 @@ class CdgPredictor(SequencePredictor):
 
     sequences_at_once = 512
 
-    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 6,
-                 weights: Literal["pretrained", "random"] = "pretrained",
-                 adaptation: Literal["frozen", "lora", "norms", "full"] = "frozen",
-                 body: Literal["language_model", "attention", "none"] = "language_model",
-                 words: Literal["dictionary", "shuffled"] = "dictionary", lora_rank: PositiveInt = 8,
+    def __init__(self, language_model: LanguageModelAndWords = BackboneChoice(adaptation="frozen"),
                  patch_size: PositiveInt = 4, stride: PositiveInt = 2, num_words: PositiveInt = 100,
                  num_tokens: PositiveInt = 256, num_heads: PositiveInt = 8, residual: bool = True,
                  predicted: Literal["soft_token", "hidden"] = "soft_token",
                  every_patch_weight: NonNegativeFloat = 1.0,
                  cross_entropy_weight: NonNegativeFloat = 0.01) -> None:
         super().__init__()
-        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
-                                     body=body, words=words, lora_rank=lora_rank)
+        self.choice = language_model
         self.sizes = {"patch_size": patch_size, "stride": stride, "num_words": num_words, "num_tokens": num_tokens,
                       "num_heads": num_heads, "predicted": predicted, "residual": residual}
         self.every_patch_weight = every_patch_weight

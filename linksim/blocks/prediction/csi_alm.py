@@ -27,11 +27,9 @@ What the paper leaves open, and what is chosen here:
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone import Backbone, BackboneChoice, LanguageModelAndWords, build_backbone
 from linksim.blocks.prediction.requirements import csi_alm_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
@@ -140,13 +138,6 @@ class CsiAlmNetwork(torch.nn.Module):
 class CsiAlmPredictor(SequencePredictor):
     """CSI-ALM: a language model with LoRA reads channels aligned with its word embeddings, one antenna at a time.
 
-    :param backbone: the language model: "smollm2" (installed), "gpt2" (the paper's; a Hugging Face model).
-    :param num_layers: of its layers, the first.
-    :param weights: "pretrained", or "random" for the control without what the model learned from text.
-    :param adaptation: what of the language model is trained.
-    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
-    :param words: "dictionary", or "shuffled" for the control without meaning.
-    :param lora_rank: of the low-rank additions.
     :param patch_size: samples of a patch, N.
     :param num_words: principal words, d.
     :param num_anchors: semantic anchors, m.
@@ -158,20 +149,14 @@ class CsiAlmPredictor(SequencePredictor):
     version = 2  # 1 described a row by the mean of its patches
     sequences_at_once = 512
 
-    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 6,
-                 weights: Literal["pretrained", "random"] = "pretrained",
-                 adaptation: Literal["lora", "frozen", "norms", "full"] = "lora",
-                 body: Literal["language_model", "attention", "none"] = "language_model",
-                 words: Literal["dictionary", "shuffled"] = "dictionary", lora_rank: PositiveInt = 8,
-                 patch_size: PositiveInt = 4, num_words: PositiveInt = 100, num_anchors: PositiveInt = 32,
-                 num_prompts: PositiveInt = 4, num_heads: PositiveInt = 8,
-                 alignment_weight: NonNegativeFloat = 0.01) -> None:
+    def __init__(self, language_model: LanguageModelAndWords = BackboneChoice(), patch_size: PositiveInt = 4,
+                 num_words: PositiveInt = 100, num_anchors: PositiveInt = 32, num_prompts: PositiveInt = 4,
+                 num_heads: PositiveInt = 8, alignment_weight: NonNegativeFloat = 0.01) -> None:
         super().__init__()
         if not num_prompts <= num_anchors < num_words:
             raise ScenarioError(f"csi_alm: num_prompts {num_prompts} of num_anchors {num_anchors} out of num_words "
                                 f"{num_words}: at most as many prompts as anchors, and fewer anchors than words")
-        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
-                                     body=body, words=words, lora_rank=lora_rank)
+        self.choice = language_model
         self.sizes = {"patch_size": patch_size, "num_words": num_words, "num_anchors": num_anchors,
                       "num_prompts": num_prompts, "num_heads": num_heads}
         self.alignment_weight = alignment_weight

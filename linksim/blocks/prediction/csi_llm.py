@@ -27,17 +27,15 @@ takes each next sample to the band asked for; zero at first, and there in TDD as
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone import Backbone, BackboneChoice, LanguageModel, build_backbone
 from linksim.blocks.prediction.requirements import csi_llm_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, taken_sequences, to_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.csi import Csi
 from linksim.core.registry import register
-from linksim.core.types import NonNegativeFloat, PositiveInt
+from linksim.core.types import NonNegativeFloat
 
 
 class CsiLlmNetwork(torch.nn.Module):
@@ -85,13 +83,6 @@ class CsiLlmNetwork(torch.nn.Module):
 class CsiLlmPredictor(SequencePredictor):
     """Csi-LLM: a language model predicts sample after sample, of any history and horizon, one antenna at a time.
 
-    :param backbone: the language model: "smollm2" (installed) or another, see docs/backbones.md.
-    :param num_layers: of its layers, the first.
-    :param weights: "pretrained", or "random" for the control without what the model learned from text.
-    :param adaptation: what of the language model is trained: low-rank additions ("lora"), nothing ("frozen"), its norms
-        and position vectors ("norms") or everything but words ("full").
-    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
-    :param lora_rank: of the low-rank additions.
     :param next_sample_weight: of the error of all next samples in the loss; 0 is the control that is not trained as
         language models are, but on the future alone.
     """
@@ -99,14 +90,10 @@ class CsiLlmPredictor(SequencePredictor):
     any_history = True
     sequences_at_once = 512
 
-    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 6,
-                 weights: Literal["pretrained", "random"] = "pretrained",
-                 adaptation: Literal["lora", "frozen", "norms", "full"] = "lora",
-                 body: Literal["language_model", "attention", "none"] = "language_model", lora_rank: PositiveInt = 8,
+    def __init__(self, language_model: LanguageModel = BackboneChoice(),
                  next_sample_weight: NonNegativeFloat = 1.0) -> None:
         super().__init__()
-        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
-                                     body=body, lora_rank=lora_rank)
+        self.choice = language_model
         self.next_sample_weight = next_sample_weight
 
     def make_network(self, shape: ProblemShape) -> CsiLlmNetwork:

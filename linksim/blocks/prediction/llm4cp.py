@@ -25,11 +25,9 @@ order of layers. Where this differs from that version:
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-from linksim.backbone import Backbone, BackboneChoice, build_backbone
+from linksim.backbone import Backbone, BackboneChoice, LanguageModel, build_backbone
 from linksim.blocks.prediction.requirements import llm4cp_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
@@ -122,13 +120,8 @@ class Llm4cpNetwork(torch.nn.Module):
 class Llm4cpPredictor(SequencePredictor):
     """LLM4CP: a language model with trained norms and positions between small networks, one antenna at a time.
 
-    :param backbone: the language model: "smollm2" (installed), "gpt2" (the paper's; a Hugging Face model) or another,
-        see docs/backbones.md.
-    :param num_layers: of its layers, the first.
-    :param weights: "pretrained", or "random" for the control without what the model learned from text.
-    :param adaptation: what of the language model is trained: its norms and position vectors ("norms", the paper's),
-        nothing ("frozen"), low-rank additions ("lora") or everything but words ("full").
-    :param body: "language_model", or for the controls one "attention" layer or "none" in its place.
+    The paper's language model is gpt2.
+
     :param patch_size: samples in a patch.
     :param num_channels: channels of the residual blocks.
     :param num_blocks: residual blocks in each branch.
@@ -137,15 +130,11 @@ class Llm4cpPredictor(SequencePredictor):
 
     sequences_at_once = 512
 
-    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 6,
-                 weights: Literal["pretrained", "random"] = "pretrained",
-                 adaptation: Literal["norms", "frozen", "lora", "full"] = "norms",
-                 body: Literal["language_model", "attention", "none"] = "language_model",
+    def __init__(self, language_model: LanguageModel = BackboneChoice(adaptation="norms"),
                  patch_size: PositiveInt = 4, num_channels: PositiveInt = 64, num_blocks: PositiveInt = 4,
                  dropout: Fraction = 0.1) -> None:
         super().__init__()
-        self.choice = BackboneChoice(name=backbone, num_layers=num_layers, weights=weights, adaptation=adaptation,
-                                     body=body)
+        self.choice = language_model
         self.sizes = {"num_channels": num_channels, "num_blocks": num_blocks, "patch_size": patch_size,
                       "dropout": dropout}
 

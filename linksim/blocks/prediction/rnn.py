@@ -52,12 +52,16 @@ class RecurrentNetwork(torch.nn.Module):
 
 
 class RecurrentPredictor(SequencePredictor):
-    """What the three have in common."""
+    """What the three have in common.
+
+    :param hidden_size: units of each recurrent layer.
+    :param num_layers: recurrent layers, one on the other.
+    """
 
     cell: type[torch.nn.RNNBase]
     sequences_in_cache = 1024  # one step of a layer at a time is little
 
-    def __init__(self, hidden_size: int, num_layers: int) -> None:
+    def __init__(self, hidden_size: PositiveInt = 256, num_layers: PositiveInt = 4) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -69,41 +73,20 @@ class RecurrentPredictor(SequencePredictor):
 
 @register("predictor", "rnn", trains=True)
 class RnnPredictor(RecurrentPredictor):
-    """Recurrent network (tanh) per antenna, autoregressive; 0.52 M parameters.
-
-    :param hidden_size: units of each recurrent layer.
-    :param num_layers: recurrent layers, one on the other.
-    """
+    """Recurrent network (tanh) per antenna, autoregressive; 0.52 M parameters."""
 
     cell = torch.nn.RNN
-
-    def __init__(self, hidden_size: PositiveInt = 256, num_layers: PositiveInt = 4) -> None:
-        super().__init__(hidden_size, num_layers)
 
 
 @register("predictor", "gru", trains=True)
 class GruPredictor(RecurrentPredictor):
-    """Gated recurrent units per antenna, autoregressive; 1.49 M parameters.
-
-    :param hidden_size: units of each recurrent layer.
-    :param num_layers: recurrent layers, one on the other.
-    """
+    """Gated recurrent units per antenna, autoregressive; 1.49 M parameters."""
 
     cell = torch.nn.GRU
-
-    def __init__(self, hidden_size: PositiveInt = 256, num_layers: PositiveInt = 4) -> None:
-        super().__init__(hidden_size, num_layers)
 
 
 @register("predictor", "lstm", trains=True)
 class LstmPredictor(RecurrentPredictor):
-    """Long short-term memory per antenna, autoregressive; 1.98 M parameters.
-
-    :param hidden_size: units of each recurrent layer.
-    :param num_layers: recurrent layers, one on the other.
-    """
+    """Long short-term memory per antenna, autoregressive; 1.98 M parameters."""
 
     cell = torch.nn.LSTM
-
-    def __init__(self, hidden_size: PositiveInt = 256, num_layers: PositiveInt = 4) -> None:
-        super().__init__(hidden_size, num_layers)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
+from linksim.blocks.semantic.generated import GeneratedCaptions
+from linksim.blocks.semantic.learned import EncoderSizes, SentSymbols
 from linksim.blocks.semantic.requirements import blocks_of_bits
 from linksim.blocks.semantic.sc_lmkb import ScLmkb
-from linksim.blocks.semantic.separate import SeparateCodec
+from linksim.blocks.semantic.separate import SentBlocks, SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
 from linksim.core.registry import register
-from linksim.core.types import Cosine, Decibel, Fraction, PositiveFloat, PositiveFraction, PositiveInt
+from linksim.core.types import Fraction
 from linksim.mimo.noise import complex_normal
 
 _JOINT = -1
@@ -44,20 +46,6 @@ class AdaptiveSemantic(ScLmkb):
     as near as in the one embedding or in the other. The networks are those of ``sc_lmkb`` and of ``no_channel`` with
     the same options: there is nothing more to train.
 
-    :param width: of features.
-    :param embedding: entries of what is compared with the gallery.
-    :param num_heads: of attention.
-    :param num_layers: transformer layers at either end.
-    :param symbols_per_slot: complex symbols that carry one feature vector.
-    :param snr_low_db: link SNR in training, drawn evenly up to `snr_high_db`, dB.
-    :param snr_high_db: see `snr_low_db`.
-    :param threshold: cosine similarity that a generated caption must have; -1 takes all.
-    :param tries: generated captions that are tried, of those stored.
-    :param fusion: see ``sc_lmkb``.
-    :param fusion_temperature: of the softmax; small: the more important feature decides.
-    :param hallucinated: see ``sc_lmkb``.
-    :param target_error_rate: of blocks, that link adaptation aims at.
-    :param margin_db: taken off the SINR that the transmitter expects.
     :param reliability: share of blocks that are expected to arrive: more than `target_error_rate` asks for, as block
         sizes are rounded down.
     """
@@ -66,15 +54,12 @@ class AdaptiveSemantic(ScLmkb):
     transport_options = frozenset({"target_error_rate", "margin_db", "reliability"})
     version = 1
 
-    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: Decibel = -20.0,
-                 snr_high_db: Decibel = 20.0, threshold: Cosine = 0.7, tries: PositiveInt = 3,
-                 fusion: Literal["cross", "mean", "none"] = "cross", fusion_temperature: PositiveFloat = 0.2,
-                 hallucinated: Fraction = 0.0, target_error_rate: PositiveFraction = 0.1, margin_db: Decibel = 0.0,
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(), symbols: SentSymbols = SentSymbols(),
+                 generated: GeneratedCaptions = GeneratedCaptions(), blocks: SentBlocks = SentBlocks(),
                  reliability: Fraction = 0.95) -> None:
-        super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db, threshold,
-                         tries, fusion, fusion_temperature, hallucinated)
-        self.target_error_rate, self.margin_db, self.reliability = target_error_rate, margin_db, reliability
+        super().__init__(sizes, symbols, generated)
+        self.target_error_rate, self.margin_db, self.reliability = (
+            blocks.target_error_rate, blocks.margin_db, reliability)
         self._companions: list[SeparateCodec] = []  # a list hides them from what is trained and saved
 
     def companions(self) -> tuple[tuple[str, dict[str, Any]], ...]:

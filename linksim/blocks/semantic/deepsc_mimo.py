@@ -5,7 +5,6 @@ from __future__ import annotations
 from linksim.blocks.semantic.jscc import JsccCodec
 from linksim.blocks.semantic.requirements import networks
 from linksim.core.registry import register
-from linksim.core.types import Decibel, PositiveInt
 
 
 @register("semantic", "deepsc_mimo", trains=True, requires=networks)
@@ -21,17 +20,4 @@ class DeepScMimo(JsccCodec):
     | every token is sent in 8 symbols | as many slots of 8 symbols as there are channel uses for |
     | text is restored | items are retrieved: a contrastive loss |
     | noise 3 dB too low, one fade for a batch | noise of each complex symbol; every drop has its channel and SNR |
-
-    :param width: of features.
-    :param embedding: entries of what is compared with the gallery.
-    :param num_heads: of attention.
-    :param num_layers: transformer layers at either end.
-    :param symbols_per_slot: complex symbols that carry one feature vector.
-    :param snr_low_db: link SNR in training, drawn evenly up to `snr_high_db`, dB.
-    :param snr_high_db: see `snr_low_db`.
     """
-
-    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 2, symbols_per_slot: PositiveInt = 8, snr_low_db: Decibel = -20.0,
-                 snr_high_db: Decibel = 20.0) -> None:
-        super().__init__(width, embedding, num_heads, num_layers, symbols_per_slot, snr_low_db, snr_high_db)

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pydantic
 import torch
 
 from linksim.blocks.semantic.base import Captions, Queries
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
+from linksim.core.types import Cosine, Fraction, PositiveFloat, PositiveInt
 from linksim.mimo.stream_link import StreamLink
 from linksim.retrieval.generation.stored import generated_captions
 
 _NOT_FILTERED, _NONE_PASSED = -2, -1
 _FILTERED_AT_ONCE = 128
+
+
+class GeneratedCaptions(pydantic.BaseModel, frozen=True):
+    """Which of them are learned from, and how.
+
+    :param threshold: cosine similarity that a generated caption must have; -1 takes all.
+    :param tries: generated captions that are tried, of those stored.
+    :param fusion: "cross" as in the paper; "mean": both features count half, a control; "none": in every step a caption
+        or its generated one is sent, at random, which is plain augmentation.
+    :param fusion_temperature: of the softmax; small: the more important feature decides.
+    :param hallucinated: share of generated captions that are replaced by another identity's, to see what the filter
+        does with faults that are known.
+    """
+
+    threshold: Cosine = 0.7
+    tries: PositiveInt = 3
+    fusion: Literal["cross", "mean", "none"] = "cross"
+    fusion_temperature: PositiveFloat = 0.2
+    hallucinated: Fraction = 0.0
 
 
 class LearnsFromGenerated(LearnedSemanticCodec):
@@ -27,11 +50,10 @@ class LearnsFromGenerated(LearnedSemanticCodec):
     num_stages = 2
     generates = True
 
-    def learn_from(self, threshold: float, tries: int, fusion: str, fusion_temperature: float, hallucinated: float
-                   ) -> None:
-        """Set the options, for ``__init__``; see ``sc_lmkb``."""
-        self.threshold, self.tries, self.hallucinated = threshold, tries, hallucinated
-        self.fusion, self.fusion_temperature = fusion, fusion_temperature
+    def learn_from(self, generated: GeneratedCaptions) -> None:
+        """Set the options, for ``__init__``."""
+        self.threshold, self.tries, self.hallucinated = generated.threshold, generated.tries, generated.hallucinated
+        self.fusion, self.fusion_temperature = generated.fusion, generated.fusion_temperature
         self._generated: Captions | None = None
 
     def make(self) -> None:

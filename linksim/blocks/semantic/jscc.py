@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
-from linksim.blocks.semantic.learned import LearnedSemanticCodec
+from linksim.blocks.semantic.learned import EncoderSizes, LearnedSemanticCodec, SentSymbols
 from linksim.blocks.semantic.networks.text import ChannelDecoder, ChannelEncoder, SemanticEncoder, transformer
 from linksim.mimo.stream_link import StreamLink
 from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
@@ -15,6 +15,9 @@ from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
 
 class JsccCodec(LearnedSemanticCodec):
     """Token states of a frozen sentence encoder to symbols and from symbols to an embedding, by transformer layers."""
+
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(), symbols: SentSymbols = SentSymbols()) -> None:
+        super().__init__(sizes, symbols)
 
     def make(self) -> None:
         uses = self.shape.channel_uses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import pydantic
 import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
@@ -11,6 +12,7 @@ from linksim.blocks.semantic.base import SemanticCodec, SemanticShape, relevance
 from linksim.blocks.semantic.networks.items import ItemEncoder
 from linksim.core import registry
 from linksim.core.csi import by_resource
+from linksim.core.types import Decibel, PositiveInt
 from linksim.metrics.retrieval import retrieval_measures
 from linksim.mimo.noise import complex_normal, noise_variance_at
 from linksim.mimo.stream_link import StreamLink, caption_elements, stream_link
@@ -24,28 +26,52 @@ _CSI_ERROR_DB = (-30.0, 0.0)
 _NUM_PILOTS = 8
 
 
+class EncoderSizes(pydantic.BaseModel, frozen=True):
+    """Of the networks of caption and gallery.
+
+    :param width: of features.
+    :param embedding: entries of what is compared with the gallery.
+    :param num_heads: of attention.
+    :param num_layers: transformer layers, at either end of a link where both have some.
+    """
+
+    width: PositiveInt = 128
+    embedding: PositiveInt = 256
+    num_heads: PositiveInt = 8
+    num_layers: PositiveInt = 2
+
+
+class SentSymbols(pydantic.BaseModel, frozen=True):
+    """What carries features, and the links that this is learned for.
+
+    :param symbols_per_slot: complex symbols that carry one feature vector.
+    :param snr_low_db: link SNR in training, drawn evenly up to `snr_high_db`, dB.
+    :param snr_high_db: see `snr_low_db`.
+    """
+
+    symbols_per_slot: PositiveInt = 8
+    snr_low_db: Decibel = -20.0
+    snr_high_db: Decibel = 20.0
+
+
 class LearnedSemanticCodec(SemanticCodec):
     """Trained in the shared trainer, `linksim.training.trainer`, by symmetric cross-entropy between captions and items.
 
     Every training drop has a link SNR drawn evenly between `snr_low_db` and `snr_high_db`, and a transmitter that knows
     the channel or, as often, sees it with an error drawn evenly in dB: so one codec serves transmitters whose CSI is
     perfect, old, fed back or predicted, and these differ in nothing but their CSI. Precoding is SVD with equal power.
-
-    :param width: of features; ``embedding`` of what is compared.
-    :param num_layers: transformer layers at either end.
-    :param symbols_per_slot: complex symbols that carry one feature vector.
     """
 
     num_stages: int = 1
     antenna_pairs: int = 0
     """Set by the trainer; semantic codecs always see whole arrays."""
 
-    def __init__(self, width: int, embedding: int, num_heads: int, num_layers: int, symbols_per_slot: int,
-                 snr_low_db: float, snr_high_db: float) -> None:
+    def __init__(self, sizes: EncoderSizes, symbols: SentSymbols) -> None:
         super().__init__()
-        self.width, self.embedding, self.num_heads, self.num_layers = width, embedding, num_heads, num_layers
-        self.symbols_per_slot = symbols_per_slot
-        self.snr_db = (snr_low_db, snr_high_db)
+        self.width, self.embedding = sizes.width, sizes.embedding
+        self.num_heads, self.num_layers = sizes.num_heads, sizes.num_layers
+        self.symbols_per_slot = symbols.symbols_per_slot
+        self.snr_db = (symbols.snr_low_db, symbols.snr_high_db)
 
     def begin_stage(self, stage: int) -> None:
         """Training goes on in another stage, 0 being the first."""

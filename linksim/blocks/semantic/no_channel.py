@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
-from linksim.blocks.semantic.learned import LearnedSemanticCodec
+from linksim.blocks.semantic.learned import EncoderSizes, LearnedSemanticCodec, SentSymbols
 from linksim.blocks.semantic.networks.text import SemanticEncoder
 from linksim.blocks.semantic.requirements import networks
 from linksim.core.registry import register
-from linksim.core.types import PositiveInt
 from linksim.mimo.stream_link import StreamLink
 from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
 
@@ -23,18 +22,12 @@ class NoChannel(LearnedSemanticCodec):
     """Retrieval without a channel between caption and gallery: what no link can be better than.
 
     The same encoders as the joint codecs', trained as long; whatever is sent arrives.
-
-    :param width: of features.
-    :param embedding: entries of what is compared with the gallery.
-    :param num_heads: of attention.
-    :param num_layers: transformer layers, of both ends together.
     """
 
     channel_free = True
 
-    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4) -> None:
-        super().__init__(width, embedding, num_heads, num_layers, 1, 0.0, 0.0)
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(num_layers=4)) -> None:
+        super().__init__(sizes, SentSymbols(symbols_per_slot=1, snr_low_db=0.0, snr_high_db=0.0))
 
     def make(self) -> None:
         self.encoder = SemanticEncoder(WIDTH, MAX_TOKENS, self.width, _NUM_SLOTS,

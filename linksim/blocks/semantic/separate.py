@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import pydantic
 import torch
 
 from linksim.blocks.semantic.base import Queries, SemanticShape, Transmission
@@ -11,6 +12,7 @@ from linksim.blocks.semantic.digital.embedding_codes import EmbeddingCode
 from linksim.blocks.semantic.digital.huffman_text import HuffmanText
 from linksim.blocks.semantic.digital.reed_solomon_link import ReedSolomonLink
 from linksim.blocks.semantic.digital.word_model_text import WordModelText
+from linksim.blocks.semantic.learned import EncoderSizes
 from linksim.blocks.semantic.no_channel import NoChannel
 from linksim.blocks.semantic.received import ReceivedCaptions
 from linksim.blocks.semantic.requirements import blocks_of_bits, reed_solomon
@@ -21,6 +23,21 @@ from linksim.nr.short_block_plan import ShortBlockPlanner
 from linksim.retrieval.data import RetrievalSet
 
 _EMBEDDED_AT_ONCE = 256
+
+
+class SentBlocks(pydantic.BaseModel, frozen=True):
+    """Link adaptation of blocks of bits.
+
+    :param target_error_rate: of blocks, that link adaptation aims at.
+    :param margin_db: taken off the SINR that the transmitter expects.
+    """
+
+    target_error_rate: PositiveFraction = 0.1
+    margin_db: Decibel = 0.0
+
+    @property
+    def link(self) -> ShortBlockLink:
+        return ShortBlockLink(ShortBlockPlanner(self.target_error_rate, self.margin_db))
 
 
 class SeparateCodec(NoChannel):
@@ -60,22 +77,14 @@ class SeparateText(SeparateCodec):
     Words are coded by a context model of the training captions; what does not fit the block is dropped from the end.
     The block's size and modulations are chosen from the transmitter's CSI for `target_error_rate`. The receiver reads
     the text and embeds it as if there had been no channel.
-
-    :param width: of features.
-    :param embedding: entries of what is compared with the gallery.
-    :param num_heads: of attention.
-    :param num_layers: transformer layers.
-    :param target_error_rate: of blocks, that link adaptation aims at.
-    :param margin_db: taken off the SINR that the transmitter expects.
     """
 
     transport_options = frozenset({"target_error_rate", "margin_db"})
 
-    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4, target_error_rate: PositiveFraction = 0.1,
-                 margin_db: Decibel = 0.0) -> None:
-        super().__init__(width, embedding, num_heads, num_layers)
-        self.link = ShortBlockLink(ShortBlockPlanner(target_error_rate, margin_db))
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(num_layers=4),
+                 blocks: SentBlocks = SentBlocks()) -> None:
+        super().__init__(sizes)
+        self.link = blocks.link
 
     def prepare(self, shape: SemanticShape, data: RetrievalSet) -> None:
         super().prepare(shape, data)
@@ -100,25 +109,18 @@ class SeparateEmbedding(SeparateCodec):
     The transmitter embeds the caption; principal components share the bits of the block, whose size and modulations
     are chosen from the transmitter's CSI for `target_error_rate`.
 
-    :param width: of features.
-    :param embedding: entries of what is compared with the gallery.
-    :param num_heads: of attention.
-    :param num_layers: transformer layers.
     :param allocation: of bits: "water_filling" where they help most; "equal": `value_bits` to the first components.
     :param value_bits: see `allocation`.
-    :param target_error_rate: of blocks, that link adaptation aims at.
-    :param margin_db: taken off the SINR that the transmitter expects.
     """
 
     transport_options = frozenset({"allocation", "value_bits", "target_error_rate", "margin_db"})
 
-    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4, allocation: Literal["water_filling", "equal"] = "water_filling",
-                 value_bits: PositiveInt = 6, target_error_rate: PositiveFraction = 0.1,
-                 margin_db: Decibel = 0.0) -> None:
-        super().__init__(width, embedding, num_heads, num_layers)
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(num_layers=4),
+                 allocation: Literal["water_filling", "equal"] = "water_filling", value_bits: PositiveInt = 6,
+                 blocks: SentBlocks = SentBlocks()) -> None:
+        super().__init__(sizes)
         self.allocation, self.value_bits = allocation, value_bits
-        self.link = ShortBlockLink(ShortBlockPlanner(target_error_rate, margin_db))
+        self.link = blocks.link
 
     @property
     def code(self) -> EmbeddingCode:
@@ -147,10 +149,6 @@ class Sscc(SeparateCodec):
     Order and rate are fixed, whatever the channel: errors beyond what the code corrects reach the text. The paper gives
     neither.
 
-    :param width: of features.
-    :param embedding: entries of what is compared with the gallery.
-    :param num_heads: of attention.
-    :param num_layers: transformer layers.
     :param order: bits of a QAM symbol: 1, 2, 4, 6 or 8.
     :param rate: of the Reed-Solomon code.
     :param symbol_bits: of its symbols: 8 for GF(256), 4 for GF(16).
@@ -158,10 +156,9 @@ class Sscc(SeparateCodec):
 
     transport_options = frozenset({"order", "rate", "symbol_bits"})
 
-    def __init__(self, width: PositiveInt = 128, embedding: PositiveInt = 256, num_heads: PositiveInt = 8,
-                 num_layers: PositiveInt = 4, order: PositiveInt = 4, rate: PositiveFraction = 0.5,
-                 symbol_bits: Literal[4, 8] = 4) -> None:
-        super().__init__(width, embedding, num_heads, num_layers)
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(num_layers=4), order: PositiveInt = 4,
+                 rate: PositiveFraction = 0.5, symbol_bits: Literal[4, 8] = 4) -> None:
+        super().__init__(sizes)
         self.order, self.rate, self.symbol_bits = order, rate, symbol_bits
 
     def prepare(self, shape: SemanticShape, data: RetrievalSet) -> None:

@@ -17,7 +17,7 @@ terminals, and the radio token's own way through them ends in the head. "radio_f
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
@@ -34,9 +34,12 @@ from linksim.blocks.universal.pointing import shares_towards
 from linksim.blocks.universal.requirements import aligned_encoders
 from linksim.blocks.universal.tasks import TASKS
 from linksim.core.errors import ScenarioError
+from linksim.core.options import Only
 from linksim.core.registry import register
-from linksim.core.types import PositiveFloat, PositiveInt
+from linksim.core.types import PositiveInt
 
+_LanguageModel = Annotated[
+    BackboneChoice, Only("backbone", "num_layers", "weights", "lora_rank", "lora_alpha")]
 _SAME = "user information"
 _LEAST_SHARE = 1e-3
 """Of a beam that does not point at the terminal: its side lobes tell nothing."""
@@ -52,12 +55,8 @@ class Ai2Mmum(LearnedUniversalBlock):
     frozen as in the paper; or tuned (ours). Adapters, prefixes, LoRA on queries and keys and one linear head a task are
     trained.
 
-    :param backbone: language model: "smollm2", or a name on the Hugging Face hub or a local folder.
-    :param num_layers: its first layers.
     :param weights: "pretrained", or "random": the ablation RL.
     :param lora: trained low-rank additions; without, the ablation WL.
-    :param lora_rank: of them.
-    :param lora_alpha: they are weighed by lora_alpha / lora_rank.
     :param prompt: "learned": prefix and keywords; "fixed": keywords alone, the ablation FP; "same": one prefix and
         "user information" for all tasks, the ablation SP.
     :param num_prefix: learnable tokens of a task.
@@ -75,9 +74,7 @@ class Ai2Mmum(LearnedUniversalBlock):
 
     version = 2
 
-    def __init__(self, backbone: str = "smollm2", num_layers: PositiveInt = 2,
-                 weights: Literal["pretrained", "random"] = "pretrained", lora: bool = True,
-                 lora_rank: PositiveInt = 8, lora_alpha: PositiveFloat = 16.0,
+    def __init__(self, language_model: _LanguageModel = BackboneChoice(num_layers=2), lora: bool = True,
                  prompt: Literal["learned", "fixed", "same"] = "learned", num_prefix: PositiveInt = 4,
                  order: Literal["radio_last", "radio_first"] = "radio_last",
                  encoders: Literal["aligned", "tuned", "scratch"] = "aligned",
@@ -85,9 +82,7 @@ class Ai2Mmum(LearnedUniversalBlock):
                  beam_targets: Literal["strongest", "power"] = "strongest",
                  beam_prior: Literal["none", "pointing"] = "none") -> None:
         super().__init__()
-        self.backbone_options = {"name": backbone, "num_layers": num_layers, "weights": weights,
-                                 "adaptation": "lora" if lora else "frozen", "lora_rank": lora_rank,
-                                 "lora_alpha": lora_alpha}
+        self.language_model = language_model.model_copy(update={"adaptation": "lora" if lora else "frozen"})
         self.prompt, self.num_prefix, self.order = prompt, num_prefix, order
         self.encoders, self.body = encoders, body
         self.beam_targets, self.beam_prior = beam_targets, beam_prior
@@ -111,7 +106,7 @@ class Ai2Mmum(LearnedUniversalBlock):
         else:
             width = _WIDTH_ALONE
         if self.body == "perceptron":
-            self.trunk = _Perceptron(len(TASKS), width, self.backbone_options)
+            self.trunk = _Perceptron(len(TASKS), width, self.language_model)
         self.adapters = torch.nn.ModuleDict({name: torch.nn.Linear(128, width) for name in self.seen})
         self.norms = torch.nn.ModuleDict({name: torch.nn.LayerNorm(128, elementwise_affine=False)
                                           for name in self.seen})
@@ -122,13 +117,12 @@ class Ai2Mmum(LearnedUniversalBlock):
             self.prior_weight = torch.nn.Parameter(torch.ones(()))
 
     def _prepare_language_model(self) -> None:
-        options = {**self.backbone_options, "body": self.body}
-        if options["adaptation"] == "lora":
-            maps = ARCHITECTURES[configuration(BackboneChoice(**options)).model_type].linear_maps
-            options["lora_targets"] = tuple(name for name in maps if name.startswith(("q_", "k_"))) or maps
-        self.backbone = build_backbone(BackboneChoice(**options))
+        choice = self.language_model.model_copy(update={"body": self.body})
+        maps = ARCHITECTURES[configuration(choice).model_type].linear_maps
+        targets = tuple(name for name in maps if name.startswith(("q_", "k_"))) or maps
+        self.backbone = build_backbone(choice.model_copy(update={"lora_targets": targets}))
         words = self.backbone.word_embeddings()
-        encode = tokenizer(options["name"])
+        encode = tokenizer(choice.backbone)
         scale = self.backbone.embedding_std
         prefixes = {}
         for name, task in TASKS.items():
@@ -244,11 +238,11 @@ class Ai2MmumBypass(Ai2Mmum):
 class _Perceptron(torch.nn.Module):
     """Residual layers beside the task's own vector, with as many parameters as LoRA and prefixes have."""
 
-    def __init__(self, num_tasks: int, width: int, options: dict[str, object]) -> None:
+    def __init__(self, num_tasks: int, width: int, beside: BackboneChoice) -> None:
         super().__init__()
         self.task = torch.nn.Embedding(num_tasks, width)
         # rank * (inputs + outputs) of the queries and of the keys, which are a third as wide, in every layer
-        low_rank = options["num_layers"] * options["lora_rank"] * (2 * width + width + width // 3)
+        low_rank = beside.num_layers * beside.lora_rank * (2 * width + width + width // 3)
         hidden = max(16, low_rank // (2 * 2 * width))
         self.layers = torch.nn.ModuleList(torch.nn.Sequential(
             torch.nn.LayerNorm(width), torch.nn.Linear(width, hidden), torch.nn.GELU(), torch.nn.Linear(hidden, width))

@@ -34,7 +34,7 @@ def tiny(request, folders):
 
     def make(**options) -> Backbone:
         options = {"weights": "random", "adaptation": "full", "num_layers": 2, **options}
-        return build_backbone(BackboneChoice(name=str(folders[request.param]), **options))
+        return build_backbone(BackboneChoice(backbone=str(folders[request.param]), **options))
 
     return make
 
@@ -160,7 +160,7 @@ def test_patches_return_to_their_places(tiny):
 
 
 def test_position_vectors_of_gpt2_are_left_out(folders):
-    backbone = build_backbone(BackboneChoice(name=str(folders["gpt2"]), weights="random", num_layers=2))
+    backbone = build_backbone(BackboneChoice(backbone=str(folders["gpt2"]), weights="random", num_layers=2))
     model = predictor(backbone)
     assert not [name for name in model.state_dict() if "wpe" in name]
     tokens = torch.randn(1, 1, 16).expand(1, 5, 16)
@@ -172,7 +172,7 @@ def test_position_vectors_of_gpt2_are_left_out(folders):
 def test_gradients_reach_what_is_trained_of_all_modules(folders, adaptation, trained):
     """From the window through selection, filling and both decoders."""
     torch.manual_seed(0)
-    backbone = build_backbone(BackboneChoice(name=str(folders["gpt2"]), weights="random", num_layers=2,
+    backbone = build_backbone(BackboneChoice(backbone=str(folders["gpt2"]), weights="random", num_layers=2,
                                              adaptation=adaptation))
     encoder, decoder, model = SelfInformationEncoder(), PreliminaryDecoder(), predictor(backbone, 16, 16).train()
     for name, parameter in backbone.named_parameters():

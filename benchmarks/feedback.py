@@ -19,11 +19,11 @@ import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
+from linksim.bounds.rate_distortion import least_error, ray_eigenvalues
 from linksim.channel.drops import Drops
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.registry import create
 from linksim.metrics.error import nmse_per_drop
-from linksim.metrics.rate_distortion import genie_rate_distortion
 from linksim.scenario.channel import BsArray, Channel
 
 CHANNEL = Channel(
@@ -86,8 +86,9 @@ def main() -> None:
         ms = 1e3 * (time.monotonic() - began) / len(options.bits) / CHUNK / len(tests)
         print(row(name, torch.stack(errors, -1), f"   {ms:.0f} ms a report"))
         print(f"{'  bits used, mean':24}" + "".join(f"{bits:15.0f}" for bits in used), flush=True)
-    bound = torch.cat([genie_rate_distortion(drops, options.bits).flatten(0, 1) for drops in tests])
-    print(row("genie rate-distortion", bound))
+    values = [ray_eigenvalues(drops) for drops in tests]
+    bound = [torch.cat([least_error(one, bits).flatten() for one in values]) for bits in options.bits]
+    print(row("genie rate-distortion", torch.stack(bound, -1)))
 
 
 if __name__ == "__main__":

@@ -236,9 +236,10 @@ def _blocks(options: argparse.Namespace) -> int:
     from linksim.scenario.plugins import load_plugins
 
     load_plugins([str(Path(path).resolve()) for path in options.plugin])
-    from linksim.core.registry import catalogue, nearest, unreadable
+    from linksim.core.registry import KINDS, catalogue, nearest, unreadable
+    from linksim.metrics.catalogue import metric_specs
 
-    specs = catalogue()
+    specs = [spec for kind in KINDS for spec in (metric_specs() if kind == "metric" else catalogue(kind))]
     if reasons := unreadable():
         write(*(f"not all blocks can be read: {reason}" for reason in reasons), to_stderr=True)
     if options.name is not None:

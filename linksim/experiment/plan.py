@@ -10,7 +10,7 @@ from linksim.core.seeding import stream_seed
 from linksim.scenario.identity import NOT_DRAWN, channel_fields
 from linksim.scenario.points import axis_stage, axis_values, resolved_at, simulated_points
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario, resolve
-from linksim.scenario.schema import BOUNDS, GENIE_CSI, Scenario, axis_column
+from linksim.scenario.schema import Scenario, axis_column
 
 _UNITS = {"db": "dB", "kmh": "km/h", "ms": "ms", "mhz": "MHz", "ghz": "GHz", "khz": "kHz", "ns": "ns",
           "hz": "Hz", "deg": "degrees", "m": "m"}
@@ -19,15 +19,7 @@ _WORDS = {"snr": "SNR", "csi": "CSI", "bs": "BS", "ue": "UE"}
 
 _KNOWS_CHANNEL = "The transmitter knows the true channel at the future time"
 
-_SUMMARIES = {
-    **dict.fromkeys(GENIE_CSI.values(), "The transmitter uses the genie's estimate: a reference, not a bound on rate "
-                                        "or similarity"),
-    BOUNDS["genie_lmmse"]: "LMMSE with every ray's delay, angles, Doppler and power known, phases unknown",
-    BOUNDS["genie_lmmse_reports"]: "LMMSE from the terminals' own estimates, every ray known, reports of any size",
-    BOUNDS["genie_rate_distortion"]: "Least error of one report of feedback.bits, the geometry known, phases unknown",
-    BOUNDS["perfect_csi_zf"]: "Zero forcing with the true channel: the limit of methods precoded by zf",
-    BOUNDS["sum_capacity"]: "Dirty-paper coding with the true channel, power split over users at will",
-}
+_USES_LIMIT = "The transmitter uses the genie's estimate: a reference, not a bound on rate or similarity"
 
 
 @dataclass(frozen=True)
@@ -67,6 +59,7 @@ class Plan:
 
     scenario: Scenario
     methods: tuple[ResolvedMethod, ...]
+    bounds: tuple[Block, ...]
     axes: tuple[Axis, ...]
     points: tuple[dict[str, float | str], ...]
     channel_points: tuple[ChannelPoint, ...]
@@ -76,20 +69,24 @@ class Plan:
     def method_names(self) -> list[str]:
         """Methods, then bounds, in plotting order."""
         names = [method.name for method in self.methods if not method.only_teaches]
-        genie = [name for bound, name in GENIE_CSI.items() if bound in self.scenario.bounds]
-        return [*names, *genie, *(BOUNDS[bound] for bound in self.scenario.bounds)]
+        return [*names, *self._limits("link"), *self._limits("title")]
+
+    def _limits(self, fact: str) -> dict[str, Block]:
+        """Bounds by their curves' names, or by those of links with their estimates."""
+        return {bound.spec.facts[fact]: bound for bound in self.bounds if fact in bound.spec.facts}
 
     def method_records(self) -> list[dict[str, str]]:
         """What the manifest says of each curve."""
         kinds = {**{method.name: "reference" for method in self.methods if _is_reference(method)},
-                 **dict.fromkeys(GENIE_CSI.values(), "reference"),
-                 **dict.fromkeys(BOUNDS.values(), "bound")}
+                 **dict.fromkeys(self._limits("link"), "reference"), **dict.fromkeys(self._limits("title"), "bound")}
         return [{"name": name, "kind": kinds.get(name, "method"), "summary": self._summary(name)}
                 for name in self.method_names]
 
     def _summary(self, name: str) -> str:
-        if name in _SUMMARIES:
-            return _SUMMARIES[name]
+        if name in (limits := self._limits("title")):
+            return _summary_of(limits[name])
+        if name in self._limits("link"):
+            return _USES_LIMIT
         method = next(method for method in self.methods if method.name == name)
         if method.universal is not None:
             return _summary_of(method.universal)
@@ -149,7 +146,8 @@ def make_plan(scenario: Scenario) -> Plan:
         resolved = resolved_at(scenario, point)
         resolved = replace(resolved, methods=resolved.simulated)
         groups.setdefault(channel_identity(resolved), []).append((index, resolved))
-    return Plan(scenario, resolve(scenario).simulated, axes, tuple(points),
+    whole = resolve(scenario)
+    return Plan(scenario, whole.simulated, whole.bounds, axes, tuple(points),
                 tuple(ChannelPoint(identity, tuple(group)) for identity, group in groups.items()),
                 _stored_units([group[0][1] for group in groups.values()]))
 

@@ -31,7 +31,7 @@ from linksim.experiment.ready import make_channels_ready
 from linksim.experiment.table import gaps, intervals, metrics_table
 from linksim.loading.load import load_scenario
 from linksim.loading.memory import check_workers
-from linksim.metrics.catalogue import metric
+from linksim.metrics.catalogue import metric, plugged_facts
 from linksim.results.results import Results
 from linksim.results.statistics import Interval, RunningTotal, interval_of, summarize_unit
 from linksim.results.store import Store
@@ -288,6 +288,7 @@ class _Session:
             "methods": self.plan.method_records(),
             "trained": self.trained,
             "metrics": self.plan.shown_metrics(),
+            "plugged_metrics": plugged_facts(self.plan.shown_metrics()),
             "horizon_s": horizon_s(self.scenario.channel),
             "notes": [*self.plan.shortcuts(), *self._cut_short(), *sorted(self.notes), *self._resumed_elsewhere(),
                       *self.gaps,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of
+from linksim.channel.drops import Drops
 from linksim.core.csi import Csi, Observation
 from linksim.core.seeding import generator, stream_seed
 from linksim.metrics.error import nmse_per_drop
 from linksim.nr.acquisition import acquire
+from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import Acquisition, Feedback
+from linksim.training.preparation import Built
 
 
 @dataclass(frozen=True)
@@ -103,3 +107,37 @@ def _repeated(history: Csi, concealed: torch.Tensor) -> Csi:
         again = concealed[:, :, time].to(h.device)[:, :, None, None, None]
         h[..., time, :] = torch.where(again, h[..., time - 1, :], h[..., time, :])
     return history.with_h(h)
+
+
+class Reports:
+    """Reported histories of one acquisition, each computed once."""
+
+    def __init__(self, drops: Drops, acquisition: Acquisition, seed: int, built: Built) -> None:
+        self._drops, self._acquisition, self._seed, self._built = drops, acquisition, seed, built
+        self._known: dict[str, Reported] = {}
+
+    @cached_property
+    def downlink(self) -> Csi:
+        """The true channel that reports tell of, at the history's times."""
+        return self._drops.downlink_history()
+
+    @cached_property
+    def _at_terminal(self) -> tuple[Csi, Observation]:
+        return downlink_at_terminal(self.downlink, self._acquisition, self._seed)
+
+    @property
+    def observation(self) -> Observation:
+        """What the terminals' estimates of the downlink are made from."""
+        return self._at_terminal[1]
+
+    def of(self, scenario: ResolvedScenario, method: ResolvedMethod) -> Reported:
+        """What the base station has of this method's reports."""
+        last_only = method.predictor.name == "hold"
+        key = f"{method.feedback.key} {scenario.feedback!r} {last_only}"
+        if key not in self._known:
+            codec = self._built.of(scenario, method, "feedback")
+            error = self._built.report_errors.get(method.feedback.key, 0.0)
+            with torch.inference_mode():
+                self._known[key] = report_history(self._at_terminal[0], codec, scenario.feedback, self._seed, last_only,
+                                                  error)
+        return self._known[key]

@@ -8,7 +8,7 @@ from linksim.blocks.universal.base import UniversalBlock, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity
 from linksim.core.csi import Csi, by_resource
 from linksim.core.places import Places
-from linksim.link.evaluation import link_measures
+from linksim.link.measures import link_measures
 from linksim.metrics.similarity import sgcs_per_drop
 from linksim.mimo.angle_delay import dft_codebook
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from linksim.blocks.feedback.rules import check_budget, check_feedback, check_genies, check_rate_distortion
+from linksim.blocks.feedback.rules import check_budget, check_feedback
 from linksim.blocks.prediction.speed_rules import check_speed
 from linksim.blocks.semantic.rules import check_retrieval_metrics, check_semantic
 from linksim.blocks.universal.rules import check_task_metrics, check_universal
@@ -13,11 +13,11 @@ from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.loading.duration import check_duration
 from linksim.loading.memory import check_channels, check_memory
-from linksim.metrics.catalogue import METRICS, metric
+from linksim.metrics.catalogue import METRICS, metric, metric_names
 from linksim.nr.coding_rules import check_coding, check_future
 from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
-from linksim.scenario.schema import CHECKPOINT_WEIGHTS, GENIE_CSI
+from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.rules import check_trainings
 
 
@@ -76,27 +76,23 @@ def check(scenario: ResolvedScenario) -> None:
             _check_checkpoint(f"{place}.{block.kind}", block)
     if channel.source == "files":
         _check_training_file(scenario)
-    check_genies(scenario)
+    _check_bounds(scenario)
     check_retrieval_metrics(scenario)
     check_task_metrics(scenario)
     check_coding(scenario)
     check_future(scenario)
-    if "genie_rate_distortion" in scenario.bounds:
-        check_rate_distortion(scenario)
     check_budget(scenario)
-    if "perfect_csi_zf" in scenario.bounds:
-        for index, method in enumerate(scenario.methods):
-            if method.precoder.name != "zf":
-                raise ScenarioError(
-                    f"methods.{index}: precoded by {method.precoder.name}, but the bound "
-                    "perfect_csi_zf holds for zf alone: set link.precoder to zf or leave the bound out"
-                )
+    for spec in registry.catalogue("metric"):
+        if spec.name in METRICS:
+            raise ScenarioError(f"plugins: {spec.source}: there is already a metric {spec.name!r}: choose another name")
     for index, name in enumerate(scenario.metrics):
         try:
             metric(name)
         except KeyError:
-            near = registry.nearest(name, METRICS)
+            near = registry.nearest(name, metric_names())
             raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
+        except ScenarioError as error:
+            raise ScenarioError(f"metrics.{index}: {error}") from None
         if name == "feedback_bits" and not any(method.feedback for method in scenario.methods):
             raise ScenarioError(f"metrics.{index}: {name} are those of reports, and no method has feedback: leave it "
                                 "out")
@@ -105,15 +101,25 @@ def check(scenario: ResolvedScenario) -> None:
             raise ScenarioError(
                 f"metrics.{index}: there is no predicted step {step}: channel.num_future is {channel.num_future}"
             )
-    if scenario.run.stopping.metric not in METRICS:
-        near = registry.nearest(scenario.run.stopping.metric, METRICS)
+    if scenario.run.stopping.metric not in metric_names():
+        near = registry.nearest(scenario.run.stopping.metric, metric_names())
         raise ScenarioError(
             f"run.stopping.metric: unknown metric {scenario.run.stopping.metric!r}: did you mean {near!r}?"
         )
-    if METRICS[scenario.run.stopping.metric].reduction == "percentile":
+    if metric(scenario.run.stopping.metric).reduction == "percentile":
         raise ScenarioError("run.stopping.metric: a percentile cannot be watched while running: name a mean")
     check_memory(scenario)
     check_duration(scenario)
+
+
+def _check_bounds(scenario: ResolvedScenario) -> None:
+    """Whether limits hold for the methods, and no curve is taken for one."""
+    for bound in scenario.bounds:
+        bound.check_requirement("bounds", scenario)
+    limits = {title for spec in registry.catalogue("bound") for title in (spec.facts["title"], spec.facts.get("link"))}
+    for index, method in enumerate(scenario.methods):
+        if method.name in limits:
+            raise ScenarioError(f"methods.{index}.name: {method.name!r} is the name of a limit: choose another")
 
 
 def _check_test_positions(channel: Channel) -> None:
@@ -145,7 +151,7 @@ def _check_files(scenario: ResolvedScenario) -> None:
         if channel.duplex not in ("tdd", "fdd_adjacent"):
             raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
                                 "fdd_adjacent")
-    if not has_rays and (genies := GENIE_CSI.keys() & {*scenario.bounds}):
+    if not has_rays and (genies := [bound.name for bound in scenario.bounds if bound.name.startswith("genie_")]):
         raise ScenarioError(f"bounds: {min(genies)} needs the rays of every drop, which {title} does not hold: write "
                             "bounds: [sum_capacity], or []")
 

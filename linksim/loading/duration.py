@@ -92,7 +92,7 @@ def _once(scenario: ResolvedScenario, size: Sizes) -> Iterator[tuple[Any, Work]]
         if (codec := method.feedback) is not None:
             products = _reports(codec.options, scenario, size, method.predictor.name == "hold")
             yield codec.key, Work(products * _PRODUCT_S, codec.name, _field(size, codec, f"methods.{index}.feedback"))
-    genies = sum(bound.startswith("genie") for bound in scenario.bounds)
+    genies = sum(bound.name.startswith("genie") for bound in scenario.bounds)
     if genies:
         columns = RAYS * (2 if scenario.channel.ue_array.polarization == "single" else 4)
         grid = size.ue * (size.bs + size.history + size.tones)
@@ -110,7 +110,7 @@ def _each(scenario: ResolvedScenario, size: Sizes) -> Iterator[Work]:
         bits = size.links * size.future * size.tones * link.coding.data_symbols * link.num_streams_per_user * 4
         passes = curves * bits * link.coding.decoder_iterations * _DECODER_PASSES
         yield Work(passes * _PASS_S, "LDPC decoding", size.largest())
-    if "sum_capacity" in scenario.bounds:
+    if any(bound.name == "sum_capacity" for bound in scenario.bounds):
         resources, users = size.drops * min(_CAPACITY_RESOURCES, size.future * size.tones), size.users
         steps = _CAPACITY_STEPS if users > 1 else 1
         yield Work(resources * steps * users * (4 * (users * size.ue)**3 * _PRODUCT_S + _RESOURCE_S),

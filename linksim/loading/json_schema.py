@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from linksim.core.registry import catalogue
-from linksim.metrics.catalogue import METRICS
+from linksim.metrics.catalogue import metric_names
 from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import LEARNING, NO_PREDICTOR
 from linksim.scenario.schema import PERFECT_CSI, Scenario
@@ -19,7 +19,7 @@ def scenario_json_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "linksim scenario"
-    method, kinds = schema["$defs"]["Method"]["properties"], [*LEARNING, "precoder", "retrieval_data"]
+    method, kinds = schema["$defs"]["Method"]["properties"], [*LEARNING, "precoder", "bound", "retrieval_data"]
     for kind in kinds:
         schema["$defs"][f"{kind}_block"] = {"anyOf": [
             {"enum": [spec.name for spec in catalogue(kind)] + [NO_PREDICTOR] * (kind == "predictor")},
@@ -43,8 +43,9 @@ def scenario_json_schema() -> dict[str, Any]:
         {"enum": [PERFECT_CSI, *(spec.name for spec in catalogue("predictor"))]}, {"$ref": "#/$defs/Method"},
     ]}
     schema["properties"]["metrics"]["items"] = {"anyOf": [
-        {"enum": list(METRICS)}, {"type": "string", "pattern": r"^nmse_step_\d+_db$"},
+        {"enum": metric_names()}, {"type": "string", "pattern": r"^nmse_step_\d+_db$"},
     ]}
+    schema["properties"]["bounds"]["items"] = {"$ref": "#/$defs/bound_block"}
     schema["properties"]["sweep"]["additionalProperties"]["minItems"] = 1
     return schema
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from linksim.core import registry
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import suggestion
 
 Reduction = Literal["mean", "root_of_mean", "db_of_mean", "mean_of_db", "db_of_ratio_of_sums", "percentile",
                     "binomial"]
@@ -14,11 +18,12 @@ Reduction = Literal["mean", "root_of_mean", "db_of_mean", "mean_of_db", "db_of_r
 class Metric:
     """A column of results.
 
-    :param measure: the per-drop column it is made of (see `linksim.link.evaluation`); two columns, numerator
+    :param measure: the per-drop column it is made of (see `linksim.link.measures`); two columns, numerator
         and denominator, for a ratio of sums.
     :param reduction: how the drops become one number. ``db_of_mean`` is the default for errors: the mean over
         drops of the linear per-drop ratio, in dB at the end.
     :param needs_link: depends on the precoder and the link SNR (not only on the CSI).
+    :param plugged: computed by a plugin's function of that name.
     """
 
     name: str
@@ -30,6 +35,7 @@ class Metric:
     higher_is_better: bool
     needs_link: bool = False
     percentile: float | None = None
+    plugged: bool = False
 
 
 _NMSE = "|h_hat - h|^2 / |h|^2 of one drop and user, over antennas, predicted times and subcarriers"
@@ -117,6 +123,9 @@ METRICS: dict[str, Metric] = {
     ]
 }
 
+_TOLD: dict[str, Metric] = {}
+"""Plugged-in metrics of results that were read, whose plugins may not be here."""
+
 _STEP = re.compile(r"nmse_step_(\d+)_db")
 
 
@@ -124,6 +133,7 @@ def metric(name: str) -> Metric:
     """The metric of that name; ``nmse_step_<l>_db`` is the NMSE of the l-th predicted step alone.
 
     :raises KeyError: unknown name.
+    :raises ScenarioError: a plugin's, which says of itself what no metric has.
     """
     step = _STEP.fullmatch(name)
     if step:
@@ -131,4 +141,51 @@ def metric(name: str) -> Metric:
             METRICS["nmse_db"], name=name, label=f"NMSE at step {step[1]}", measure=f"nmse_step_{step[1]}",
             definition=f"nmse_db of predicted step {step[1]} alone",
         )
-    return METRICS[name]
+    if name in METRICS:
+        return METRICS[name]
+    found = next((spec for spec in registry.catalogue("metric") if spec.name == name), None)
+    return _TOLD[name] if found is None else _of_plugin(found)
+
+
+def metric_specs() -> list[registry.BlockSpec]:
+    """Every metric as the registry describes what plugins bring."""
+    own = [registry.BlockSpec("metric", one.name, one.definition, "linksim.metrics.catalogue:METRICS", {})
+           for one in METRICS.values()]
+    return [*own, *registry.catalogue("metric")]
+
+
+def metric_names() -> list[str]:
+    """All that `metric` knows, but for steps."""
+    return list(dict.fromkeys([*METRICS, *(spec.name for spec in registry.catalogue("metric")), *_TOLD]))
+
+
+def _of_plugin(spec: registry.BlockSpec) -> Metric:
+    """A plugin's function, whose docstring is the definition, with the facts it was registered with."""
+    known = {field.name for field in fields(Metric)} - {"name", "definition", "measure", "plugged"}
+    facts = {"label": spec.name.replace("_", " "), "unit": "", "reduction": "mean", "higher_is_better": True,
+             **spec.facts}
+    for fact in spec.facts:
+        if fact not in known:
+            raise ScenarioError(f"metric {spec.name!r} cannot be registered with {fact}: {suggestion(fact, known)}")
+    if facts["reduction"] not in (possible := get_args(Reduction)):
+        raise ScenarioError(f"metric {spec.name!r}: reduction {facts['reduction']!r} is none of {', '.join(possible)}")
+    if (facts["reduction"] == "percentile") != isinstance(facts.get("percentile"), int | float):
+        raise ScenarioError(f"metric {spec.name!r}: a percentile is registered with reduction=\"percentile\" and, say, "
+                            "percentile=95")
+    return Metric(spec.name, definition=" ".join(spec.doc.split()), measure=spec.name, plugged=True, **facts)
+
+
+def plugged_facts(names: list[str]) -> list[dict[str, Any]]:
+    """What results keep of those metrics that are a plugin's, to be told to readers without it, see `tell`."""
+    return [asdict(one) for one in map(metric, names) if one.plugged]
+
+
+def tell(facts: Any) -> None:
+    """Make known what results keep of their plugged-in metrics; what is damaged is left out."""
+    for one in facts if isinstance(facts, list) else []:
+        try:
+            found = Metric(**{key: value for key, value in one.items() if isinstance(value, str | bool | float | int)})
+        except (TypeError, AttributeError):
+            continue
+        if found.name not in METRICS and found.reduction in get_args(Reduction):
+            _TOLD[found.name] = found

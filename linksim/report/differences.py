@@ -12,7 +12,7 @@ from scipy import stats
 
 from linksim.core.errors import ScenarioError
 from linksim.core.faults import suggestion
-from linksim.metrics.catalogue import METRICS, Metric, metric
+from linksim.metrics.catalogue import Metric, metric, metric_names
 from linksim.report.load import Run
 from linksim.report.pairs import Pairs, picked, read_pairs
 
@@ -63,7 +63,7 @@ def differences(first: Run, second: Run, names: list[str], methods: tuple[str, s
         try:
             metric(name)
         except KeyError:
-            raise ScenarioError(f"no metric {name!r}: {suggestion(name, list(METRICS))}") from None
+            raise ScenarioError(f"no metric {name!r}: {suggestion(name, metric_names())}") from None
     wanted = [metric(name) for name in shown]
     pairs = read_pairs(first, second, [column for one in wanted for column in _columns(one)])
     if methods is None:

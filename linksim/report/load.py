@@ -12,6 +12,7 @@ import numpy
 import pandas
 
 from linksim.core.errors import StoreError
+from linksim.metrics.catalogue import tell
 from linksim.results.manifest import read_manifest
 from linksim.results.results import NUMBER_COLUMNS, TEXT_COLUMNS, read_metrics
 from linksim.results.store import REPLACING
@@ -83,6 +84,7 @@ def load_run(folder: Path | str) -> Run:
     if "schema_version" in manifest and hashlib.sha256(path.read_bytes()).hexdigest() != manifest.get("metrics_sha256"):
         raise StoreError(f"{path}: changed after linksim wrote it, or left behind by a kill; run the scenario again, "
                          "which writes it anew from the finished units")
+    tell(manifest.get("plugged_metrics"))
     axes, methods = _axes(manifest, metrics), _methods(manifest, metrics)
     named = manifest.get("metrics") or list(dict.fromkeys(metrics["metric"]))
     shown = tuple(name for name in named if not name.startswith("nmse_step_"))

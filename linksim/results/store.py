@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from linksim.core.errors import StoreError
 from linksim.core.files import name_behind, reason, write_whole
-from linksim.metrics.catalogue import METRICS
+from linksim.metrics.catalogue import metric_names, tell
 from linksim.results.manifest import read_manifest, sealed
 from linksim.results.unit_file import About, RunIdentity, UnitId, read_unit, unit_files, unit_name, write_unit
 
@@ -27,8 +27,13 @@ REPLACING = "replacing"
 
 _DERIVED = ("metrics.csv", "report.html")
 _UNIT = re.compile(r"[0-9a-f]{10}-\d{6,}\.parquet")
-_FIGURE = re.compile(rf"(?:{'|'.join(sorted({*METRICS, *(name.removesuffix('_db') for name in METRICS)}))}"
-                     r"|nmse_step_\d+_db|position_error|path_loss)_(?:by_method|cdf|map|vs_\w+)\.(?:png|pdf)")
+
+
+def _is_figure(name: str) -> bool:
+    """Whether linksim writes figures of that name."""
+    drawn = "|".join(sorted({part for known in metric_names() for part in (known, known.removesuffix("_db"))}))
+    return re.fullmatch(rf"(?:{drawn}|nmse_step_\d+_db|position_error|path_loss)_(?:by_method|cdf|map|vs_\w+)"
+                        r"\.(?:png|pdf)", name) is not None
 
 
 class Store:
@@ -73,6 +78,7 @@ class Store:
         if found and not self.replacing and "schema_version" not in found:
             raise StoreError(f"{self.folder}: of an older linksim, whose units do not say which run they belong to; "
                              "use --output DIR, or --fresh to replace it")
+        tell((found or {}).get("plugged_metrics"))  # whose figures are linksim's too
         self.earlier: dict[str, Any] = found if found and not self.replacing else {}
         with self._writing():
             for folder, is_own in self._own_files():
@@ -92,7 +98,7 @@ class Store:
             self._remove(self.folder / "drops", _UNIT.fullmatch)
         else:
             self.write_manifest(manifest("partial"))
-        self._remove(self.folder / "figures", _FIGURE.fullmatch)
+        self._remove(self.folder / "figures", _is_figure)
         self._remove(self.folder, _DERIVED.__contains__)
         if self.replacing:
             self.write_manifest(manifest("partial"))
@@ -102,7 +108,7 @@ class Store:
         """Every folder that linksim writes to, and whether a name in it is one that linksim writes."""
         yield self.folder, {"manifest.json", *_DERIVED}.__contains__
         yield self.folder / "drops", _UNIT.fullmatch
-        yield self.folder / "figures", _FIGURE.fullmatch
+        yield self.folder / "figures", _is_figure
 
     def _remove(self, folder: Path, is_own: Callable[[str], Any]) -> None:
         for path in _files(folder):

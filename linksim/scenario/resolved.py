@@ -137,6 +137,7 @@ class ResolvedScenario:
 
     :param written: what the file says.
     :param precoder: of methods that have none of their own, and of genies.
+    :param bounds: physical limits.
     :param data: the data set of captions, where they are sent.
     :param generator: of impulse responses, where channels come from one.
     """
@@ -144,6 +145,7 @@ class ResolvedScenario:
     written: Scenario
     methods: tuple[ResolvedMethod, ...]
     precoder: Block
+    bounds: tuple[Block, ...] = ()
     data: Block | None = None
     generator: Block | None = None
 
@@ -174,10 +176,6 @@ class ResolvedScenario:
     @property
     def training(self) -> Training:
         return self.written.training
-
-    @property
-    def bounds(self) -> list[str]:
-        return self.written.bounds
 
     @property
     def metrics(self) -> list[str]:
@@ -213,12 +211,13 @@ def resolve(scenario: Scenario) -> ResolvedScenario:
     precoder = read_block("link.precoder", "precoder", scenario.link.precoder)
     methods = tuple(_method(f"methods.{index}", method, scenario, precoder)
                     for index, method in enumerate(scenario.methods))
+    bounds = tuple(read_block(f"bounds.{index}", "bound", bound) for index, bound in enumerate(scenario.bounds))
     data = generator = None
     if any(method.semantic is not None for method in methods):
         data = read_block("semantic.data", "retrieval_data", scenario.semantic.data)
     if scenario.channel.files.generator is not None:
         generator = read_block("channel.files.generator", "cir_source", scenario.channel.files.generator)
-    return ResolvedScenario(scenario, methods, precoder, data, generator)
+    return ResolvedScenario(scenario, methods, precoder, bounds, data, generator)
 
 
 def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block) -> ResolvedMethod:

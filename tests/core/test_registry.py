@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import linksim
+from linksim.bounds.base import Bound
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.retrieval.data import RetrievalData
@@ -23,7 +24,7 @@ def test_every_block_is_made_with_its_defaults(spec):
     needed = {name: "a folder" for name, field in spec.options.model_fields.items() if field.is_required()}
     assert set(needed) <= ({"folder"} if spec.kind == "retrieval_data" else set())
     made = registry.create(spec.kind, spec.name, needed)
-    assert isinstance(made, RetrievalData if spec.kind == "retrieval_data" else torch.nn.Module)
+    assert isinstance(made, {"retrieval_data": RetrievalData, "bound": Bound}.get(spec.kind, torch.nn.Module))
     assert spec.required_history(registry.validate_options(spec, needed)) >= 1
 
 

@@ -47,26 +47,6 @@ def check_feedback(scenario: ResolvedScenario, place: str, method: ResolvedMetho
         raise ScenarioError(f"{place}: {error}") from None
 
 
-def check_genies(scenario: ResolvedScenario) -> None:
-    """Every method that is scored has the genie that sees what it sees."""
-    genies = [bound for bound in scenario.bounds if "genie" in bound]
-    if genies and scenario.channel.source == "ray_traced" and scenario.channel.ray_traced.track_spacing_m is not None:
-        raise ScenarioError(f"bounds: {genies[0]} needs rays that stay, and paths are traced anew along the way: leave "
-                            "it out, or channel.ray_traced.track_spacing_m")
-    if genies and scenario.channel.beam_squint:
-        raise ScenarioError(f"bounds: {genies[0]} takes the carrier's wavelength at all tones, which "
-                            "channel.beam_squint does not: write bounds: [sum_capacity], or []")
-    reporting = any(method.feedback for method in scenario.methods)
-    duplex = scenario.channel.duplex
-    if "genie_lmmse_reports" in scenario.bounds and not reporting:
-        raise ScenarioError("bounds: genie_lmmse_reports bounds methods with feedback, and there are none: leave it "
-                            "out")
-    if "genie_lmmse" in scenario.bounds and reporting and duplex != "tdd" \
-            and "genie_lmmse_reports" not in scenario.bounds:
-        raise ScenarioError(f"bounds: genie_lmmse bounds what the uplink tells, and in {duplex} reports tell more: add "
-                            "genie_lmmse_reports, or leave genie_lmmse out")
-
-
 def check_budget(scenario: ResolvedScenario) -> None:
     """A budget that no codec takes would look as if it mattered, the more so when it is swept."""
     if scenario.feedback.bits is None:
@@ -76,28 +56,3 @@ def check_budget(scenario: ResolvedScenario) -> None:
         names = ", ".join(dict.fromkeys(codec.name for codec in codecs))
         fixed = f"{names}: sizes of their own" if codecs else "no method has feedback"
         raise ScenarioError(f"feedback.bits: nothing takes this budget ({fixed}): leave it out")
-
-
-def check_rate_distortion(scenario: ResolvedScenario) -> None:
-    """The bound is of one report of a known size."""
-    if scenario.feedback.bits is None:
-        raise ScenarioError("bounds: genie_rate_distortion needs to know how many bits a report has: set feedback.bits")
-    if scenario.channel.source == "files":
-        raise ScenarioError("bounds: genie_rate_distortion needs the rays of every drop: it is for channel.source: "
-                            "model")
-    for index, method in enumerate(scenario.methods):
-        if method.knows_channel:
-            continue
-        codec = method.feedback
-        if codec is None or method.predictor.name != "hold":
-            raise ScenarioError(f"methods.{index}: genie_rate_distortion bounds what one report tells: every method "
-                                "needs feedback and the predictor hold, or leave the bound out")
-        if codec.made_by.remembers:
-            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion bounds what one report tells, and "
-                                f"reports of {codec.name} build on the ones before: leave the bound out")
-        given = codec.options.get("bits")
-        if given != scenario.feedback.bits:
-            raise ScenarioError(f"methods.{index}.feedback: genie_rate_distortion is drawn at feedback.bits "
-                                f"({scenario.feedback.bits}), but this codec has "
-                                + ("a size of its own" if given is None else f"{given}")
-                                + ": leave the bound out")

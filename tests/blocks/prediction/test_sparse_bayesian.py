@@ -9,12 +9,12 @@ import torch
 from linksim.blocks.prediction.plane_waves import by_size
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.wave_grid import GridSize
+from linksim.bounds.genie import genie_lmmse
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Panel
 from linksim.core.registry import create
 from linksim.core.seeding import generator
 from linksim.metrics import nmse as mean_nmse
-from linksim.metrics.genie import genie_lmmse
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition

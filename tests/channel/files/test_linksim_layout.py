@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from linksim.bounds.genie import genie_lmmse
 from linksim.channel.files.opened import open_channel_files
 from linksim.channel.source import chunk_of_drops
 from linksim.core.csi import Observation
@@ -17,7 +18,6 @@ from linksim.experiment.plan import make_plan, unit_seed
 from linksim.experiment.run import run
 from linksim.loading.load import scenario_from_dict
 from linksim.metrics import nmse
-from linksim.metrics.genie import genie_lmmse
 
 DUPLEX = ["tdd", "fdd_adjacent", "fdd_gapped_coherent", "fdd_gapped_independent"]
 DUAL = {"channel.num_users": 2, "channel.bs_array": {"rows": 2, "columns": 1, "polarization": "dual"},

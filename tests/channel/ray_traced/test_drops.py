@@ -4,13 +4,13 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
+from linksim.bounds.genie import genie_lmmse
 from linksim.channel.ray_traced.drops import chosen_positions, drawn_positions, ray_traced_drops
 from linksim.channel.ray_traced.split import SETS, positions_of
 from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
 from linksim.core.errors import ScenarioError
 from linksim.core.seeding import generator
 from linksim.metrics import nmse
-from linksim.metrics.genie import genie_lmmse
 from linksim.nr.acquisition import acquire
 from linksim.scenario.ray_traced import RayTraced
 from linksim.scenario.schema import Acquisition

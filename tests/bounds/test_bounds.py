@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from linksim.bounds.capacity import sum_capacity
+from linksim.bounds.genie import genie_lmmse, genie_lmmse_reports
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core import registry
 from linksim.metrics import nmse
-from linksim.metrics.capacity import sum_capacity
 from linksim.metrics.error import nmse_per_drop
-from linksim.metrics.genie import genie_lmmse, genie_lmmse_reports
 from linksim.mimo.receiver import achievable_rate, stream_sinr
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import BsArray, Channel, UeArray
@@ -33,7 +33,7 @@ def observed(channel, batch=10, seed=1, acquisition=None):
 def test_genie_error_is_what_its_own_covariance_predicts(los, ue_array):
     """The error averaged over ray phases and noise equals the trace of the posterior covariance: the model of
     the genie is the channel's own."""
-    from linksim.metrics import genie
+    from linksim.bounds import genie
 
     channel = Channel(los=los, ue_array=ue_array, num_subcarriers=6, num_history=4, num_future=2,
                       bs_array=BsArray(rows=1, columns=2), num_users=1)

@@ -1,14 +1,20 @@
-"""Score one estimate of the future channel: per-drop measures of the CSI, and of the link that uses it."""
+"""Per-drop measures of an estimate of the future channel, and of the link that uses it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 
 from linksim.core.csi import Csi
+from linksim.core.errors import NumericalError
+from linksim.core.registry import block_class
+from linksim.metrics.catalogue import metric
 from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm, window_nmse_per_drop
 from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
 from linksim.mimo.precoding import effective_channel, gram_matrix, is_deficient
 from linksim.mimo.receiver import achievable_rate, stream_sinr
+from linksim.scenario.resolved import ResolvedScenario
 
 
 def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = False) -> dict[str, torch.Tensor]:
@@ -50,6 +56,27 @@ def link_measures(weights: torch.Tensor, true: torch.Tensor, noise_variance: flo
     """
     rate = achievable_rate(stream_sinr(true, weights, noise_variance)).mean((1, 2))
     return {"rate_bps_hz": rate, "sum_rate_bps_hz": rate.sum(1, keepdim=True).expand_as(rate)}
+
+
+def plugged_measures(scenario: ResolvedScenario, of_link: bool, *seen: Any) -> dict[str, torch.Tensor]:
+    """Measures of the scenario's plugged-in metrics, each ``[batch, user]``.
+
+    :param of_link: those of the link, computed from ``weights``, ``true`` and ``noise_variance`` as `link_measures`;
+        else those of the CSI, from ``h_hat`` and ``h`` as `csi_measures`.
+    :raises NumericalError: one of another shape.
+    """
+    found = {}
+    for name in dict.fromkeys([*scenario.metrics, scenario.run.stopping.metric]):
+        one = metric(name)
+        if one.plugged and one.needs_link == of_link:
+            values = block_class("metric", name)(*seen)
+            batch, users = len(seen[1]), scenario.channel.num_users
+            if not isinstance(values, torch.Tensor) or values.shape != (batch, users):
+                given = list(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+                raise NumericalError(f"metric {name!r}: a tensor [batch, user] = [{batch}, {users}] is needed (given "
+                                     f"{given})")
+            found[name] = values
+    return found
 
 
 def mend(csi: Csi) -> tuple[Csi, int]:

@@ -1,7 +1,7 @@
 """The floor under every CSI report: what any code needs when both sides know the geometry of the drop.
 
 With delays, angles and powers of all rays known, the channel is h = A x with independent x of unit variance (see
-`linksim.metrics.genie`). Its covariance A A^H has the eigenvalues of the small Gram matrix A^H A, and reverse
+`linksim.bounds.genie`). Its covariance A A^H has the eigenvalues of the small Gram matrix A^H A, and reverse
 water-filling on them gives the least mean square error at a rate. Every column of A stands for one ray and
 polarisation component; there are hundreds, so that h is Gaussian to a good approximation (a Gaussian source is the
 hardest of its covariance).
@@ -15,8 +15,8 @@ import math
 
 import torch
 
+from linksim.bounds.genie import ray_factors
 from linksim.channel.drops import Drops
-from linksim.metrics.genie import ray_factors
 
 
 def reverse_water_filling(eigenvalues: torch.Tensor, bits: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,27 +39,34 @@ def reverse_water_filling(eigenvalues: torch.Tensor, bits: float) -> tuple[torch
     return torch.minimum(sorted_values, water).sum(-1), water.squeeze(-1)
 
 
-def genie_rate_distortion(drops: Drops, bits: list[float]) -> torch.Tensor:
-    """Least NMSE of a downlink report at each number of bits, the ray geometry of the drop known for free.
+def ray_eigenvalues(drops: Drops) -> list[list[torch.Tensor]]:
+    """Eigenvalues of every downlink's covariance at one instant, the ray geometry of the drop known.
 
-    :param drops: truth and rays; the report is of the downlink band at one instant.
-    :param bits: per report and user.
-    :returns: linear NMSE, expected over the ray phases, ``[batch, user, bits]``, double precision.
+    :param drops: truth and rays.
+    :returns: ``[component]`` for each user and drop, double precision.
     """
-    num_users = drops.future.h.shape[1]
-    time_s = drops.future.time_s[:1]
     found = []
-    for user in range(num_users):
-        antennas, _, tones = ray_factors(drops.downlink_rays, user, drops.downlink, time_s, drops.reference_hz)
+    for user in range(drops.future.h.shape[1]):
+        antennas, _, tones = ray_factors(drops.downlink_rays, user, drops.downlink, drops.future.time_s[:1],
+                                         drops.reference_hz)
         per_drop = []
         for ports, delays in zip(antennas.flatten(1, 2), tones):
             used = ports.abs().square().sum(0) > 0
             ports, delays = ports[:, used], delays[:, used]
-            eigenvalues = torch.linalg.eigvalsh((ports.mH @ ports).mul_(delays.mH @ delays)).clamp_min(0)
-            total = eigenvalues.sum()
-            per_drop.append(torch.stack([reverse_water_filling(eigenvalues, rate)[0] / total for rate in bits]))
-        found.append(torch.stack(per_drop))
-    return torch.stack(found, 1)
+            per_drop.append(torch.linalg.eigvalsh((ports.mH @ ports).mul_(delays.mH @ delays)).clamp_min(0))
+        found.append(per_drop)
+    return found
+
+
+def least_error(eigenvalues: list[list[torch.Tensor]], bits: float) -> torch.Tensor:
+    """Least NMSE of a downlink report of so many bits, the ray geometry of the drop known for free.
+
+    :param eigenvalues: of `ray_eigenvalues`.
+    :param bits: per report and user.
+    :returns: linear NMSE, expected over the ray phases, ``[batch, user]``, double precision.
+    """
+    return torch.stack([torch.stack([reverse_water_filling(one, bits)[0] / one.sum() for one in per_drop])
+                        for per_drop in eigenvalues], 1)
 
 
 def decibel_of_mean(nmse: torch.Tensor) -> float:

@@ -19,6 +19,7 @@ _EXPORTS = {
     "ScenarioError": "linksim.core.errors",
     "run": "linksim.experiment.run",
     "Results": "linksim.results.results",
+    "Bound": "linksim.bounds.base",
     "Csi": "linksim.core.csi",
     "Panel": "linksim.core.csi",
 }

@@ -102,7 +102,7 @@ class Point:
         :param directions_only: see `csi_measures`.
         :raises NumericalError: it is not usable, and ``link.unusable_csi`` is ``raise``.
         """
-        csi, bad = mend(csi)
+        csi, bad = mend(csi.with_h(csi.h.to(self.true.dtype)))
         if bad:
             if self.scenario.link.unusable_csi == "raise":
                 raise NumericalError(f"method {name!r}: {bad} entries of its CSI are not finite (link.unusable_csi: "

@@ -1,0 +1,66 @@
+"""What docs/architecture.md says how to add is short, and works as a plugin."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from linksim.core.registry import find
+
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+SMALL = """
+channel: {num_subcarriers: 8, num_history: 4, num_future: 2, num_users: 2, bs_array: {rows: 2, columns: 2}}
+bounds: [%s]
+methods: [hold, %s]
+metrics: [nmse_db, rate_bps_hz, sum_rate_bps_hz%s]
+plugins: [mine.py]
+run: {chunk_size: 4, units_per_round: 1, stopping: {min_drops: 8, max_drops: 8}}
+"""
+
+
+def ran(command, tmp_path, said, bound="sum_capacity", predictor="zero", metric=""):
+    """The metrics of a small run, with the page's block that holds these words as a plugin."""
+    (code,) = [code for code in BLOCKS if said in code]
+    (tmp_path / "mine.py").write_text(code, encoding="utf-8")
+    (tmp_path / "small.yaml").write_text(SMALL % (bound, predictor, metric), encoding="utf-8")
+    assert command("run", tmp_path / "small.yaml", "--output", tmp_path / "out").code == 0
+    return pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["metric", "method"])["value"]
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: re.search(r'register\("(\w+)"', code)[1])
+def test_what_is_added_has_ten_lines(code):
+    written = [line for line in code.splitlines() if line and not line.startswith(("import ", "from "))]
+    assert len(written) <= 10
+    assert max(map(len, written)) <= 120
+
+
+def test_a_predictor(command, tmp_path):
+    found = ran(command, tmp_path, "fading_out", predictor="fading_out")
+    assert -20 < found["nmse_db", "fading_out"] < 0  # a tenth is lost in each of two steps
+
+
+def test_a_metric_is_in_results_figures_and_reports_without_its_plugin(command, tmp_path):
+    found = ran(command, tmp_path, "worst_nmse_db", metric=", worst_nmse_db")
+    assert found["worst_nmse_db", "zero"] == pytest.approx(0, abs=1e-5)
+    assert found["worst_nmse_db", "hold"] > found["nmse_db", "hold"]
+    assert find("metric", "worst_nmse_db").summary.startswith("NMSE of the worst subcarrier")
+    assert "metric " in command("blocks", "worst_nmse_db", "--plugin", tmp_path / "mine.py").out
+    subprocess.run([sys.executable, "-m", "linksim", "report", tmp_path / "out"], check=True, capture_output=True)
+    drawn = {path.name for path in (tmp_path / "out" / "figures").glob("worst_nmse*.png")}
+    assert drawn
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "NMSE of the worst subcarrier of a drop and user" in page
+    assert "Worst NMSE" in page
+
+
+def test_a_bound(command, tmp_path):
+    found = ran(command, tmp_path, "single_user", bound="single_user, sum_capacity")
+    bound = found["rate_bps_hz", "single-user bound"]
+    assert bound > max(found["rate_bps_hz", "hold"], found["sum_rate_bps_hz", "sum capacity"] / 2)
+    assert '"kind": "bound"' in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ _EXPORTS = {
     "run": "linksim.experiment.run",
     "Results": "linksim.results.results",
     "Bound": "linksim.bounds.base",
+    "ChannelSource": "linksim.channel.source",
     "Csi": "linksim.core.csi",
     "Panel": "linksim.core.csi",
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from linksim.bounds.base import Bound, Row, Seen
+from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
 from linksim.core.heartbeat import doing
 from linksim.core.registry import find, register
@@ -25,9 +26,7 @@ def check_rays(scenario: ResolvedScenario) -> None:
     :raises ScenarioError: it has not.
     """
     channel = scenario.channel
-    if channel.source == "ray_traced" and channel.ray_traced.track_spacing_m is not None:
-        raise ScenarioError("needs rays that stay, and paths are traced anew along the way: leave it out, or "
-                            "channel.ray_traced.track_spacing_m")
+    source_of(channel).check_rays(channel)
     if channel.beam_squint:
         raise ScenarioError("takes the carrier's wavelength at all tones, which channel.beam_squint does not: write "
                             "bounds: [sum_capacity], or []")

@@ -18,8 +18,6 @@ def check(options: dict[str, Any], scenario: ResolvedScenario, _: Any) -> None:
     bits = scenario.feedback.bits
     if bits is None:
         raise ScenarioError("needs to know how many bits a report has: set feedback.bits")
-    if scenario.channel.source == "files":
-        raise ScenarioError("needs the rays of every drop: it is for channel.source: model")
     for method in (method for method in scenario.methods if not method.knows_channel):
         codec = method.feedback
         if codec is None or method.predictor.name != "hold":

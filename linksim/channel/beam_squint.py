@@ -37,7 +37,7 @@ def squint_loss_db(channel: Channel) -> float:
 
 def squint_note(channel: Channel) -> str | None:
     """What a run says where beam squint matters and the scenario does not say whether it is meant."""
-    if channel.source == "files" or channel.beam_squint is not None:
+    if channel.beam_squint is not None:
         return None
     loss_db = squint_loss_db(channel)
     if loss_db < LEAST_LOSS_DB:

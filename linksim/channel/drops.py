@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
+from linksim.channel.beam_squint import squint_note
 from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response, squinting_response
 from linksim.core.csi import Csi, Panel
+from linksim.core.errors import LinksimError
 from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.channel import Channel
 
@@ -104,6 +106,26 @@ class Drops:
         return -10 * self.uplink_rays.large_scale_gain.log10()
 
 
+@dataclass(frozen=True)
+class DropsWithoutRays(Drops):
+    """Drops whose rays are not known: nothing is known of them at other times either.
+
+    :param uplink_future: true uplink channel at the future's times, where it is known.
+    """
+
+    uplink_future: Csi | None = None
+
+    def response(self, time_s: torch.Tensor) -> Csi:
+        """The true uplink channel at the future's times; no others are known.
+
+        :raises LinksimError: other times, or the downlink's future alone is known.
+        """
+        if self.uplink_future is None or not torch.equal(time_s, self.uplink_future.time_s):
+            raise LinksimError("channel: the uplink's future is needed here, but its source gives neither it nor the "
+                               "rays")
+        return self.uplink_future
+
+
 def bands(channel: Channel) -> tuple[Band, Band]:
     """Uplink and downlink band of a duplex mode."""
     carrier_hz = channel.carrier_frequency_ghz * 1e9
@@ -150,20 +172,52 @@ def drops_of_rays(channel: Channel, rays: Rays, seed: int) -> Drops:
         downlink_rays = rays.with_fresh_phases(generator(stream_seed(seed, "downlink phases")))
     uplink, downlink = bands(channel)
     past, future = time_grid(channel)
-    array = channel.bs_array
-    polarizations = 2 if array.polarization == "dual" else 1
-    panel = Panel(rows=array.rows, columns=array.columns, polarizations=polarizations)
-    links = rays.amplitude.shape[:2]
-
     def csi(rays: Rays, band: Band, time_s: torch.Tensor) -> Csi:
-        h = band.response(rays, time_s, uplink.carrier_hz)
-        return Csi(
-            h=h, time_s=time_s.to(h.device), frequency_hz=band.frequency_hz.to(h.device), panel=panel,
-            noise_variance=torch.zeros(links, device=h.device),
-            max_doppler_hz=rays.speed_m_s.float() * (band.carrier_hz / SPEED_OF_LIGHT),
-        )
+        return true_csi(channel, band.response(rays, time_s, uplink.carrier_hz), band, time_s,
+                        rays.speed_m_s.float() * (band.carrier_hz / SPEED_OF_LIGHT))
 
     return Drops(
         history=csi(rays, uplink, past), future=csi(downlink_rays, downlink, future), uplink=uplink,
         downlink=downlink, uplink_rays=rays, downlink_rays=downlink_rays, reference_hz=uplink.carrier_hz,
+        notes=(note,) if (note := squint_note(channel)) else (),
     )
+
+
+def drops_of_channels(channel: Channel, h: torch.Tensor, batch_size: int, device: str = "cpu") -> DropsWithoutRays:
+    """Drops of channels that somebody else computes; their terminals are as fast as the scenario says.
+
+    :param h: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``, complex: the uplink at the times of the history, then
+        the downlink at those of the future.
+    :raises LinksimError: another shape, or real numbers.
+    """
+    shape = (batch_size, channel.num_users, channel.ue_array.num_antennas, channel.bs_array.num_antennas,
+             channel.num_times, channel.num_subcarriers)
+    if not isinstance(h, torch.Tensor) or not h.is_complex() or h.shape != shape:
+        found = f"{h.dtype} {list(h.shape)}" if isinstance(h, torch.Tensor) else type(h).__name__
+        raise LinksimError(f"channel_source {channel.source_name!r}: draw returned {found}, but a complex tensor "
+                           f"{list(shape)} is needed: [batch, user, ue_ant, bs_ant, time, subcarrier]")
+    uplink, downlink = bands(channel)
+    h = h.to(device, torch.complex64)
+
+    def csi(part: torch.Tensor, band: Band, time_s: torch.Tensor) -> Csi:
+        doppler_hz = channel.speed_kmh / 3.6 * band.carrier_hz / SPEED_OF_LIGHT
+        return true_csi(channel, part, band, time_s, torch.full(shape[:2], doppler_hz, device=h.device))
+
+    past, ahead = (part.contiguous() for part in h.split([channel.num_history, channel.num_future], -2))
+    past_s, future_s = time_grid(channel)
+    future = csi(ahead, downlink, future_s)
+    return DropsWithoutRays(
+        history=csi(past, uplink, past_s), future=future, uplink=uplink, downlink=downlink, uplink_rays=None,
+        downlink_rays=None, reference_hz=uplink.carrier_hz, uplink_future=future if downlink is uplink else None)
+
+
+def true_csi(channel: Channel, h: torch.Tensor, band: Band, time_s: torch.Tensor, max_doppler_hz: torch.Tensor) -> Csi:
+    """A true channel, which has no noise.
+
+    :param h: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``.
+    :param time_s: ``[time]``; ``max_doppler_hz``: ``[batch, user]``.
+    """
+    array = channel.bs_array
+    panel = Panel(rows=array.rows, columns=array.columns, polarizations=2 if array.polarization == "dual" else 1)
+    return Csi(h=h, time_s=time_s.to(h.device), frequency_hz=band.frequency_hz.to(h.device), panel=panel,
+               noise_variance=torch.zeros(h.shape[:2], device=h.device), max_doppler_hz=max_doppler_hz)

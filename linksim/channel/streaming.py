@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from linksim.channel.drops import Drops
-from linksim.channel.source import training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops
 from linksim.core.seeding import stream_seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import channel_fields
@@ -53,7 +53,7 @@ class ChannelStream(Dataset):
         if not 0 <= index < self.num_chunks:
             raise IndexError(f"chunk {index} of a stream of {self.num_chunks}")
         seed = stream_seed(*self._identity, index)
-        return training_chunk_of_drops(self.channel, self.chunk_size, seed, index, self.device)
+        return chunk_of_drops(self.channel, self.chunk_size, seed, index, self.device, "training")
 
     def prefetched(self, ahead: int = 1) -> Iterator[Drops]:
         """All chunks in order, drawn while the last one is used."""

@@ -13,7 +13,7 @@ from linksim.blocks.universal.base import Truth, UniversalBlock, UniversalShape,
 from linksim.blocks.universal.tasks import similarity, task_named
 from linksim.channel.files.drops import stored_rays
 from linksim.channel.files.linksim_layout import LinksimReader, open_linksim
-from linksim.channel.ray_traced.places import places_of_rays
+from linksim.channel.source import source_of
 from linksim.core import registry
 from linksim.core.csi import Csi, Panel
 from linksim.core.errors import LinksimError
@@ -83,9 +83,10 @@ _LARGEST = 100_000
 
 def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
     samples, channel = reader.read(0, min(num_drops, reader.header.num_items)), reader.channel
-    if channel.source != "ray_traced":
-        raise LinksimError(f"{reader.header.title}: holds channels of source {channel.source}, whose terminals stand "
-                           "nowhere: write it from a scenario with channel.source: ray_traced")
+    source = source_of(channel)
+    if not source.has_places:
+        raise LinksimError(f"{reader.header.title}: holds channels of source {channel.source_name}, whose terminals "
+                           "stand nowhere: write it from a scenario with channel.source: ray_traced")
     if not samples.rays:
         raise LinksimError(f"{reader.header.title}: holds no rays, so not where terminals stand: write it without "
                            "--no-rays")
@@ -96,7 +97,7 @@ def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
               torch.zeros(users), Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1),
               torch.zeros(users))
     rays, _ = stored_rays(samples, reader.header)
-    return csi, places_of_rays(rays, channel)
+    return csi, source.places(channel, rays)
 
 
 def _check_shape(csi: Csi, shape: UniversalShape, folder: Path, channels: Path) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from linksim.channel.drops import Drops
-from linksim.channel.files.drops import DropsWithoutRays
+from linksim.channel.drops import Drops, DropsWithoutRays
 from linksim.channel.files.linksim_layout import FileHeader, Key, flat
 from linksim.channel.files.llm4cp_writing import Llm4cpWriter
 from linksim.channel.files.opened import file_digest
 from linksim.channel.files.writing import LinksimWriter, make_writer
-from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops, source_of
 from linksim.core.heartbeat import Heartbeat, awaited, doing
 from linksim.core.printing import say
 from linksim.core.versions import versions
@@ -92,7 +91,7 @@ def _test_drops(scenario: Scenario, num_drops: int, device: str) -> tuple[list[C
     """The drops of a run, chunk by chunk with the seeds of its units; the last chunk is cut."""
     plan, size = make_plan(scenario), scenario.run.chunk_size
     channels = [point.points[0][1].channel for point in plan.channel_points]
-    if channels[0].files.path and num_drops % size:
+    if num_drops % size and source_of(channels[0]).num_drops(channels[0]) is not None:
         size = 1  # stored drops are the same in chunks of any size, and the last ones may not fill one
 
     def drawn() -> Iterator[Chunk]:
@@ -114,8 +113,8 @@ def _training_drops(scenario: Scenario, num_drops: int, device: str) -> tuple[li
         for chunk, first in enumerate(range(0, total, CHUNK)):
             number, validation = condition_of(chunk, len(conditions))
             channel, _ = conditions[number]
-            drops = training_chunk_of_drops(channel, CHUNK, training_seed(scenario, channel, chunk), chunk, device,
-                                            validation)
+            drops = chunk_of_drops(channel, CHUNK, training_seed(scenario, channel, chunk), chunk, device,
+                                   "validation" if validation else "training")
             yield channels.index(channel), drops, min(CHUNK, total - first)
 
     return channels, drawn()
@@ -130,9 +129,9 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
                                    export.num_drops)
     else:
         drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | {"ray_traced"})
-        unsaid = [] if channel.files.speed_known else ["speed_kmh"]
+        unsaid = [] if channel.knows_speed else ["speed_kmh"]
         about = FileHeader(split=export.split, seed=_seed(scenario, export), chunk_size=_chunk_size(scenario, export),
-                           channel=_without(drawn, axes + unsaid), points=points, keys={}, ray_traced=_traced(channel))
+                           channel=_without(drawn, axes + unsaid), points=points, keys={}, **_origin(channel))
         writer = LinksimWriter(make_writer(temporary, temporary.suffix, export.num_drops * len(points)), about, axes,
                                export.with_rays)
     progress = _Progress(console, export.num_drops * len(points))
@@ -148,9 +147,10 @@ def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel
         raise
 
 
-def _traced(channel: Channel) -> dict[str, Any] | None:
-    """How ray-traced channels came about."""
-    return channel.ray_traced.model_dump(mode="json") if channel.source == "ray_traced" else None
+def _origin(channel: Channel) -> dict[str, Any]:
+    """The section that says how channels came about, where their own fields do not: the scene of ray-traced ones."""
+    own = channel.source_section
+    return {} if own is None or own in NOT_DRAWN else {own: getattr(channel, own).model_dump(mode="json")}
 
 
 def _uplink_future(drops: Drops, export: Export) -> torch.Tensor | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from linksim.channel.source import source_of
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.optional import installed_version, package_folder
 from linksim.scenario.resolved import resolve
@@ -85,12 +86,4 @@ def _checks(scenario: Scenario) -> Iterator[Callable[[], Any]]:
         yield partial(package_folder, _SENTENCES)
         for package in _DRAWN_BY.get(resolved.data.name, ()):
             yield partial(installed_version, package)
-    if scenario.channel.source == "ray_traced" and not scenario.channel.ray_traced.imported:
-        yield _check_tracing
-
-
-def _check_tracing() -> None:
-    try:
-        installed_version("sionna-rt")
-    except LinksimError as error:
-        raise LinksimError(f"only paths that have been traced before are at hand: {error}") from None
+    yield partial(source_of(scenario.channel).check_machine, scenario.channel)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from linksim.channel.source import source_of
 from linksim.core.seeding import stream_seed
 from linksim.scenario.identity import NOT_DRAWN, channel_fields
 from linksim.scenario.points import axis_stage, axis_values, resolved_at, simulated_points
@@ -178,7 +179,7 @@ def unit_seed(scenario: Scenario, point: ChannelPoint, chunk: int) -> int:
     Channel files do not enter it: on drops that were stored from a scenario, noise is the one of that scenario.
     """
     resolved = point.points[0][1]
-    identity = _identity(resolved, NOT_DRAWN) if resolved.channel.source == "files" else point.identity
+    identity = _identity(resolved, NOT_DRAWN) if source_of(resolved.channel).is_stored else point.identity
     return stream_seed(scenario.seed, "test", identity, chunk)
 
 
@@ -188,11 +189,7 @@ def _identity(scenario: ResolvedScenario, left_out: Iterable[str]) -> str:
 
 
 def _stored_units(scenarios: list[ResolvedScenario]) -> int | None:
-    if scenarios[0].channel.source != "files":
-        return None
-    from linksim.channel.files.agreement import num_drops
-
-    held = [num_drops(scenario.channel) for scenario in scenarios]
+    held = [source_of(scenario.channel).num_drops(scenario.channel) for scenario in scenarios]
     return None if None in held else min(held) // scenarios[0].run.chunk_size
 
 

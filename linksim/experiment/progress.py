@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from linksim.channel.source import source_of
 from linksim.core.heartbeat import rounded
 from linksim.core.printing import cell, say
 from linksim.experiment.machine import slower_in_bf16
 from linksim.experiment.plan import Plan, format_value
-from linksim.link.names import channel_details, channel_name
 from linksim.loading.duration import unit_seconds
 from linksim.metrics.catalogue import metric
 from linksim.results.statistics import Interval
-from linksim.scenario.channel import Channel
-from linksim.scenario.resolved import read_block
 
 CONVENTIONS = {
     "SNR": "link.snr_db: downlink transmit power over noise power per subcarrier at unit average channel gain; "
@@ -51,9 +48,9 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
         f" at {scenario.acquisition.csi_snr_db:g} dB"
     users = f"{channel.num_users} user{'s' * (channel.num_users > 1)}" if "channel.num_users" not in swept else "users"
     if "channel.speed_kmh" not in swept:
-        users += f" at {channel.speed_kmh:g} km/h" if channel.files.speed_known else " at unknown speed"
+        users += f" at {channel.speed_kmh:g} km/h" if channel.knows_speed else " at unknown speed"
     row("channel", (
-        f"{', '.join([_channels_from(channel), *channel_details(channel)])}, "
+        f"{source_of(channel).title(channel)}{', beam squint' * bool(channel.beam_squint)}, "
         f"{channel.carrier_frequency_ghz:g} GHz, {duplex}, "
         f"{channel.num_subcarriers} x {channel.subcarrier_spacing_khz:g} kHz, {users}, "
         f"BS {array.rows}x{array.columns} {array.polarization}, "
@@ -86,16 +83,6 @@ def print_header(console: Console, plan: Plan, versions: dict[str, str], device:
     row("output", folder)
     console.print(grid)
     console.print()
-
-
-def _channels_from(channel: Channel) -> str:
-    """The model that drops are drawn from, the scene they are traced in, or where they are stored."""
-    if channel.source == "files":
-        return Path(channel.files.path).name if channel.files.path else \
-            f"cir_source {read_block('generator', 'cir_source', channel.files.generator).name}"
-    los = "" if channel.model.startswith("cdl") else \
-        f" {channel.los.upper() if channel.los != 'mixed' else 'LOS and NLOS'}"
-    return f"{channel_name(channel)}{los}"
 
 
 class LiveProgress:

@@ -1,4 +1,4 @@
-"""What a run needs before its first drop and before it writes anything: the path tables of ray-traced scenes."""
+"""What a run needs before its first drop and before it writes anything: the path tables of scenes, say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
+from linksim.channel.source import Split, source_of
 from linksim.core.heartbeat import doing
 from linksim.core.printing import say
 from linksim.scenario.channel import Channel
@@ -17,31 +18,19 @@ _LEARNED_FROM = ("training", "validation")
 
 
 def make_channels_ready(scenario: Scenario, console: Console) -> None:
-    """Trace the scenes of a scenario that no table is kept of, saying so.
+    """Make ready what a scenario's drops are taken from, such as the scenes that no table is kept of, saying so.
 
     :raises ScenarioError: a scene cannot be traced, or has too few positions.
     :raises StoreError: the cache folder cannot be written.
     """
-    wanted = [(channel, split) for channel, split in _wanted(scenario) if channel.source == "ray_traced"]
-    if not wanted:
-        return
-    from linksim.channel.ray_traced.drops import chosen_positions
-    from linksim.channel.ray_traced.path_tables import path_table
-    from linksim.channel.ray_traced.places import maps_of
-    from linksim.channel.ray_traced.tracks import chosen_tracks
-
-    for channel, split in dict.fromkeys(wanted):
-        with doing(f"making {channel.ray_traced.title} ready"):
-            if channel.ray_traced.track_spacing_m is not None:
-                chosen_tracks(channel, split, partial(say, console))
-                continue
-            path_table(channel, partial(say, console))
-            chosen_positions(channel, split)
-            if any(method.universal for method in scenario.methods):
-                maps_of(channel.ray_traced)
+    with_places = any(method.universal for method in scenario.methods)
+    for channel, split in dict.fromkeys(_wanted(scenario)):
+        source = source_of(channel)
+        with doing(f"making {source.title(channel)} ready"):
+            source.prepare(channel, split, partial(say, console), with_places)
 
 
-def _wanted(scenario: Scenario) -> list[tuple[Channel, str]]:
+def _wanted(scenario: Scenario) -> list[tuple[Channel, Split]]:
     """Channels that drops are taken of, each with the set they are from."""
     wanted = [(point_scenario(scenario, point).channel, "test") for point in simulated_points(scenario)]
     if not any(block.is_trained for method in resolve(scenario).methods for block in method.blocks):

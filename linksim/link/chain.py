@@ -12,7 +12,7 @@ import torch
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.channel.drops import Drops
-from linksim.channel.source import chunk_of_drops, source_notes
+from linksim.channel.source import chunk_of_drops, places_of
 from linksim.core.csi import Csi, by_resource
 from linksim.core.errors import NumericalError
 from linksim.core.heartbeat import doing
@@ -49,7 +49,7 @@ def simulate_chunk(points: list[tuple[int, ResolvedScenario]], seed: int, device
     _check_finite(drops)
     if silent := int((~drops.future.h.any(dim=(2, 3, 4, 5))).any(1).sum()):
         result.counters["drops in which a user has a silent channel (all zeros)"] += silent
-    result.notes |= source_notes(first.channel) | set(drops.notes)
+    result.notes |= set(drops.notes)
     true = by_resource(drops.future.h)
     shared: dict[Any, Any] = {}
     told = [method.name for method in first.methods if method.knows_channel]
@@ -134,7 +134,6 @@ def _answered(point: Point, history: Csi) -> list[Row]:
     asked = [method for method in scenario.methods if method.universal is not None and not method.only_teaches]
     if not asked:
         return []
-    from linksim.channel.ray_traced.places import places_of
     from linksim.link.universal import answers, task_link_measures, task_measures
 
     places, true = places_of(point.drops, scenario.channel), point.drops.future

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from linksim.channel.source import source_of
 from linksim.core.csi import Csi
-from linksim.link.names import channel_name
 from linksim.nr.acquisition import pilot_floor
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition
@@ -31,6 +31,6 @@ def pilot_notes(true: Csi, acquisition: Acquisition, channel: Channel) -> set[st
     spacing_khz = channel.num_users * channel.ue_array.num_antennas * channel.subcarrier_spacing_khz
     better = " or estimator: lmmse" if acquisition.estimator == "ls" else ""
     return {f"pilots of a user stand {spacing_khz:.0f} kHz apart, and the {acquisition.estimator} estimate errs by "
-            f"{mean_db:.1f} dB in {channel_name(channel)} without any noise ({worst_db:.1f} dB or more for one "
-            "user in ten of the first chunk): a floor under every method; use fewer users, a smaller "
+            f"{mean_db:.1f} dB in {source_of(channel).title(channel)} without any noise ({worst_db:.1f} dB or more for "
+            "one user in ten of the first chunk): a floor under every method; use fewer users, a smaller "
             f"channel.subcarrier_spacing_khz{better}"}

@@ -8,14 +8,13 @@ from linksim.blocks.feedback.rules import check_budget, check_feedback
 from linksim.blocks.prediction.speed_rules import check_speed
 from linksim.blocks.semantic.rules import check_retrieval_metrics, check_semantic
 from linksim.blocks.universal.rules import check_task_metrics, check_universal
-from linksim.channel.rules import check_source
+from linksim.channel.source import source_of
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.loading.duration import check_duration
 from linksim.loading.memory import check_channels, check_memory
 from linksim.metrics.catalogue import METRICS, metric, metric_names
 from linksim.nr.coding_rules import check_coding, check_future
-from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.rules import check_trainings
@@ -28,18 +27,13 @@ def check(scenario: ResolvedScenario) -> None:
     """
     channel, link = scenario.channel, scenario.link
     try:
-        check_source(channel)
+        source = source_of(channel)
+        source.check_channel(channel)
     except ScenarioError as error:
         raise ScenarioError(f"channel.{error}") from None
-    if channel.source == "ray_traced":
-        _check_test_positions(channel)
     check_channels(scenario)
-    if scenario.run.maps and channel.source == "files":
-        raise ScenarioError("run.maps: channel files do not say where the base station stands: leave it out, or draw "
-                            "the drops with channel.source=model")
-    if channel.source == "files":
-        _check_files(scenario)
-        check_speed(scenario)
+    check_speed(scenario)
+    source.check(scenario)
     streams = channel.num_users * link.num_streams_per_user
     if link.num_streams_per_user > channel.ue_array.num_antennas:
         raise ScenarioError(
@@ -74,8 +68,6 @@ def check(scenario: ResolvedScenario) -> None:
             _check_block(f"{place}.predictor", method.predictor, scenario, method)
         for block in method.blocks:
             _check_checkpoint(f"{place}.{block.kind}", block)
-    if channel.source == "files":
-        _check_training_file(scenario)
     _check_bounds(scenario)
     check_retrieval_metrics(scenario)
     check_task_metrics(scenario)
@@ -120,57 +112,6 @@ def _check_bounds(scenario: ResolvedScenario) -> None:
     for index, method in enumerate(scenario.methods):
         if method.name in limits:
             raise ScenarioError(f"methods.{index}.name: {method.name!r} is the name of a limit: choose another")
-
-
-def _check_test_positions(channel: Channel) -> None:
-    """Whether something is left to test on, as far as the file tells."""
-    options = channel.ray_traced
-    dealt, what = (options.num_areas, "areas") if options.split == "areas" else (
-        options.positions_per_area if options.split == "random" else None, "positions")
-    if dealt is not None and dealt * options.test_share < 0.5:
-        raise ScenarioError(f"channel.ray_traced.test_share: {options.test_share:g} of {dealt} {what} leaves none for "
-                            "test: use a larger share")
-
-
-def _check_files(scenario: ResolvedScenario) -> None:
-    """The channel files against the rest of the scenario. Only here does a check open more than the scenario."""
-    from linksim.channel.files.agreement import check_against_file, num_drops
-
-    channel, stopping = scenario.channel, scenario.run.stopping
-    if channel.files.generator is None:
-        header = check_against_file(channel)
-        title, has_rays = header.title, header.has_rays
-        held, size = num_drops(channel), scenario.run.chunk_size
-        if held // size * size < stopping.min_drops:
-            whole = held // size * size
-            fix = f"run.stopping.min_drops={whole}" if whole else f"run.chunk_size={held}"
-            raise ScenarioError(f"run.stopping.min_drops: {stopping.min_drops} drops wanted, but {title} has {held} "
-                                f"({held // size} whole chunks of {size}): --set {fix}")
-    else:
-        title, has_rays = f"cir_source {scenario.generator.name!r}", False
-        if channel.duplex not in ("tdd", "fdd_adjacent"):
-            raise ScenarioError(f"channel.duplex: {channel.duplex} needs the rays; impulse responses serve tdd and "
-                                "fdd_adjacent")
-    if not has_rays and (genies := [bound.name for bound in scenario.bounds if bound.name.startswith("genie_")]):
-        raise ScenarioError(f"bounds: {min(genies)} needs the rays of every drop, which {title} does not hold: write "
-                            "bounds: [sum_capacity], or []")
-
-
-def _check_training_file(scenario: ResolvedScenario) -> None:
-    """Whether there are drops for what learns from the files, a predictor or a codec."""
-    from linksim.channel.files.agreement import check_training_file
-
-    channel = scenario.channel
-    learning = [method.name for method in scenario.simulated for block in (method.predictor, method.feedback)
-                if block is not None and block.is_trained and block.training.channel.get("source") != "model"]
-    if not learning:
-        return
-    if channel.files.training_path:
-        users = channel.num_users if scenario.acquisition.type == "pilots" else 1
-        check_training_file(channel.model_copy(update={"num_users": users}))
-    elif channel.files.generator is None:
-        raise ScenarioError(f"channel.files.training_path: method {learning[0]!r} is trained, but the scenario names "
-                            "no training drops: write it, or leave the method out")
 
 
 def _check_checkpoint(place: str, block: Block) -> None:

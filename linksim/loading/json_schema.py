@@ -6,7 +6,7 @@ from typing import Any
 
 from linksim.core.registry import catalogue
 from linksim.metrics.catalogue import metric_names
-from linksim.scenario.channel import Channel
+from linksim.scenario.channel import SOURCE_SECTIONS, Channel
 from linksim.scenario.resolved import LEARNING, NO_PREDICTOR
 from linksim.scenario.schema import PERFECT_CSI, Scenario
 
@@ -37,7 +37,9 @@ def scenario_json_schema() -> dict[str, Any]:
     for training in ("Training", "MethodTraining"):
         schema["$defs"][training]["properties"]["channel"]["propertyNames"] = {"enum": list(Channel.model_fields)}
     channel = schema["$defs"]["Channel"]["properties"]  # with the short form of a scene
-    channel["source"]["enum"] = [*channel["source"]["enum"], "ray_tracing"]
+    sources = [*SOURCE_SECTIONS, "ray_tracing", *(spec.name for spec in catalogue("channel_source"))]
+    channel["source"]["anyOf"] = [{"enum": sources}, *(
+        kind for kind in channel["source"]["anyOf"] if kind["type"] == "object")]
     channel["scene"] = schema["$defs"]["RayTraced"]["properties"]["scene"]
     schema["properties"]["methods"]["items"] = {"anyOf": [
         {"enum": [PERFECT_CSI, *(spec.name for spec in catalogue("predictor"))]}, {"$ref": "#/$defs/Method"},

@@ -6,15 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from linksim.channel.source import source_named, source_of
 from linksim.core.errors import ScenarioError
 from linksim.core.shipped import located
 from linksim.loading.checks import check
+from linksim.scenario.channel import Channel
 from linksim.scenario.dotted import place_of, replaced
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.points import check_axis, point_scenario, sweep_points
-from linksim.scenario.ray_traced import RayTraced, is_path
+from linksim.scenario.ray_traced import is_path
 from linksim.scenario.resolved import LEARNING, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
 from linksim.scenario.short_forms import spelled_out
@@ -69,13 +69,9 @@ def _from_dict(data: dict[str, Any], overrides: dict[str, Any] | None, source: S
             shown = key if len(key) <= 60 else f"{key[:57]}..."
             raise ScenarioError(f"--set {shown}: {error.args[0]}") from None
     check_texts(data, source)
+    _load_plugins(data.get("plugins"), source)
     data = _completed(spelled_out(data), source)
     scenario = validated(data, source)
-    for index, plugin in enumerate(scenario.plugins):
-        try:
-            load_plugins([plugin])
-        except ScenarioError as error:
-            raise ScenarioError(f"{source.cite(('plugins', index))}: {error}") from error
     base = _checked(scenario, data, source)
     for key in scenario.sweep:
         try:
@@ -135,52 +131,37 @@ def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]
         if isinstance(method, dict) else method for method in methods]}
 
 
-def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
-    """What the channel files say, where the scenario takes its channels from files and leaves it out; the digest of a
-    scene of the user."""
-    channel, sweep = data.get("channel"), data.get("sweep")
-    if isinstance(channel, dict) and channel.get("source") == "ray_traced":
-        return _with_scene_digest(data, channel, source)
-    if not isinstance(channel, dict) or channel.get("source") != "files":
-        return data
-    from linksim.channel.files.agreement import completed
+def _load_plugins(listed: Any, source: Source) -> None:
+    """The scenario's plugins, before anything asks for what they bring; what is no list of texts the schema names."""
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        return
+    for index, plugin in enumerate(listed):
+        try:
+            load_plugins([plugin])
+        except ScenarioError as error:
+            raise ScenarioError(f"{source.cite(('plugins', index))}: {error}") from error
 
+
+def _completed(data: dict[str, Any], source: Source) -> dict[str, Any]:
+    """What the source of the channels says, where the scenario leaves it out."""
+    channel, sweep = data.get("channel"), data.get("sweep")
+    if not isinstance(channel, dict):
+        return data
+    reference = channel.get("source", Channel.model_fields["source"].default)
+    if not isinstance(reference, str | dict):
+        return data  # the schema says what is wrong
     axes = sweep if isinstance(sweep, dict) else {}
     swept = {key.removeprefix("channel.") for key in map(str, axes) if key.startswith("channel.")}
     try:
-        return {**data, "channel": completed(channel, swept)}
+        return {**data, "channel": source_named(reference).complete(channel, swept)}
     except ScenarioError as error:
         key, _, message = str(error).partition(": ")
         raise ScenarioError(f"{source.cite(('channel', *key.split('.')))}: {message}") from None
 
 
-def _with_scene_digest(data: dict[str, Any], channel: dict[str, Any], source: Source) -> dict[str, Any]:
-    options = channel.get("ray_traced")
-    if not isinstance(options, dict):
-        return data
-    try:
-        known = RayTraced.model_validate(options)
-    except ValidationError:
-        return data  # the schema says what is wrong, and where
-    if not known.of_user:
-        return data
-    from linksim.channel.ray_traced.digest import digest_of_scene
-
-    scene = known.scene
-    try:
-        found = digest_of_scene(known)
-    except ScenarioError as error:
-        message = str(error).removeprefix("channel.ray_traced.").removeprefix("scene: ")
-        raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene'))}: {message}") from None
-    if options.get("scene_sha256") not in (None, "", found):
-        raise ScenarioError(f"{source.cite(('channel', 'ray_traced', 'scene_sha256'))}: {scene} has another digest, "
-                            f"{found}: it has changed")
-    return {**data, "channel": {**channel, "ray_traced": {**options, "scene_sha256": found}}}
-
-
 def _check_training_drops(scenario: ResolvedScenario, source: Source) -> None:
     """Whether the training file holds as many drops as the blocks are trained on."""
-    if scenario.channel.source == "model" or not scenario.channel.files.training_path:
+    if not source_of(scenario.channel).stores_training(scenario.channel):
         return
     from linksim.training.parts import KINDS
 

@@ -55,9 +55,6 @@ def check_future(scenario: ResolvedScenario) -> None:
     channel = scenario.channel
     if channel.samples_per_period == 1 and not channel.processing_delay_ms:
         return
-    if channel.source == "files":
-        raise ScenarioError("channel.samples_per_period: channel files hold whole CSI periods alone: leave it and "
-                            "processing_delay_ms out")
     period_s = channel.csi_period_ms * 1e-3
     if all(abs(time / period_s - round(time / period_s)) < 1e-6 for time in horizon_s(channel)):
         return

@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from linksim.channel.source import source_named
 from linksim.core.errors import LinksimError
 from linksim.report import style
 from linksim.report.canvas import wrapped
@@ -31,7 +32,7 @@ def footprint(manifest: Mapping[str, Any]) -> Ground | None:
     """What stands around the base station of a run, if it was ray-traced in one scene and its map is at hand."""
     try:
         channel = manifest["scenario"]["channel"]
-        if channel["source"] != "ray_traced":
+        if not source_named(channel["source"]).has_places:
             return None
         from linksim.channel.ray_traced.maps import corners, height_map
         from linksim.scenario.ray_traced import RayTraced

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from linksim.core.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from linksim.scenario.ray_traced import RayTraced
 from linksim.scenario.section import Section
+
+SOURCE_SECTIONS = {"model": None, "files": "files", "ray_traced": "ray_traced"}
+"""Sources of channels that linksim brings, each with the section of `Channel` that is its own; plugins bring others."""
 
 
 class BsArray(Section):
@@ -98,9 +101,10 @@ class ChannelFiles(Section):
 class Channel(Section):
     """Which channels are drawn. One drop is one set of users around one base station."""
 
-    source: Literal["model", "files", "ray_traced"] = Field(
-        "model", description="Draw the drops from `model`, or take them in order from `files`, which then fills in "
-        "the fields of this section that the scenario leaves out, or place users in the scene of `ray_traced`."
+    source: str | dict[str, Any] = Field(
+        "model", description="model: draw the drops from `model`; files: take them in order from `files`, which then "
+        "fills in the fields of this section that the scenario leaves out; ray_traced: place users in the scene of "
+        "`ray_traced`; or a plugged-in channel_source, by its name or as {type: name, option: …}."
     )
     files: ChannelFiles = ChannelFiles()
     ray_traced: RayTraced = RayTraced()
@@ -176,6 +180,21 @@ class Channel(Section):
     bs_array: BsArray = BsArray()
     ue_array: UeArray = UeArray()
 
+    def __hash__(self) -> int:  # a source's options are a dictionary
+        return hash(self.model_dump_json())
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _short(cls, source: Any) -> Any:
+        """Without options, the name alone."""
+        if not isinstance(source, dict):
+            return source
+        if not isinstance(name := source.get("type"), str):
+            raise ValueError("a source is written as its name or as {type: name, option: value}")
+        if name in SOURCE_SECTIONS and len(source) > 1:
+            raise ValueError(f"{name} has no options here: they are fields of channel")
+        return name if len(source) == 1 else source
+
     @model_validator(mode="after")
     def _consistent(self) -> Channel:
         self._check_source()
@@ -213,10 +232,11 @@ class Channel(Section):
         if self.source == "ray_traced":
             self._check_ray_traced()
         elif self.ray_traced != RayTraced():
-            raise ValueError(f"ray_traced options are given, but source is {self.source}: write source: ray_traced")
+            raise ValueError(f"ray_traced options are given, but source is {self.source_name}: write source: "
+                             "ray_traced")
         if self.source != "files":
             if given:
-                raise ValueError(f"files are given, but source is {self.source}: write source: files")
+                raise ValueError(f"files are given, but source is {self.source_name}: write source: files")
         elif given != 1:
             raise ValueError("source is files: write files.path or files.generator" + ", not both" * (given == 2))
 
@@ -231,6 +251,31 @@ class Channel(Section):
         if self.ray_traced.track_spacing_m is not None and self.duplex != "tdd":
             raise ValueError("source is ray_traced with track_spacing_m: ways are traced for one band: write duplex: "
                              "tdd")
+
+    @property
+    def source_name(self) -> str:
+        """The name of its source, whatever its options."""
+        return self.source if isinstance(self.source, str) else self.source["type"]
+
+    @property
+    def source_section(self) -> str | None:
+        """The section that says how its source makes drops; None where the fields of the channel itself do."""
+        return SOURCE_SECTIONS.get(self.source_name)
+
+    @property
+    def knows_speed(self) -> bool:
+        """Whether ``speed_kmh`` is that of the terminals: a file may leave it open."""
+        return self.files.speed_known
+
+    @property
+    def los_name(self) -> str:
+        """How the line of sight of its users is written: LOS, NLOS, LOS and NLOS."""
+        return self.los.upper() if self.los != "mixed" else "LOS and NLOS"
+
+    @property
+    def has_floors(self) -> bool:
+        """Whether a model puts users on the floors of houses."""
+        return self.source == "model" and self.indoor_share > 0
 
     @property
     def penetration_loss(self) -> str:

@@ -88,8 +88,13 @@ def scenario_hash(scenario: Scenario) -> str:
             if isinstance(block := method.get(kind), dict) and block.get("checkpoint"):
                 block["checkpoint"] = weights_digest(block["checkpoint"])
     data = {key: value for key, value in data.items() if value != {}}
-    plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
-    return hashlib.sha256(json.dumps([_SCENARIO, SCHEMA, data, plugins], sort_keys=True).encode()).hexdigest()
+    about = [_SCENARIO, SCHEMA, data, plugin_digests(scenario.plugins)]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def plugin_digests(paths: Iterable[str]) -> list[str]:
+    """Digests of the contents of plugin files."""
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
 
 
 def weights_digest(folder: str) -> str:
@@ -128,10 +133,10 @@ def stream_fields(channel: Channel) -> dict[str, Any]:
         named[name] = _named(getattr(channel, name), name)
     if channel.beam_squint:
         named["beam_squint"] = True
-    if channel.source == "ray_traced":
-        named["ray_traced"] = _named(channel.ray_traced, "ray_traced",
-                                     {"scene"} if channel.ray_traced.scene_sha256 else set())
-    if channel.source == "model" and channel.indoor_share:
+    if (own := channel.source_section) and own not in NOT_DRAWN:
+        scene = {"scene"} if channel.ray_traced.scene_sha256 else set()
+        named[own] = _named(getattr(channel, own), own, scene)
+    if channel.has_floors:
         named["indoor_height"] = "floors"  # they stood at 1.5 m in the first results
     return named
 

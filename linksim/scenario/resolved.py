@@ -139,7 +139,6 @@ class ResolvedScenario:
     :param precoder: of methods that have none of their own, and of genies.
     :param bounds: physical limits.
     :param data: the data set of captions, where they are sent.
-    :param generator: of impulse responses, where channels come from one.
     """
 
     written: Scenario
@@ -147,7 +146,6 @@ class ResolvedScenario:
     precoder: Block
     bounds: tuple[Block, ...] = ()
     data: Block | None = None
-    generator: Block | None = None
 
     @property
     def channel(self) -> Channel:
@@ -212,12 +210,10 @@ def resolve(scenario: Scenario) -> ResolvedScenario:
     methods = tuple(_method(f"methods.{index}", method, scenario, precoder)
                     for index, method in enumerate(scenario.methods))
     bounds = tuple(read_block(f"bounds.{index}", "bound", bound) for index, bound in enumerate(scenario.bounds))
-    data = generator = None
+    data = None
     if any(method.semantic is not None for method in methods):
         data = read_block("semantic.data", "retrieval_data", scenario.semantic.data)
-    if scenario.channel.files.generator is not None:
-        generator = read_block("channel.files.generator", "cir_source", scenario.channel.files.generator)
-    return ResolvedScenario(scenario, methods, precoder, bounds, data, generator)
+    return ResolvedScenario(scenario, methods, precoder, bounds, data)
 
 
 def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block) -> ResolvedMethod:

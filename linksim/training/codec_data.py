@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from linksim.blocks.prediction.trained import TrainingBatch
-from linksim.channel.source import training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops, source_of
 from linksim.core.csi import Csi
 from linksim.mimo.angle_delay import from_delay, to_delay
 from linksim.scenario.channel import Channel
@@ -25,10 +25,11 @@ def codec_scenario(scenario: Scenario, training: Training, remembers: bool = Fal
     :param remembers: of codecs whose reports build on earlier ones, which need the history.
     """
     update: dict[str, Any] = {"acquisition": Acquisition(type="perfect" if training.csi_snr_db is None else "awgn")}
-    if scenario.channel.source != "files" and remembers:
+    is_stored = source_of(scenario.channel).is_stored
+    if not is_stored and remembers:
         update["channel"] = scenario.channel.model_copy(update={"num_future": 1, "samples_per_period": 1,
                                                                 "processing_delay_ms": 0.0})
-    elif scenario.channel.source != "files":
+    elif not is_stored:
         short = {name: Channel.model_fields[name].default
                  for name in ("csi_period_ms", "samples_per_period", "processing_delay_ms")}
         update["channel"] = scenario.channel.model_copy(update={**short, "num_history": 1, "num_future": 1})
@@ -60,8 +61,7 @@ class CodecDrops(TrainingDrops):
     def _drawn(self, chunk: Chunk, epoch: int) -> TrainingBatch:
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * len(self.chunks)
-        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
-                                        chunk.validation)
+        drops = chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device, chunk.split)
         csi = drops.downlink_history() if self.remembers else _narrowed(_first_instant(drops.future), self.window)
         return TrainingBatch(csi, csi, csi)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from linksim.channel.source import Split, source_of
 from linksim.core.errors import ScenarioError
 from linksim.core.seeding import stream_seed
 from linksim.scenario.channel import Channel
@@ -33,6 +34,11 @@ class Chunk:
     condition: int
     validation: bool
     num_drops: int = CHUNK
+
+    @property
+    def split(self) -> Split:
+        """The set that its drops are of."""
+        return "validation" if self.validation else "training"
 
 
 def training_conditions(scenario: Scenario, training: Training | None = None) -> list[Condition]:
@@ -69,14 +75,11 @@ def num_chunks(scenario: Scenario, training: Training | None = None) -> int:
     conditions = training_conditions(scenario, training)
     chunks = max(-(-training.num_drops // CHUNK), 10 * len(conditions))
     channel = conditions[0][0]
-    if channel.source == "files" and channel.files.training_path:
-        from linksim.channel.files.agreement import num_training_drops
-
-        held = num_training_drops(channel)
-        if held < chunks * CHUNK:
-            raise ScenarioError(f"{channel.files.training_path} holds {held} drops, but training takes "
-                                f"{chunks * CHUNK} (training.num_drops, at least {10 * CHUNK} for each of "
-                                f"{len(conditions)} channels and acquisitions swept)")
+    held = source_of(channel).num_drops(channel, "training")
+    if held is not None and held < chunks * CHUNK:
+        raise ScenarioError(f"{channel.files.training_path} holds {held} drops, but training takes "
+                            f"{chunks * CHUNK} (training.num_drops, at least {10 * CHUNK} for each of "
+                            f"{len(conditions)} channels and acquisitions swept)")
     return chunks
 
 

@@ -10,7 +10,7 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
-from linksim.channel.source import training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops, source_of
 from linksim.channel.streaming import prefetched
 from linksim.core.csi import Csi
 from linksim.core.places import Places
@@ -41,17 +41,9 @@ def problem_shape(scenario: Scenario, training: Training | None = None) -> Probl
     channel = scenario.channel
     cycles = max(
         speed_kmh / 3.6 * c.carrier_frequency_ghz * 1e9 / SPEED_OF_LIGHT * c.csi_period_ms * 1e-3
-        for c, _ in training_conditions(scenario, training) for speed_kmh in _speeds_kmh(c)
+        for c, _ in training_conditions(scenario, training) for speed_kmh in source_of(c).training_speeds_kmh(c)
     )
     return ProblemShape(channel.num_history, channel.num_future, channel.num_subcarriers, cycles)
-
-
-def _speeds_kmh(channel: Channel) -> list[float]:
-    if channel.source == "model" or not channel.files.training_path:
-        return [channel.speed_kmh]
-    from linksim.channel.files.agreement import training_speeds_kmh
-
-    return training_speeds_kmh(channel)
 
 
 class TrainingDrops:
@@ -74,7 +66,7 @@ class TrainingDrops:
 
         :param epoch: another one has other drops.
         """
-        if self.training.keep_drops and not epoch and self.scenario.channel.source != "files":
+        if self.training.keep_drops and not epoch and not source_of(self.scenario.channel).is_stored:
             batch = moved(kept_drops(self._kept_identity(chunk), lambda: self._drawn(chunk, epoch)), self.device)
         else:
             batch = self._drawn(chunk, epoch)
@@ -84,8 +76,7 @@ class TrainingDrops:
         """All `CHUNK` drops of a chunk."""
         channel, _ = self.conditions[chunk.condition]
         index = chunk.index + epoch * num_chunks(self.scenario, self.training)
-        drops = training_chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device,
-                                        chunk.validation)
+        drops = chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device, chunk.split)
         uplink_future = drops.future if channel.duplex == "tdd" else drops.response(drops.future.time_s)
         return TrainingBatch(drops.history, drops.future, uplink_future)
 
@@ -93,7 +84,8 @@ class TrainingDrops:
         """What the true channels of a chunk depend on."""
         channel, _ = self.conditions[chunk.condition]
         return {"channel": channel.model_dump(mode="json"), "seed": self._seed(chunk), "validation": chunk.validation,
-                "device": torch.device(self.device).type}
+                "device": torch.device(self.device).type,
+                **source_of(channel).training_identity(channel, self.scenario.plugins)}
 
     def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str) -> TrainingBatch:
         """The same with the history as it is acquired.

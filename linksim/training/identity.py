@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from linksim.core import registry
 from linksim.scenario.channel import Channel
-from linksim.scenario.schema import Acquisition, Scenario
+from linksim.scenario.schema import Acquisition
 from linksim.scenario.training import Training, merged
 
 _KEYS = ("block", "kind", "version", "schema", "options", "shape", "conditions", "training", "training_file",
-         "generator", "plugins", "teacher", "start_from", "data", "generated", "channel_uses", "num_streams",
-         "reports_of")
+         "generator", "channel_source", "plugins", "teacher", "start_from", "data", "generated", "channel_uses",
+         "num_streams", "reports_of")
 """What names a checkpoint; all else in its ``about.json`` is for people."""
 
 _FIRST = {"block": str, "kind": str, "version": int, "options": dict}
@@ -122,15 +121,3 @@ def _text(value: Any) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
-
-
-def source_of_drops(scenario: Scenario, channel: Channel) -> dict[str, Any]:
-    """Where training drops of a channel come from, if not from the model."""
-    if channel.source == "model":
-        return {}
-    if channel.files.training_path:
-        return {"training_file": channel.files.training_sha256}
-    if channel.files.generator is not None:
-        plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in scenario.plugins]
-        return {"generator": channel.files.generator, "plugins": plugins}
-    return {}

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from linksim.blocks.state import fill
+from linksim.channel.source import source_of
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.seeding import stream_seed
 from linksim.scenario.identity import SCHEMA, chosen_options, training_fields, weights_digest
@@ -22,7 +23,7 @@ from linksim.scenario.training import Training
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_about, read_weights
 from linksim.training.conditions import Condition
 from linksim.training.data import TrainingDrops
-from linksim.training.identity import contradictions, differences, digest, source_of_drops
+from linksim.training.identity import contradictions, differences, digest
 
 CLOSED_FORM_FIELDS = ("num_drops", "seed", "fraction", "csi_snr_db")
 """Of a training, what decides a fit in closed form."""
@@ -90,11 +91,12 @@ class Part(ABC):
     @cached_property
     def about(self) -> dict[str, Any]:
         """What its checkpoint depends on, as JSON can hold it: what differs from the defaults, beside sizes."""
+        channel, _ = self.conditions[0]
         about = {
             "block": self.block.name, "kind": self.kind, "version": self.block.made_by.version, "schema": SCHEMA,
             "options": chosen_options(self.block),
             "training": training_fields(self.training, None if self.is_learned else CLOSED_FORM_FIELDS),
-            **source_of_drops(self.scenario.written, self.conditions[0][0]),
+            **source_of(channel).training_identity(channel, self.scenario.written.plugins),
         }
         for key in ("teacher", "start_from"):
             if name := getattr(self.training, key):

@@ -6,10 +6,10 @@ from typing import Any
 
 import pydantic
 
-from linksim.channel.rules import check_source
+from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
 from linksim.core.faults import describe, suggestion
-from linksim.scenario.channel import Channel
+from linksim.scenario.channel import SOURCE_SECTIONS, Channel
 from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario
 
 _NOTHING_LEARNS = {
@@ -49,7 +49,7 @@ def _check_training(scenario: ResolvedScenario, method: ResolvedMethod, block: B
     if block.kind == "predictor":
         if training.csi_snr_db is not None and scenario.acquisition.type == "perfect":
             raise ScenarioError(f"{place['csi_snr_db']}: acquisition.type is perfect: there is no noise to vary")
-        if training.fresh_drops and channel.source == "files" and channel.files.generator is None:
+        if training.fresh_drops and source_of(channel).stores_training(channel):
             raise ScenarioError(f"{place['fresh_drops']}: a training file has no other drops in the next epoch")
     others = {other.name: found for other in scenario.methods if other.name != method.name
               and (found := getattr(other, block.kind)) is not None and found.learns}
@@ -96,11 +96,13 @@ def training_channel(channel: Channel, changes: dict[str, Any]) -> Channel:
             raise ScenarioError(f".{key}: cannot be another one in training" + (
                 "; training files are named in channel.files.training_path" if key == "files" else ""))
     data = _deeper(channel.model_dump(), changes)
-    if changes.get("source") == "model":
-        data |= {"files": {}, "ray_traced": changes.get("ray_traced", {})}
+    if "source" in changes:  # sections of other sources say nothing then
+        own = SOURCE_SECTIONS.get(changes["source"]) if isinstance(changes["source"], str) else None
+        data |= {"source": changes["source"], **{
+            section: changes.get(section, {}) for section in SOURCE_SECTIONS.values() if section not in (None, own)}}
     try:
         changed = Channel.model_validate(data)
-        check_source(changed)
+        source_of(changed).check_channel(changed)
         return changed
     except ScenarioError as error:
         raise ScenarioError(f".{error}") from None

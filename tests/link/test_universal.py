@@ -5,7 +5,7 @@ import torch
 
 from linksim.blocks.universal.base import UniversalShape
 from linksim.channel.ray_traced.drops import ray_traced_drops
-from linksim.channel.ray_traced.places import places_of
+from linksim.channel.source import places_of
 from linksim.core import registry
 from linksim.core.csi import Panel
 from linksim.core.errors import ScenarioError

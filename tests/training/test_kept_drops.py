@@ -13,8 +13,8 @@ def drawn(monkeypatch, tmp_path):
     """Counts chunks that are really drawn, with a cache folder of its own."""
     monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path))
     count = []
-    draw = data.training_chunk_of_drops
-    monkeypatch.setattr(data, "training_chunk_of_drops", lambda *given: count.append(given) or draw(*given))
+    draw = data.chunk_of_drops
+    monkeypatch.setattr(data, "chunk_of_drops", lambda *given: count.append(given) or draw(*given))
     return count
 
 

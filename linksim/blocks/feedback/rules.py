@@ -16,9 +16,6 @@ def check_feedback(scenario: ResolvedScenario, place: str, method: ResolvedMetho
                                     "value")
     if scenario.acquisition.type == "pilots":
         raise ScenarioError(f"{place}: acquisition.type pilots are the uplink's; reports need awgn or perfect")
-    if channel.source == "files" and channel.duplex != "tdd":
-        raise ScenarioError(f"{place}: channel files hold no downlink history in {channel.duplex}; write duplex: tdd "
-                            "(reports use the downlink band alone)")
     needed = predictor.spec.required_history(predictor.options)
     if needed > channel.num_history - scenario.feedback.delay_periods:
         raise ScenarioError(

@@ -13,7 +13,7 @@ def check_speed(scenario: ResolvedScenario) -> None:
 
     :raises ScenarioError: ``key: message``.
     """
-    if scenario.channel.files.speed_known:
+    if scenario.channel.knows_speed:
         return
     for index, method in enumerate(scenario.methods):
         predictor = method.predictor

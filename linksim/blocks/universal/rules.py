@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
@@ -15,9 +16,9 @@ def check_universal(scenario: ResolvedScenario, place: str, method: ResolvedMeth
     for key in ("feedback", "semantic", "precoder", "training"):
         if getattr(written, key) is not None:
             raise ScenarioError(f"{place}.{key}: {method.name!r} answers tasks instead: leave it out")
-    if channel.source != "ray_traced":
+    if not source_of(channel).has_places:
         raise ScenarioError(f"channel.source: tasks are about terminals of ray-traced channels (given "
-                            f"{channel.source}): write ray_traced")
+                            f"{channel.source_name}): write ray_traced")
     if channel.duplex != "tdd":
         raise ScenarioError("channel.duplex: tasks are answered from the uplink: write tdd")
     if channel.num_users != 1:

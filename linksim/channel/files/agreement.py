@@ -105,10 +105,8 @@ def by_drop(items: np.ndarray, channel: Channel, header: Header) -> np.ndarray:
     return items[: len(items) // per_drop * per_drop].reshape(-1, per_drop)
 
 
-def num_drops(channel: Channel) -> int | None:
-    """Drops that a channel's file holds for its swept values; None where there is no end to them."""
-    if channel.source == "model" or channel.files.generator is not None:
-        return None
+def num_drops(channel: Channel) -> int:
+    """Drops that a channel's file holds for its swept values."""
     return len(items_of_drops(channel, open_channel_files(channel.files).header))
 
 

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
-from linksim.channel.drops import Band, Drops, bands, time_grid
+from linksim.channel.drops import Band, Drops, DropsWithoutRays, bands, time_grid, true_csi
 from linksim.channel.files.agreement import by_drop, check_against_file, check_training_file, items_of_drops
 from linksim.channel.files.opened import digest, open_channel_files
 from linksim.channel.files.reader import Header, Reader, Samples
 from linksim.channel.files.values import check_amplitudes, check_finite, check_rays, mean_power
 from linksim.channel.rays import Rays
-from linksim.core.csi import Csi, Panel
 from linksim.core.errors import LinksimError, NumericalError
 from linksim.mimo.phasor import unit
 from linksim.scenario.channel import Channel
 
-
-@dataclass(frozen=True)
-class DropsWithoutRays(Drops):
-    """Stored drops whose rays are not known: nothing is known of them at other times either.
-
-    :param uplink_future: true uplink channel at the future's times, where the file holds it.
-    """
-
-    uplink_future: Csi | None = None
-
-    def response(self, time_s: torch.Tensor) -> Csi:
-        """The true uplink channel at the future's times; no others are stored.
-
-        :raises LinksimError: other times, or the file holds the downlink's future alone.
-        """
-        if self.uplink_future is None or not torch.equal(time_s, self.uplink_future.time_s):
-            raise LinksimError("channel.files: the uplink's future is needed here, but the file holds neither it nor "
-                               "the rays")
-        return self.uplink_future
+_UNKNOWN_SPEED = "speed unknown: neither the channel file nor channel.speed_kmh says how fast terminals are"
 
 
 def stored_drops(channel: Channel, batch_size: int, chunk_index: int, device: str = "cpu") -> Drops:
@@ -129,21 +109,16 @@ def to_drops(samples: Samples, channel: Channel, header: Header, items: np.ndarr
             rays = rays.scaled(1 / gain)
             downlink_rays = rays if same else downlink_rays.scaled(1 / gain)
     notes = check_amplitudes({"history": history, "future": future}, header, items)
-    array = channel.bs_array
-    panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
-
-    def csi(h: torch.Tensor, band: Band, time_s: torch.Tensor, max_doppler_hz: torch.Tensor) -> Csi:
-        return Csi(h=h, time_s=time_s.to(device), frequency_hz=band.frequency_hz.to(device), panel=panel,
-                   noise_variance=torch.zeros(h.shape[:2], device=device), max_doppler_hz=max_doppler_hz)
-
+    unknown = () if channel.knows_speed else (_UNKNOWN_SPEED,)
     known = {
-        "history": csi(history, uplink, past_s, up_doppler), "future": csi(future, downlink, future_s, down_doppler),
+        "history": true_csi(channel, history, uplink, past_s, up_doppler),
+        "future": true_csi(channel, future, downlink, future_s, down_doppler),
         "uplink": uplink, "downlink": downlink, "uplink_rays": rays, "downlink_rays": downlink_rays,
-        "reference_hz": uplink.carrier_hz, "notes": notes,
+        "reference_hz": uplink.carrier_hz, "notes": (*unknown, *header.notes, *notes),
     }
     if rays is not None:
         return Drops(**known)
-    uplink_future = None if uplink_future is None else csi(uplink_future, uplink, future_s, up_doppler)
+    uplink_future = None if uplink_future is None else true_csi(channel, uplink_future, uplink, future_s, up_doppler)
     return DropsWithoutRays(**known, uplink_future=uplink_future)
 
 
@@ -217,7 +192,7 @@ def _dopplers(samples: Samples, channel: Channel, history: torch.Tensor, uplink:
     if samples.max_doppler_hz is not None and not np.isnan(samples.max_doppler_hz).any():
         up, down = (_to_torch(array, str(history.device)) for array in samples.max_doppler_hz)
         return up, down
-    speed_m_s = torch.full(history.shape[:2], channel.speed_kmh / 3.6 if channel.files.speed_known else torch.nan,
+    speed_m_s = torch.full(history.shape[:2], channel.speed_kmh / 3.6 if channel.knows_speed else torch.nan,
                            device=history.device)
     if samples.speed_kmh is not None:
         speed_m_s = _to_torch(samples.speed_kmh / 3.6, str(history.device)).to(speed_m_s).reshape(speed_m_s.shape)

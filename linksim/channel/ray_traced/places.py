@@ -6,33 +6,21 @@ from functools import lru_cache
 
 import torch
 
-from linksim.channel.drops import Drops
 from linksim.channel.ray_traced.maps import from_scene, height_map
 from linksim.channel.ray_traced.site import site_of
 from linksim.channel.rays import Rays
-from linksim.core.errors import ScenarioError
 from linksim.core.places import Places
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import RayTraced
 
 
-def places_of(drops: Drops, channel: Channel) -> Places:
-    """Where the terminals of drops stand.
+def places_of_rays(rays: Rays, channel: Channel, area: torch.Tensor | None = None) -> Places:
+    """Where the terminals of drops stand, by the drops' rays.
 
     :param channel: that the drops are of.
-    :raises ScenarioError: drops of another source, or a map that has to be made and cannot be.
-    """
-    return places_of_rays(drops.uplink_rays, channel, drops.area)
-
-
-def places_of_rays(rays: Rays, channel: Channel, area: torch.Tensor | None = None) -> Places:
-    """The same of the rays of drops.
-
     :param area: number of the procedural area of each link, where there are several.
-    :raises ScenarioError: as `places_of`.
+    :raises ScenarioError: a map that has to be made and cannot be.
     """
-    if channel.source != "ray_traced":
-        raise ScenarioError("channel.source: positions and maps are those of ray-traced channels: write ray_traced")
     options = channel.ray_traced
     offset = from_scene(site_of(options).azimuth_deg, rays.position_user_m - rays.position_bs_m)
     which = torch.zeros_like(rays.line_of_sight, dtype=torch.long) if area is None else area - options.first_area

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from linksim.channel.source import source_of
 from linksim.loading.memory.sizes import COMPLEX, DOUBLE, Need, Sizes
-from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
 from linksim.scenario.resolved import ResolvedScenario
 
 RAYS, _PATHS = 420, 24
 """Of a link, about: the models have up to 20 clusters of 20 rays."""
 
 _BYTES_OF_RAY = 300
-_BYTES_OF_PATH = 64
 
 
 def held(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
@@ -58,23 +57,8 @@ def passing(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
         per_element = 700 if link.mode == "coded" else 60
         yield Need(elements * per_element, "transport blocks", size.largest(
             "run.chunk_size", "channel.num_users", "channel.num_future", "channel.num_subcarriers"))
-    if channel.source == "ray_traced":
-        yield _path_table(channel.ray_traced)
+    yield from (Need(*held) for held in source_of(channel).memory(channel))
     yield from _bounds(scenario, size)
-
-
-def _path_table(options: RayTraced) -> Need:
-    """Positions that are tried, those that are traced, and their paths."""
-    given = options.terminal_positions_m
-    tried = len(given) if given else (2 * options.radius_m / options.grid_spacing_m)**2
-    if options.track_spacing_m is not None:
-        traced, field = options.num_tracks * 50.0, "num_tracks"
-    else:
-        traced = min(tried, options.positions_per_area or tried) * options.num_areas
-        field = "num_areas" if options.num_areas > 1000 else "grid_spacing_m" if options.grid_spacing_m < 1 \
-            else "radius_m"
-    return Need(tried * 60 + traced * STORED_PATHS * _BYTES_OF_PATH + options.num_areas * 20_000,
-                "positions and their paths", f"channel.ray_traced.{field}")
 
 
 def _bounds(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
+from linksim.channel.source import source_of
 from linksim.channel.streaming import prefetched
 from linksim.core.csi import Panel
 from linksim.core.errors import LinksimError
@@ -47,7 +48,7 @@ class CodecPart(Part):
     def training(self) -> Training:
         """Speeds say nothing about one instant (a file has its own)."""
         training = self.block.training
-        if self.scenario.channel.source == "files":
+        if source_of(self.scenario.channel).is_stored:
             return training.model_copy(update={"speeds_kmh": []})
         if self.remembers:
             return training

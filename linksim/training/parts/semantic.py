@@ -11,6 +11,7 @@ from rich.console import Console
 
 from linksim.blocks.semantic.base import SemanticShape
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
+from linksim.channel.source import source_of
 from linksim.core import registry
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.printing import say
@@ -45,7 +46,8 @@ class SemanticPart(Part):
     @cached_property
     def training(self) -> Training:
         """Captions see one instant, at whatever speed."""
-        speeds = [] if self.scenario.channel.source == "files" else [Channel.model_fields["speed_kmh"].default]
+        is_stored = source_of(self.scenario.channel).is_stored
+        speeds = [] if is_stored else [Channel.model_fields["speed_kmh"].default]
         return self.block.training.model_copy(update={"speeds_kmh": speeds, "csi_snr_db": None})
 
     @cached_property

@@ -93,7 +93,7 @@ def test_the_run_ends_with_the_files_whole_chunks(exported, reading, tmp_path, r
 
 def test_maps_need_to_know_where_the_base_station_stands(exported, refused):
     line = refused(exported("small.h5"), run={"chunk_size": 3, "maps": True})
-    assert line.startswith("scenario: run.maps: channel files do not say where the base station stands")
+    assert line.startswith("scenario: run.maps: drops of channel files do not say where the base station stands")
 
 
 def test_bounds_and_training_say_what_they_need(exported, refused):
@@ -152,7 +152,7 @@ def test_a_fault_names_file_line_and_key(exported, scenario_file, command, tmp_p
         ({"source": "files", "files": {"path": "drops.h5", "antenna_order": ["row"]}}, "once each"),
         ({"source": "files", "files": {"path": 3}}, "a text needed"),
         ({"source": "files", "files": 3}, "keys and values needed"),
-        ({"source": "file", "files": {"path": "drops.h5"}}, "'model', 'files' or 'ray_traced'"),
+        ({"source": "file", "files": {"path": "drops.h5"}}, "unknown source 'file': did you mean 'files'?"),
         ({"carrier_frequency_ghz": 0.3}, "at least 0.5 for uma"),
     ]:
         outcome = command("validate", scenario_file({"channel": changes}))

@@ -10,7 +10,7 @@ from scipy.io import savemat
 from sionna.phy.channel import cir_to_ofdm_channel
 
 import linksim
-from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops
 from linksim.core import registry
 from linksim.core.errors import LinksimError
 
@@ -159,7 +159,7 @@ def test_a_cir_dataset_is_taken_in_order_whatever_the_order_of_the_work(sources,
     with pytest.raises(LinksimError, match="ends before chunk 5 of 2 drops"):
         chunk_of_drops(scenario.channel, 2, 0, 5)
     with pytest.raises(LinksimError, match="training_path"):
-        training_chunk_of_drops(scenario.channel, 2, 0, 0)
+        chunk_of_drops(scenario.channel, 2, 0, 0, split="training")
 
 
 def test_a_live_source_runs_from_a_plugin(scenario_file, command, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.io import loadmat, savemat
 
-from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops
 from linksim.experiment.plan import make_plan, unit_seed
 from linksim.loading.load import scenario_from_dict
 from linksim.scenario.points import point_scenario
@@ -100,7 +100,7 @@ def test_training_drops_go_over_all_speeds_with_the_doppler_of_each(tmp_path, re
     scenario = reading(test, {"speed_kmh": 30}, {"training_path": str(training)}, methods=["ridge"],
                        training={"num_drops": 300, "folder": str(tmp_path / "c")})
     channel = training_conditions(scenario)[0][0]
-    drops = training_chunk_of_drops(channel, 25, 0, 1)
+    drops = chunk_of_drops(channel, 25, 0, 1, split="training")
     expected = (torch.arange(25, 50) % 10 + 1) * 10 / 3.6 * 2.4e9 / SPEED_OF_LIGHT
     torch.testing.assert_close(drops.history.max_doppler_hz[:, 0], expected.float())
 

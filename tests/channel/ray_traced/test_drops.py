@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from linksim.bounds.genie import genie_lmmse
 from linksim.channel.ray_traced.drops import chosen_positions, drawn_positions, ray_traced_drops
 from linksim.channel.ray_traced.split import SETS, positions_of
-from linksim.channel.source import chunk_of_drops, training_chunk_of_drops
+from linksim.channel.source import chunk_of_drops
 from linksim.core.errors import ScenarioError
 from linksim.core.seeding import generator
 from linksim.metrics import nmse
@@ -38,8 +38,7 @@ def test_a_set_does_not_depend_on_the_other_positions_of_the_table(make_table):
 def test_training_validation_and_test_stand_on_different_ground(make_table, make_channel, made):
     channel = make_channel()
     made(make_table(num=3000), channel)
-    chunks = {"test": chunk_of_drops(channel, 50, 7, 0), "training": training_chunk_of_drops(channel, 50, 7, 0),
-              "validation": training_chunk_of_drops(channel, 50, 7, 0, validation=True)}
+    chunks = {split: chunk_of_drops(channel, 50, 7, 0, split=split) for split in ("test", "training", "validation")}
     stand = {name: {tuple(place) for place in drops.uplink_rays.position_user_m.flatten(0, 1).tolist()}
              for name, drops in chunks.items()}
     assert all(len(places) == 50 for places in stand.values())

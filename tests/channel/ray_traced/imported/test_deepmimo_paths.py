@@ -6,8 +6,7 @@ import torch
 
 from linksim.channel.ray_traced.drops import table_note
 from linksim.channel.ray_traced.path_tables import path_table
-from linksim.channel.ray_traced.places import places_of
-from linksim.channel.source import chunk_of_drops
+from linksim.channel.source import chunk_of_drops, places_of
 from linksim.core.errors import ScenarioError
 from linksim.scenario.channel import Channel
 

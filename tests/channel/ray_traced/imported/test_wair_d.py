@@ -11,8 +11,7 @@ from PIL import Image
 from linksim.channel.ray_traced.imported.object_arrays import read_objects
 from linksim.channel.ray_traced.maps import height_map
 from linksim.channel.ray_traced.path_tables import path_table
-from linksim.channel.ray_traced.places import places_of
-from linksim.channel.source import chunk_of_drops
+from linksim.channel.source import chunk_of_drops, places_of
 from linksim.core.errors import ScenarioError
 from linksim.loading.load import load_scenario
 from linksim.scenario.channel import Channel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from linksim.channel.rules import check_source
+from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
 from linksim.loading.load import scenario_from_dict
 from linksim.scenario.channel import Channel
@@ -28,15 +28,19 @@ OUTSIDE = [
 ]
 
 
+def check(channel):
+    source_of(channel).check_channel(channel)
+
+
 @pytest.mark.parametrize(("fields", "words"), OUTSIDE)
 def test_what_a_source_does_not_hold_for_is_refused_with_key_and_reason(fields, words):
     with pytest.raises(ScenarioError, match=words.replace(".", r"\.")):
-        check_source(Channel(**fields))
+        check(Channel(**fields))
 
 
 @pytest.mark.parametrize("fields", [fields for fields, _ in OUTSIDE if fields.get("source") != "ray_traced"])
 def test_stored_channels_have_no_limits_of_models(fields):
-    check_source(Channel(source="files", files={"path": "channels.h5"}, **fields))
+    check(Channel(source="files", files={"path": "channels.h5"}, **fields))
 
 
 @pytest.mark.parametrize("fields", [
@@ -44,7 +48,7 @@ def test_stored_channels_have_no_limits_of_models(fields):
     {"model": "uma", "bs_array": {"height_m": 25}}, {"model": "umi", "bs_array": {"height_m": 10}},
     {"model": "inf_sl", "bs_array": {"height_m": 1.5}}, {"source": "ray_traced", "carrier_frequency_ghz": 100}])
 def test_the_ends_of_the_ranges_hold(fields):
-    check_source(Channel(**fields))
+    check(Channel(**fields))
 
 
 def test_every_sweep_point_and_every_training_channel_is_looked_at():

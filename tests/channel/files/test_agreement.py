@@ -99,7 +99,7 @@ def test_maps_need_to_know_where_the_base_station_stands(exported, refused):
 def test_bounds_and_training_say_what_they_need(exported, refused):
     path = exported("small.h5", with_rays=False)
     line = refused(path, bounds=["genie_lmmse"])
-    assert line.startswith("scenario: bounds: genie_lmmse needs the rays of every drop, which linksim file")
+    assert line.startswith("scenario: bounds: genie_lmmse: needs the rays of every drop, which linksim file")
     line = refused(path, methods=["hold", "ridge"])
     assert line.startswith("scenario: channel.files.training_path: method 'ridge' is trained")
     klt = {"name": "KLT", "feedback": {"type": "klt", "bits": 60}}

@@ -204,4 +204,4 @@ def test_a_source_that_is_none_is_refused(sources, reading, refused):
     with pytest.raises(LinksimError, match="neither a CIRDataset nor callable"):
         chunk_of_drops(live(reading).channel, 2, 0, 0)
     assert "needs the rays" in refused("", {**LIVE, "duplex": "fdd_gapped_coherent"}, {"generator": "source"})
-    assert "bounds: genie_lmmse needs the rays" in refused("", LIVE, {"generator": "source"}, bounds=["genie_lmmse"])
+    assert "bounds: genie_lmmse: needs the rays" in refused("", LIVE, {"generator": "source"}, bounds=["genie_lmmse"])

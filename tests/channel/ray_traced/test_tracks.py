@@ -117,7 +117,7 @@ def test_too_few_ways_is_one_line(walking):
 @pytest.mark.parametrize(("changes", "said"), [
     ({"channel.duplex": "fdd_adjacent"}, "ways are traced for one band"),
     ({"channel.ray_traced": {"scene": "procedural", "num_areas": 2, "track_spacing_m": 1}}, "one scene or area at a"),
-    ({}, "bounds: genie_lmmse needs rays that stay"),
+    ({}, "bounds: genie_lmmse: needs rays that stay"),
 ])
 def test_what_does_not_go_with_ways(scenario_file, changes, said):
     path = scenario_file({"channel.source": "ray_traced", "channel.ray_traced": {"track_spacing_m": 0.5},

@@ -114,12 +114,14 @@ def _reference(function: Any) -> str:
 def read() -> list[BlockSpec] | None:
     """The index, shipped or kept, that is of the sources as they are; None if there is none."""
     sources = _sources()
-    for path in (SHIPPED, _kept()):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads(path.read_bytes())
-            if found["sources"] == sources:
-                return [BlockSpec(**block | {"fields": options.from_json(block["fields"])})
-                        for block in found["blocks"]]
+    return _read(SHIPPED, sources) or _read(_kept(), sources)
+
+
+def _read(path: Path, sources: dict[str, str]) -> list[BlockSpec] | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_bytes())
+        if found["sources"] == sources:
+            return [BlockSpec(**block | {"fields": options.from_json(block["fields"])}) for block in found["blocks"]]
     return None
 
 
@@ -157,7 +159,7 @@ def modules() -> list[str]:
 
 
 def _files() -> list[Path]:
-    return sorted(path for folder in FOLDERS for path in (_PACKAGE / folder).rglob("*.py"))
+    return sorted(path for folder in FOLDERS for path in (_PACKAGE / folder).rglob("[!.]*.py"))  # no editor's traces
 
 
 def _sources() -> dict[str, str]:

@@ -44,7 +44,6 @@ _unreadable: dict[str, str] = {}
 """Modules of built-in blocks that cannot be imported, and why; and why the index cannot be kept."""
 
 
-
 def register(kind: str, name: str, *, min_history: int = 1, history_per_option: dict[str, int] | None = None,
              trains: bool = False, requires: Requirement | None = None, **facts: Any) -> Callable[[type], type]:
     """Class decorator that makes a block available to scenario files under ``name``.

@@ -14,7 +14,7 @@ from linksim.blocks.prediction.autoregression import (
     run_forward,
     solve_yule_walker,
 )
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.core.csi import Csi
@@ -36,7 +36,7 @@ class AutoregressivePredictor(Predictor):
     whole_periods = True
 
     def __init__(self, order: PositiveInt = 4, method: Literal["yule_walker", "burg", "ls"] = "burg",
-                 band: Literal["sparse", "copy"] = "sparse") -> None:
+                 band: Band = "sparse") -> None:
         super().__init__()
         self.order = order
         self.method = method

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.core.csi import Csi
@@ -20,7 +18,7 @@ class HoldPredictor(Predictor):
     :param band: how to reach other subcarriers in FDD, see `to_target_band`. "copy" is the usual reference.
     """
 
-    def __init__(self, band: Literal["sparse", "copy"] = "copy") -> None:
+    def __init__(self, band: Band = "copy") -> None:
         super().__init__()
         self.band = band
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.pad import dominant_bins
 from linksim.blocks.prediction.requirements import band_in_reach
@@ -113,7 +113,7 @@ class MatrixPencilPredictor(Predictor):
     def __init__(self, pencil_fraction: PositiveFraction = 0.6,
                  rank: Literal["noise_level", "mdl"] = "noise_level",
                  energy_fraction: PositiveFraction = 0.995,
-                 band: Literal["sparse", "copy"] = "sparse") -> None:
+                 band: Band = "sparse") -> None:
         super().__init__()
         self.pencil_fraction = pencil_fraction
         self.rank = rank

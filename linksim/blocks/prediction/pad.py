@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.autoregression import horizon_steps, lag_products, run_forward
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.core.csi import Csi
@@ -64,7 +64,7 @@ class PadPredictor(Predictor):
 
     def __init__(self, order: PositiveInt = 4, energy_fraction: PositiveFraction = 0.995,
                  method: Literal["svd", "ls"] = "svd",
-                 band: Literal["sparse", "copy"] = "sparse") -> None:
+                 band: Band = "sparse") -> None:
         super().__init__()
         self.order = order
         self.energy_fraction = energy_fraction

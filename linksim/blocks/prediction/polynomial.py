@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.core.csi import Csi
@@ -39,7 +39,7 @@ class PolynomialPredictor(Predictor):
     """
 
     def __init__(self, order: Literal[1, 2] = 1, window: PositiveInt = 5,
-                 band: Literal["sparse", "copy"] = "sparse") -> None:
+                 band: Band = "sparse") -> None:
         super().__init__()
         self.order = order
         self.window = window

@@ -12,7 +12,7 @@ from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.core.csi import Csi, Panel
 from linksim.core.registry import register
-from linksim.core.types import Iterations, NonNegativeFloat, PositiveInt
+from linksim.core.types import Iterations, NonNegativeFloat
 
 
 @register("predictor", "sparse_bayesian", min_history=2, requires=band_in_reach)
@@ -36,20 +36,15 @@ class SparseBayesianPredictor(Predictor):
     :param num_iterations: of the fixed point; 0 leaves the delay profiles with Clarke's spectrum.
     :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history.
     :param beam_sharing: weight of each of the four neighbouring beams relative to a beam's own.
-    :param num_delays: delays kept of the grid at least, the strongest of each user; more where the band resolves more.
-    :param num_dopplers: Doppler shifts of the grid at least; more where the history spans more Doppler cycles.
-    :param frequency_rank: directions over frequency that a history is reduced to at least; more where the band resolves
-        more.
     """
 
     def __init__(self, num_iterations: Iterations = 6, doppler: Literal["known", "estimated"] = "known",
-                 beam_sharing: NonNegativeFloat = 0.5, num_delays: PositiveInt = 64, num_dopplers: PositiveInt = 16,
-                 frequency_rank: PositiveInt = 24) -> None:
+                 beam_sharing: NonNegativeFloat = 0.5, size: GridSize = GridSize()) -> None:
         super().__init__()
         self.num_iterations = num_iterations
         self.doppler = doppler
         self.beam_sharing = beam_sharing
-        self.size = GridSize(num_delays, num_dopplers, frequency_rank)
+        self.size = size
 
     def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
         def estimate(waves: PlaneWaves) -> tuple[torch.Tensor, torch.Tensor]:

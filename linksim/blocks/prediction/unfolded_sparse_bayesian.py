@@ -96,22 +96,17 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
     :param num_steps: learned updates of the powers.
     :param hidden_size: of each step's network.
     :param doppler: maximum Doppler shift "known" (the terminal's speed) or "estimated" from the history.
-    :param num_delays: delays kept of the grid at least, the strongest of each user; more where the band resolves more.
-    :param num_dopplers: Doppler shifts of the grid at least; more where the history spans more Doppler cycles.
-    :param frequency_rank: directions over frequency that a history is reduced to at least; more where the band resolves
-        more.
     """
 
     any_history = True
 
     def __init__(self, num_steps: PositiveInt = 4, hidden_size: PositiveInt = 32,
-                 doppler: Literal["known", "estimated"] = "known", num_delays: PositiveInt = 64,
-                 num_dopplers: PositiveInt = 16, frequency_rank: PositiveInt = 24) -> None:
+                 doppler: Literal["known", "estimated"] = "known", size: GridSize = GridSize()) -> None:
         super().__init__()
         self.num_steps = num_steps
         self.hidden_size = hidden_size
         self.doppler = doppler
-        self.size = GridSize(num_delays, num_dopplers, frequency_rank)
+        self.size = size
 
     def prepare(self, shape: ProblemShape) -> None:
         # nothing depends on the sizes of the problem: a network sees one plane wave and its neighbours

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from linksim.blocks.prediction.autoregression import horizon_steps
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.core.csi import Csi
@@ -104,7 +102,7 @@ class VectorKalmanPredictor(Predictor):
     whole_periods = True
 
     def __init__(self, order: PositiveInt = 3, loading: PositiveFloat = 1.0,
-                 band: Literal["sparse", "copy"] = "sparse") -> None:
+                 band: Band = "sparse") -> None:
         super().__init__()
         self.order = order
         self.loading = loading

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from linksim.blocks.prediction.autoregression import (
@@ -12,7 +10,7 @@ from linksim.blocks.prediction.autoregression import (
     solve_hermitian,
     time_covariance,
 )
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.requirements import band_in_reach
 from linksim.core.csi import Csi
@@ -46,7 +44,7 @@ class VectorPronyPredictor(Predictor):
 
     whole_periods = True
 
-    def __init__(self, order: PositiveInt = 8, band: Literal["sparse", "copy"] = "sparse") -> None:
+    def __init__(self, order: PositiveInt = 8, band: Band = "sparse") -> None:
         super().__init__()
         self.order = order
         self.band = band

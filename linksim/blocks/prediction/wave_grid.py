@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import pydantic
 import torch
+
+from linksim.core.types import PositiveInt
 
 # Cells of the delay grid per resolution cell 1 / bandwidth.
 _OVERSAMPLING = 8
@@ -29,18 +32,19 @@ def polar(angle: torch.Tensor) -> torch.Tensor:
     return torch.polar(torch.ones_like(angle), angle)
 
 
-@dataclass(frozen=True)
-class GridSize:
+class GridSize(pydantic.BaseModel, frozen=True):
     """How finely a history is described at least; what it spans may ask for more.
 
-    :param num_delays: delays kept of the grid, the strongest of each user.
-    :param num_dopplers: Doppler shifts from -f_d to f_d.
-    :param frequency_rank: directions over frequency that the history is reduced to, the strongest of each user.
+    :param num_delays: delays kept of the grid at least, the strongest of each user; more where the band resolves more.
+    :param num_dopplers: Doppler shifts of the grid, from -f_d to f_d, at least; more where the history spans more
+        Doppler cycles.
+    :param frequency_rank: directions over frequency that a history is reduced to at least, the strongest of each user;
+        more where the band resolves more.
     """
 
-    num_delays: int = 64
-    num_dopplers: int = 16
-    frequency_rank: int = 24
+    num_delays: PositiveInt = 64
+    num_dopplers: PositiveInt = 16
+    frequency_rank: PositiveInt = 24
 
 
 @dataclass(frozen=True)

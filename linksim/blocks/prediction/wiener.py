@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
 from linksim.blocks.prediction.requirements import band_in_reach
@@ -72,7 +72,7 @@ class WienerPredictor(Predictor):
                  spectrum: Literal["clarke", "flat"] = "clarke",
                  doppler: Literal["known", "estimated", "mismatched"] = "known",
                  mismatch_factor: PositiveFloat = 1.5,
-                 band: Literal["sparse", "copy"] = "sparse") -> None:
+                 band: Band = "sparse") -> None:
         super().__init__()
         self.domain = domain
         self.spectrum = spectrum

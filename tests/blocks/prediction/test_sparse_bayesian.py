@@ -102,7 +102,7 @@ def test_it_lies_between_wiener_and_the_genie_on_uma(duplex, los):
 
 def test_iterations_raise_the_likelihood(few_paths, split):
     history, _ = split(few_paths(num_paths=5), 0.016, seed=1)
-    _, waves = next(by_size(history, GridSize(30, 12, 12), history.time_s[-1:]))
+    _, waves = next(by_size(history, GridSize(num_delays=30, num_dopplers=12, frequency_rank=12), history.time_s[-1:]))
 
     def likelihood(power):
         a = torch.einsum("utn,ufk->utfnk", waves.time_atoms, waves.frequency_atoms).flatten(1, 2).flatten(2)

@@ -63,10 +63,11 @@ def test_delays_and_directions_are_as_many_as_noise_does_not_hide():
     profile[0, :5] = 0.2  # five cells hold everything
     profile[1] = 1 / 400  # none stands out
     noise = torch.tensor([0.01, 0.01], dtype=torch.float64)
-    delays, directions = delay_sizes(profile, profile[:, :50].sort(-1).values, noise, GridSize(16, 16, 8))
+    size = GridSize(num_delays=16, frequency_rank=8)
+    delays, directions = delay_sizes(profile, profile[:, :50].sort(-1).values, noise, size)
     assert delays.tolist() == [16, 400]
     assert directions.tolist() == [8, 50]
-    loud, _ = delay_sizes(profile, profile[:, :50].sort(-1).values, noise * 50, GridSize(16, 16, 8))
+    loud, _ = delay_sizes(profile, profile[:, :50].sort(-1).values, noise * 50, size)
     assert loud.tolist() == [16, 208]  # half the power may be lost in the noise
 
 

@@ -15,7 +15,7 @@ from linksim.core.registry import find
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 SMALL = """
-channel: {num_subcarriers: 8, num_history: 4, num_future: 2, num_users: 2, bs_array: {rows: 2, columns: 2}}
+channel: {source: %s, num_subcarriers: 8, num_history: 4, num_future: 2, num_users: 2, bs_array: {rows: 2, columns: 2}}
 bounds: [%s]
 methods: [hold, %s]
 metrics: [nmse_db, rate_bps_hz, sum_rate_bps_hz%s]
@@ -24,11 +24,11 @@ run: {chunk_size: 4, units_per_round: 1, stopping: {min_drops: 8, max_drops: 8}}
 """
 
 
-def ran(command, tmp_path, said, bound="sum_capacity", predictor="zero", metric=""):
+def ran(command, tmp_path, said, bound="sum_capacity", predictor="zero", metric="", source="model"):
     """The metrics of a small run, with the page's block that holds these words as a plugin."""
     (code,) = [code for code in BLOCKS if said in code]
     (tmp_path / "mine.py").write_text(code, encoding="utf-8")
-    (tmp_path / "small.yaml").write_text(SMALL % (bound, predictor, metric), encoding="utf-8")
+    (tmp_path / "small.yaml").write_text(SMALL % (source, bound, predictor, metric), encoding="utf-8")
     assert command("run", tmp_path / "small.yaml", "--output", tmp_path / "out").code == 0
     return pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["metric", "method"])["value"]
 
@@ -64,3 +64,13 @@ def test_a_bound(command, tmp_path):
     bound = found["rate_bps_hz", "single-user bound"]
     assert bound > max(found["rate_bps_hz", "hold"], found["sum_rate_bps_hz", "sum capacity"] / 2)
     assert '"kind": "bound"' in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")
+
+
+def test_a_channel_source(command, tmp_path):
+    found = ran(command, tmp_path, "rayleigh", source="{type: rayleigh, num_taps: 2}")
+    assert found["nmse_db", "hold"] == pytest.approx(-18, abs=2)  # the noise of the history alone
+    one, other = ((tmp_path / name).read_text(encoding="utf-8") for name in ("small.yaml", "out/manifest.json"))
+    assert "rayleigh" in one
+    assert '"num_taps": 2' in other
+    refused = command("validate", tmp_path / "small.yaml", "--set", "bounds=[genie_lmmse]")
+    assert "needs the rays of every drop, which rayleigh (num_taps 2) does not hold" in refused.line

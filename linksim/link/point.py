@@ -128,7 +128,9 @@ class Point:
         if not self.needs_link:
             return {}
         scenario, noise_variance = self.scenario, self.noise_variance
-        weights = precoder.create().precode(h_hat, noise_variance, scenario.link.num_streams_per_user)
+        with torch.inference_mode():
+            weights = self.built.precoder(scenario, precoder).precode(h_hat, noise_variance,
+                                                                      scenario.link.num_streams_per_user)
         measures = link_measures(weights, self.true, noise_variance)
         measures |= plugged_measures(scenario, True, weights, self.true, noise_variance)
         if scenario.link.mode != "rate":

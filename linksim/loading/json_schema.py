@@ -19,7 +19,7 @@ def scenario_json_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "linksim scenario"
-    method, kinds = schema["$defs"]["Method"]["properties"], [*LEARNING, "precoder", "bound", "retrieval_data"]
+    method, kinds = schema["$defs"]["Method"]["properties"], [*LEARNING, "bound", "retrieval_data"]
     for kind in kinds:
         schema["$defs"][f"{kind}_block"] = {"anyOf": [
             {"enum": [spec.name for spec in catalogue(kind)] + [NO_PREDICTOR] * (kind == "predictor")},

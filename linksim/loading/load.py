@@ -116,16 +116,17 @@ def _with_paths_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_checkpoints_from(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
-    """Checkpoints that methods name relative to the scenario file's folder."""
-    methods = data.get("methods")
-    if not isinstance(methods, list):
-        return data
-
+    """Checkpoints that the link and methods name relative to the scenario file's folder."""
     def placed(block: Any) -> Any:
         if not isinstance(block, dict) or not isinstance(block.get("checkpoint"), str):
             return block
         return {**block, "checkpoint": str((folder / block["checkpoint"]).resolve())}
 
+    methods, link = data.get("methods"), data.get("link")
+    if isinstance(link, dict) and "precoder" in link:
+        data = {**data, "link": {**link, "precoder": placed(link["precoder"])}}
+    if not isinstance(methods, list):
+        return data
     return {**data, "methods": [
         {key: placed(value) if key in LEARNING else value for key, value in method.items()}
         if isinstance(method, dict) else method for method in methods]}

@@ -82,11 +82,11 @@ def effective_channel(h: torch.Tensor, num_streams: int) -> torch.Tensor:
     return (left.mH @ h).flatten(-3, -2)
 
 
-def regularized_inverse(h: torch.Tensor, loading: float) -> torch.Tensor:
+def regularized_inverse(h: torch.Tensor, loading: float | torch.Tensor) -> torch.Tensor:
     """H^H (H H^H + loading I)^-1, with more loading where the Gram matrix is rank deficient.
 
     :param h: ``[..., stream, bs_ant]``, finite.
-    :param loading: non-negative.
+    :param loading: non-negative; a number, or ``[..., 1, 1]`` in double precision.
     :returns: ``[..., bs_ant, stream]``; zero where ``h`` is zero.
     """
     gram = gram_matrix(h)

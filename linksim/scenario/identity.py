@@ -83,9 +83,9 @@ def scenario_hash(scenario: Scenario) -> str:
     data["channel"] = channel_fields(scenario.channel)
     if scenario.link.mode == "rate":
         data.get("link", {}).pop("coding", None)
-    for method in data["methods"]:
+    for section in (data.get("link", {}), *data["methods"]):
         for kind in LEARNING:
-            if isinstance(block := method.get(kind), dict) and block.get("checkpoint"):
+            if isinstance(block := section.get(kind), dict) and block.get("checkpoint"):
                 block["checkpoint"] = weights_digest(block["checkpoint"])
     data = {key: value for key, value in data.items() if value != {}}
     about = [_SCENARIO, SCHEMA, data, plugin_digests(scenario.plugins)]

@@ -22,7 +22,7 @@ from linksim.scenario.semantic import Semantic
 from linksim.scenario.training import Training, merged
 
 LEARNING = {"predictor": "training", "feedback": "codec_training", "semantic": "semantic_training",
-            "universal": "universal_training"}
+            "universal": "universal_training", "precoder": "precoder_training"}
 """Kinds of blocks that can learn, each with the section of a method that says how."""
 
 NO_PREDICTOR = "none"
@@ -121,7 +121,7 @@ class ResolvedMethod:
 
     @property
     def blocks(self) -> list[Block]:
-        """All that there are, in the order of `LEARNING`, the precoder last."""
+        """All that there are, in the order of `LEARNING`."""
         found = (self.predictor, self.feedback, self.semantic, self.universal, self.precoder)
         return [block for block in found if block is not None]
 
@@ -206,7 +206,7 @@ def resolve(scenario: Scenario) -> ResolvedScenario:
 
     :raises ScenarioError: an entry that names no block, or options that it does not take, as ``key: message``.
     """
-    precoder = read_block("link.precoder", "precoder", scenario.link.precoder)
+    precoder = read_block("link.precoder", "precoder", scenario.link.precoder, merged(scenario.training, None))
     methods = tuple(_method(f"methods.{index}", method, scenario, precoder)
                     for index, method in enumerate(scenario.methods))
     bounds = tuple(read_block(f"bounds.{index}", "bound", bound) for index, bound in enumerate(scenario.bounds))
@@ -241,7 +241,7 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
     answers = method.universal is not None
     return ResolvedMethod(
         method.name, csi,
-        link_precoder if method.precoder is None else read_block(f"{place}.precoder", "precoder", method.precoder),
+        block("precoder", method.precoder) or link_precoder,
         None if csi == "perfect" or answers else block("predictor", method.predictor),
         block("feedback", method.feedback), block("semantic", method.semantic), block("universal", method.universal))
 

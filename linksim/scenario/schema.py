@@ -141,6 +141,10 @@ class Method(Section):
         "names the method whose encoders it takes over."
     )
 
+    precoder_training: MethodTraining | None = Field(
+        None, description="What is otherwise than in `training` when the method's own precoder is trained."
+    )
+
     @model_validator(mode="after")
     def _name_decides_nothing(self) -> Method:
         if self.csi is None and (self.name == PERFECT_CSI or self.name.startswith(f"{PERFECT_CSI}, ")):

@@ -15,7 +15,7 @@ from linksim.core.errors import ScenarioError
 from linksim.core.faults import nearest
 from linksim.core.heartbeat import duration
 from linksim.scenario.points import point_scenario, simulated_points
-from linksim.scenario.resolved import LEARNING, ResolvedMethod, ResolvedScenario, resolve
+from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
 from linksim.training.checkpoint import shown
 from linksim.training.epochs import EpochPlan
@@ -50,6 +50,8 @@ def parts_of(scenario: Scenario, only: str | None = None) -> list[Part]:
 
     for point in simulated_points(scenario):
         there = _at(scenario, point)
+        if only is None and there.bounds and there.precoder.learns:
+            add(KINDS["precoder"](there, replace(there.methods[0], name="the bounds", precoder=there.precoder)))
         for method in there.simulated:
             # who only teaches is not needed where there is nobody to teach
             if only is None and method.only_teaches:
@@ -254,6 +256,10 @@ class Built:
         for block in learned.values():
             merge_low_rank(block)
         return cls(learned, load_report_errors(scenario))
+
+    def precoder(self, scenario: ResolvedScenario, block: Block) -> Any:
+        """A precoder at a sweep point, whichever method or bound it is used by."""
+        return self.of(scenario, replace(scenario.methods[0], precoder=block), "precoder")
 
     def of(self, scenario: ResolvedScenario, method: ResolvedMethod, kind: str) -> Any:
         """The block of a method at a sweep point, in evaluation mode."""

@@ -16,9 +16,11 @@ _NOTHING_LEARNS = {
     "predictor": "is not trained", "feedback": "has no codec that is trained",
     "semantic": "has no semantic codec that is trained",
     "universal": "answers no tasks: write universal, or leave it out",
+    "precoder": "has no precoder of its own that is trained",
 }
 
-_NO_TEACHER = {"feedback": "codecs have no teachers", "semantic": "semantic codecs have no teachers"}
+_NO_TEACHER = {"feedback": "codecs have no teachers", "semantic": "semantic codecs have no teachers",
+               "precoder": "precoders have no teachers"}
 _NO_START = {"semantic": "semantic codecs start from nothing",
              "universal": "blocks that answer tasks start from nothing; encoders are taken over from a teacher"}
 
@@ -29,7 +31,8 @@ def check_trainings(scenario: ResolvedScenario) -> None:
         written = scenario.written.methods[index]
         for kind, section in LEARNING.items():
             block, own = getattr(method, kind), getattr(written, section)
-            if block is None or not block.learns:
+            # the link's precoder is trained once for all
+            if block is None or not block.learns or (kind == "precoder" and written.precoder is None):
                 if own is not None:
                     raise ScenarioError(f"methods.{index}.{section}: {method.name!r} {_NOTHING_LEARNS[kind]}")
                 continue

@@ -9,11 +9,13 @@ from linksim.scenario.resolved import read_block, resolve
 from linksim.scenario.schema import Scenario
 from linksim.training.part import Part
 from linksim.training.parts.feedback import CodecPart
+from linksim.training.parts.precoder import PrecoderPart
 from linksim.training.parts.predictor import PredictorPart
 from linksim.training.parts.semantic import SemanticPart
 from linksim.training.parts.universal import UniversalPart
 
-KINDS: dict[str, type[Part]] = {part.kind: part for part in (PredictorPart, CodecPart, SemanticPart, UniversalPart)}
+KINDS: dict[str, type[Part]] = {part.kind: part for part in (
+    PredictorPart, CodecPart, SemanticPart, UniversalPart, PrecoderPart)}
 
 
 def request_of(part: Part) -> dict[str, Any]:

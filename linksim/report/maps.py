@@ -12,10 +12,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from linksim.channel.source import source_named
 from linksim.core.errors import LinksimError
 from linksim.report import style
 from linksim.report.canvas import wrapped
+from linksim.scenario.channel import SOURCE_SECTIONS
+from linksim.scenario.identity import NOT_DRAWN
 
 _ACROSS = 3
 _COLOURS = "viridis"
@@ -32,12 +33,13 @@ def footprint(manifest: Mapping[str, Any]) -> Ground | None:
     """What stands around the base station of a run, if it was ray-traced in one scene and its map is at hand."""
     try:
         channel = manifest["scenario"]["channel"]
-        if not source_named(channel["source"]).has_places:
+        section = SOURCE_SECTIONS.get(channel["source"])
+        if section is None or section in NOT_DRAWN:
             return None
         from linksim.channel.ray_traced.maps import corners, height_map
         from linksim.scenario.ray_traced import RayTraced
 
-        options = RayTraced.model_validate(channel["ray_traced"])
+        options = RayTraced.model_validate(channel[section])
         return (*corners(options), height_map(options).numpy() > _BUILT_UP_M) if options.num_areas == 1 else None
     except (KeyError, TypeError, ValueError, LinksimError):
         return None

@@ -11,7 +11,8 @@ from typing import Any
 
 import linksim
 from linksim.core.errors import LinksimError
-from linksim.scenario.resolved import ResolvedMethod, resolve
+from linksim.scenario.points import resolved_at, simulated_points
+from linksim.scenario.resolved import ResolvedMethod
 from linksim.scenario.schema import Scenario
 
 _MARK = "in linksim: "
@@ -83,7 +84,9 @@ def _place(error: Exception, scenario: Scenario, where: str) -> str:
     block = next((name for item, _ in reversed(frames)
                   if isinstance(name := getattr(type(item.f_locals.get("self")), "block_name", None), str)), None)
     if block:
-        users = [repr(method.name) for method in resolve(scenario).methods if block in _names_of(method)]
+        # a sweep may change the blocks of a method
+        users = dict.fromkeys(repr(method.name) for point in simulated_points(scenario)
+                              for method in resolved_at(scenario, point).methods if block in _names_of(method))
         text += f" of {block!r}" + (f" (method {', '.join(users)})" if users else "")
     return f"{text}, {where}"
 

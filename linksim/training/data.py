@@ -17,6 +17,7 @@ from linksim.core.places import Places
 from linksim.core.seeding import generator, stream_seed
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import Channel
+from linksim.scenario.identity import channel_fields
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
 from linksim.training.conditions import (
@@ -83,7 +84,7 @@ class TrainingDrops:
     def _kept_identity(self, chunk: Chunk) -> dict[str, Any]:
         """What the true channels of a chunk depend on."""
         channel, _ = self.conditions[chunk.condition]
-        return {"channel": channel.model_dump(mode="json"), "seed": self._seed(chunk), "validation": chunk.validation,
+        return {"channel": channel_fields(channel, ()), "seed": self._seed(chunk), "validation": chunk.validation,
                 "device": torch.device(self.device).type,
                 **source_of(channel).training_identity(channel, self.scenario.plugins)}
 

@@ -115,6 +115,17 @@ def test_a_codec_that_fails_is_reported_with_the_method_that_uses_it(error, code
     assert re.fullmatch(said, outcome.err.splitlines()[-1]), outcome.err
 
 
+def test_a_predictor_that_a_sweep_brings_in_is_reported_with_its_method(failing, command, tmp_path):
+    path = failing()
+    text = path.read_text(encoding="utf-8")
+    name = re.search(r"block_\d+", text)[0]
+    swept = ["run", path, "--set", f"sweep.methods.my own.predictor=[hold, {name}]", "--set",
+             "methods.my own.predictor=hold"]
+    outcome = command(*swept, "--output", tmp_path / "out")
+    assert outcome.code == 1
+    assert f"of '{name}' (method 'my own')" in outcome.err.splitlines()[-1]
+
+
 def test_finished_units_survive_a_blocks_exception(failing, command, tmp_path):
     # the first unit is predicted by hold, the second raises
     body = PLUGIN.replace("        helper(history.h)", """        mark = pathlib.Path(__file__).with_suffix(".mark")

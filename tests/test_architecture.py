@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from linksim.core.registry import find
+from linksim.training import parts, preparation
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -24,16 +26,16 @@ run: {chunk_size: 4, units_per_round: 1, stopping: {min_drops: 8, max_drops: 8}}
 """
 
 
-def ran(command, tmp_path, said, bound="sum_capacity", predictor="zero", metric="", source="model"):
+def ran(command, tmp_path, said, bound="sum_capacity", predictor="zero", metric="", source="model", more=""):
     """The metrics of a small run, with the page's block that holds these words as a plugin."""
     (code,) = [code for code in BLOCKS if said in code]
     (tmp_path / "mine.py").write_text(code, encoding="utf-8")
-    (tmp_path / "small.yaml").write_text(SMALL % (source, bound, predictor, metric), encoding="utf-8")
+    (tmp_path / "small.yaml").write_text(SMALL % (source, bound, predictor, metric) + more, encoding="utf-8")
     assert command("run", tmp_path / "small.yaml", "--output", tmp_path / "out").code == 0
     return pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["metric", "method"])["value"]
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: re.search(r'register\("(\w+)"', code)[1])
+@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: re.search(r"class (\w+)|def (\w+)", code)[0])
 def test_what_is_added_has_ten_lines(code):
     written = [line for line in code.splitlines() if line and not line.startswith(("import ", "from "))]
     assert len(written) <= 10
@@ -74,3 +76,13 @@ def test_a_channel_source(command, tmp_path):
     assert '"num_taps": 2' in other
     refused = command("validate", tmp_path / "small.yaml", "--set", "bounds=[genie_lmmse]")
     assert "needs the rays of every drop, which rayleigh (num_taps 2) does not hold" in refused.line
+
+
+def test_a_kind_of_block_that_learns(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "KINDS", parts.KINDS.copy())
+    monkeypatch.setattr(preparation, "KINDS", parts.KINDS)
+    more = "link: {precoder: learned_rzf}\ntraining: {num_drops: 250, num_epochs: 1, batch_drops: 50, folder: %s}\n"
+    found = ran(command, tmp_path, "ShortPart", more=more % (tmp_path / "kept"))
+    assert found["rate_bps_hz", "hold"] > 1
+    (about,) = (tmp_path / "kept").glob("*/about.json")
+    assert json.loads(about.read_text(encoding="utf-8"))["users"] == 2

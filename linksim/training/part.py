@@ -237,9 +237,12 @@ class Part(ABC):
         """What was loaded, as this method uses it."""
         return block
 
-    @abstractmethod
     def fit(self, console: Console, device: str) -> None:
-        """Make it in closed form, and keep it."""
+        """Make it in closed form, and keep it.
+
+        :raises LinksimError: its block is neither trained by gradient descent nor fitted.
+        """
+        raise LinksimError(f"{self.kind} {self.block.name!r} does not say how it is trained")
 
 
 _MOST_LISTED = 12

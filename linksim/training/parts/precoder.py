@@ -6,10 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from linksim.blocks.precoding.learned import LearnedPrecoder, PrecoderShape
-from linksim.core.errors import LinksimError
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
 from linksim.scenario.training import Training
@@ -68,6 +65,3 @@ class PrecoderPart(Part):
         block = self.block.create()
         block.prepare(self.shape)
         return block
-
-    def fit(self, console: Console, device: str) -> None:
-        raise LinksimError(f"precoder {self.block.name!r} does not say how it is trained")

@@ -1,4 +1,7 @@
-"""What importers share: the user's folder, what must be in it, and features of its files, kept in the cache."""
+"""Readers for data sets of the user's files: the folder, what is in it, and features of its files, kept in the cache.
+
+The plugins in ``studies/data_sets`` are made of them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,13 @@ from linksim.core.cache import cached_tensors
 from linksim.core.errors import ScenarioError
 from linksim.retrieval.log_mel import NUM_BANDS, SILENCE, fixed_frames, log_mel, read_audio
 from linksim.retrieval.pictures import picture_features, read_picture
+
+
+def folder_is_there(options: dict[str, Any], scenario: Any, method: Any) -> None:
+    """What a data set with an option ``folder`` requires, see `linksim.core.registry.register`."""
+    path = Path(options["folder"]).expanduser()
+    if not path.is_dir():
+        raise ScenarioError(f"folder: {path}: no such folder")
 
 
 def open_folder(name: str, folder: str, expected: str) -> Path:

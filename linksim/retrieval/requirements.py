@@ -1,8 +1,7 @@
-"""What data sets for retrieval need: enough identities for three splits, and folders that are there."""
+"""What data sets for retrieval need: enough identities for three splits."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linksim.core.errors import ScenarioError
@@ -31,10 +30,3 @@ def keywords(options: dict[str, Any], scenario: ResolvedScenario, method: Resolv
         raise ScenarioError(f"min_keywords: 2 at least, as two captions have half of them each, and at most "
                             f"{_EMOJI_KEYWORDS}, as fewer emoji have more than three splits need (given "
                             f"{options['min_keywords']})")
-
-
-def folder(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
-    """The folder that the user names is there."""
-    path = Path(options["folder"]).expanduser()
-    if not path.is_dir():
-        raise ScenarioError(f"folder: {path}: no such folder")

@@ -81,7 +81,6 @@ REFUSED = [
     (semantic("sscc", uses=2), "methods.0.semantic", "hold no Reed-Solomon code word"),
     (semantic("sc_lmkb", {"type": "motions", "num_motions": 5}), "semantic.data", "at least 6"),
     (semantic("sc_lmkb", {"type": "emoji", "min_keywords": 20}), "semantic.data", "at most 19"),
-    (semantic("sc_lmkb", {"type": "clotho", "folder": "nowhere"}), "semantic.data", "no such folder"),
     (universal("ai2mmum"), "methods.0.universal", "write encoders: scratch"),
     (universal("ai2mmum", teacher="t", features=64), "methods.0.universal", "num_features 64"),
     (universal("ai2mmum", teacher="t", encoders="scratch"), "methods.0.universal", "takes no teacher"),

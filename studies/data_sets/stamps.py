@@ -11,15 +11,14 @@ from linksim.core.errors import ScenarioError
 from linksim.core.registry import register
 from linksim.core.types import NonNegativeInt
 from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
-from linksim.retrieval.files import audio_file_features, digest_of, open_folder
-from linksim.retrieval.requirements import folder
+from linksim.retrieval.files import audio_file_features, digest_of, folder_is_there, open_folder
 
 NUM_FRAMES = 150
 """6 s; longer ones are cut."""
 _EXPECTED = "Tux Paint's stamps (Debian package tuxpaint-stamps-default): NAME.txt beside NAME_desc_LANGUAGE.ogg"
 
 
-@register("retrieval_data", "stamps", requires=folder)
+@register("retrieval_data", "stamps", requires=folder_is_there)
 class Stamps(RetrievalData):
     """Some 900 spoken descriptions of Tux Paint's stamps, asked for by their text: real speech, one caption each.
 

@@ -1,17 +1,25 @@
-"""What the three sets of photographed persons share: an annotation file in JSON, and pictures in ``imgs``."""
+"""Photographed persons with captions: CUHK-PEDES, ICFG-PEDES and RSTPReid, an annotation file and pictures each.
+
+Sources: Li et al., 2017 (40,206 pictures of 13,003 persons, two captions each); Ding et al., 2021 (54,522 of 4,102, one
+each); Zhu et al., 2021 (20,505 of 4,101, two each).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
 import torch
 
 from linksim.core.errors import ScenarioError
-from linksim.retrieval.data import RetrievalSet, Split, split_identities
+from linksim.core.registry import register
+from linksim.core.types import PositiveFraction
+from linksim.retrieval.data import RetrievalData, RetrievalSet, Split, split_identities
 from linksim.retrieval.files import (
     digest_of,
     file_digest,
+    folder_is_there,
     open_folder,
     picture_file_features,
     read_records,
@@ -20,6 +28,62 @@ from linksim.retrieval.files import (
 from linksim.retrieval.pictures import encoder_versions
 
 _SPLITS = ("train", "val", "test")
+
+
+@register("retrieval_data", "cuhk_pedes", requires=folder_is_there)
+class CuhkPedes(RetrievalData):
+    """CUHK-PEDES from the user's folder, in the official split: reid_raw.json, and pictures below imgs.
+
+    :param folder: where ``reid_raw.json`` and ``imgs`` are.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def load(self) -> RetrievalSet:
+        """The set; the first time takes 60 ms a picture.
+
+        :raises ScenarioError: missing files, another layout, or a fault in the data.
+        """
+        return load_people("cuhk_pedes", self.folder, "reid_raw.json", "file_path")
+
+
+@register("retrieval_data", "rstpreid", requires=folder_is_there)
+class Rstpreid(RetrievalData):
+    """RSTPReid from the user's folder, in the official split: data_captions.json, and pictures below imgs.
+
+    :param folder: where ``data_captions.json`` and ``imgs`` are.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def load(self) -> RetrievalSet:
+        """As `CuhkPedes.load`."""
+        return load_people("rstpreid", self.folder, "data_captions.json", "img_path")
+
+
+@register("retrieval_data", "icfg_pedes", requires=folder_is_there)
+class IcfgPedes(RetrievalData):
+    """ICFG-PEDES from the user's folder, in the official split: ICFG-PEDES.json, and pictures below imgs.
+
+    There is no official validation split: some of the training persons become one.
+
+    :param folder: where ``ICFG-PEDES.json`` and ``imgs`` are.
+    :param validation_share: of the training persons.
+    """
+
+    def __init__(self, folder: str, validation_share: PositiveFraction = 0.1) -> None:
+        self.folder, self.validation_share = folder, validation_share
+
+    def load(self) -> RetrievalSet:
+        """As `CuhkPedes.load`."""
+        return load_people("icfg_pedes", self.folder, "ICFG-PEDES.json", "file_path", _person, self.validation_share)
+
+
+def _person(record: dict[str, Any]) -> tuple[str, Any]:
+    """The pictures are MSMT17's, which counts persons anew in each of its folders."""
+    return PurePosixPath(str(record["file_path"])).parts[0], record["id"]
 
 
 def load_people(name: str, folder: str, annotations: str, picture_key: str,

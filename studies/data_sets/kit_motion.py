@@ -17,15 +17,14 @@ from linksim.core.errors import ScenarioError
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt
 from linksim.retrieval.data import RetrievalData, RetrievalSet, split_of
-from linksim.retrieval.files import digest_of, open_folder, require_files
-from linksim.retrieval.requirements import folder
+from linksim.retrieval.files import digest_of, folder_is_there, open_folder, require_files
 
 FRAME_RATE_HZ = 12.5
 _LISTS = ("train.txt", "val.txt", "test.txt")
 _EXPECTED = "train.txt, val.txt, test.txt, texts/*.txt and new_joint_vecs/*.npy or new_joints/*.npy"
 
 
-@register("retrieval_data", "kit_motion", requires=folder)
+@register("retrieval_data", "kit_motion", requires=folder_is_there)
 class KitMotion(RetrievalData):
     """KIT Motion-Language from the user's folder in HumanML3D's layout, in the official split.
 

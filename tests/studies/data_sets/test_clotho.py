@@ -10,6 +10,7 @@ import torch
 from scipy.io import wavfile
 
 from linksim.core.errors import ScenarioError
+from linksim.loading.load import scenario_from_dict
 from linksim.retrieval import files
 from linksim.retrieval.data import retrieval_set
 from linksim.retrieval.log_mel import SILENCE
@@ -65,3 +66,17 @@ def test_faults_are_one_line(folder, tmp_path):
         load(folder)
     with pytest.raises(ScenarioError, match=r"no such folder; expected one with clotho_captions_"):
         load(tmp_path / "nowhere")
+
+
+def test_a_scenario_names_it_as_every_other(folder):
+    """With the file among its ``plugins``; a folder that is not there is refused with its place."""
+
+    def scenario(place):
+        return scenario_from_dict({
+            "channel": {"num_subcarriers": 8, "num_history": 2, "num_future": 1}, "metrics": ["map"], "bounds": [],
+            "methods": [{"name": "m", "semantic": "sc_lmkb"}],
+            "semantic": {"data": {"type": "clotho", "folder": str(place)}, "channel_uses": 16}})
+
+    assert scenario(folder).semantic.data["type"] == "clotho"
+    with pytest.raises(ScenarioError, match=r"semantic\.data: clotho: folder: .*nowhere: no such folder"):
+        scenario(folder / "nowhere")

@@ -10,8 +10,14 @@ import torch
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import register
 from linksim.retrieval.data import RetrievalData, RetrievalSet, split_of
-from linksim.retrieval.files import audio_file_features, digest_of, file_digest, open_folder, require_files
-from linksim.retrieval.requirements import folder
+from linksim.retrieval.files import (
+    audio_file_features,
+    digest_of,
+    file_digest,
+    folder_is_there,
+    open_folder,
+    require_files,
+)
 
 NUM_FRAMES = 250
 _MERGED = 3
@@ -21,7 +27,7 @@ _COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, 6)))
 _EXPECTED = "clotho_captions_{development,validation,evaluation}.csv and folders of those three names with .wav files"
 
 
-@register("retrieval_data", "clotho", requires=folder)
+@register("retrieval_data", "clotho", requires=folder_is_there)
 class Clotho(RetrievalData):
     """Clotho from the user's folder; development, validation and evaluation are train, validation and test.
 

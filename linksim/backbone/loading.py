@@ -40,7 +40,7 @@ def load(choice: BackboneChoice) -> tuple[torch.Tensor, PreTrainedModel]:
 
 
 def configuration(choice: BackboneChoice) -> PretrainedConfig:
-    """Of the layers that are used."""
+    """Configuration of the layers that are used."""
     known = choice.backbone in SIZES
     config = copy.deepcopy(SIZES[choice.backbone]) if known else read_configuration(choice.backbone)
     if choice.num_layers > config.num_hidden_layers:

@@ -14,7 +14,7 @@ from linksim.backbone.loading import load
 from linksim.backbone.words import principal_words, shuffled
 
 EAGER_TOKENS = 192
-"""Of so few tokens, attention by plain matrix products takes a quarter less time to train on a CPU than torch's fused
+"""With so few tokens, attention by plain matrix products takes a quarter less time to train on a CPU than torch's fused
 one, whose backward pass there is made for long texts."""
 
 

@@ -36,13 +36,13 @@ class BackboneSizes:
 
     @property
     def layer_parameters(self) -> int:
-        """Of one layer, without biases and norms."""
+        """Parameters of one layer, without biases and norms."""
         return 2 * self.width * (self.width + self.key_width) + self.mlp_maps * self.width * self.mlp_width
 
 
 @functools.cache
 def sizes_of(name: str) -> BackboneSizes | None:
-    """Of a model that linksim knows or whose folder is here; None where only the hub could tell.
+    """Sizes of a model that linksim knows or whose folder is here; None where only the hub could tell.
 
     :raises ScenarioError: a folder without a readable configuration of a known type, or neither a folder nor a name
         that the hub could have.

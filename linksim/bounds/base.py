@@ -67,7 +67,7 @@ class Bound(ABC):
 
     @property
     def title(self) -> str:
-        """Of its curve."""
+        """Name of its curve."""
         return find("bound", self.block_name).facts["title"]
 
     @abstractmethod

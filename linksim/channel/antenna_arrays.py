@@ -13,7 +13,7 @@ from linksim.channel.rays import ArrayEnd, ArrayLayout
 from linksim.scenario.channel import BsArray, UeArray
 
 _LAYOUTS: WeakKeyDictionary[Any, ArrayLayout] = WeakKeyDictionary()
-"""Of arrays seen before."""
+"""Layouts of arrays seen before."""
 
 
 def bs_panel(array: BsArray, carrier_hz: float, device: str, precision: str) -> PanelArray:

@@ -33,7 +33,7 @@ _READERS = ("core/block_index.py", "core/options.py", "core/types.py")
 """What the index is made with."""
 
 Requirement = Callable[[dict[str, Any], Any, Any], None]
-"""Of a block's options, a scenario and a method, see `linksim.core.registry.register`."""
+"""A function of a block's options, a scenario and a method, see `linksim.core.registry.register`."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def keep(blocks: list[BlockSpec]) -> None:
 
 
 def content(blocks: list[BlockSpec]) -> bytes:
-    """Of the index: a line for each source and block, so that changes to two of them can be merged.
+    """Content of the index: a line for each source and block, so that changes to two of them can be merged.
 
     :raises TypeError: a type that the index has no form for; names block and option.
     """

@@ -34,7 +34,7 @@ class Stage:
 
 
 _stages: list[Stage] = []
-"""Of this process, the innermost last."""
+"""Stages of this process, the innermost last."""
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ SMALLEST = 1e-12
 
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
 Iterations = Annotated[int, Field(ge=0, le=10_000)]
-"""Of something that converges within some tens."""
+"""Iterations of something that converges within some tens."""
 ReportBits = Annotated[int, Field(ge=1, le=200_000)]
-"""Of one report; larger ones have more elements than a range coder's tables have frequencies."""
+"""Bits of one report; larger ones have more elements than a range coder's tables have frequencies."""
 NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST)]
 PositiveFloat = Annotated[float, Field(gt=0, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
@@ -28,4 +28,4 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 """Between 0 and 1, both included."""
 PositiveFraction = Annotated[float, Field(gt=0, ge=SMALLEST, le=1)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
-"""Of the angle between two vectors."""
+"""Cosine of the angle between two vectors."""

@@ -28,7 +28,7 @@ def installed(*distributions: str) -> str | None:
 
 
 def sionna_version() -> str:
-    """Of the physical layer's part of Sionna."""
+    """Version of the physical layer's part of Sionna."""
     return installed(*_DISTRIBUTIONS["sionna"]) or "unknown"
 
 

@@ -245,7 +245,7 @@ class _Session:
         return all(i.half_width <= stopping.half_width for i in intervals.values())
 
     def _fewest_block_errors(self, channel_point: int) -> float:
-        """Of any method at any point of a channel point; bounds and the like are not watched."""
+        """Fewest block errors of any method at any point of a channel point; bounds and the like are not watched."""
         sums = self.totals[channel_point].sums()
         methods = [method.name for method in self.scenario.methods]
         watched = sums[sums.index.get_level_values("method").isin(methods)]

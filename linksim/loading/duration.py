@@ -19,16 +19,16 @@ from linksim.loading.memory.unit import RAYS
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 LONGEST_S = 86_400.0
-"""Of a unit: it is what a kill loses."""
+"""Longest duration of a unit: it is what a kill loses."""
 
 _PRODUCT_S, _NETWORK_S, _NETWORK_BF16_S, _PASS_S = 3e-10, 3e-11, 1.5e-11, 4e-9
-"""Of one core: a complex product within a matrix product, a real one in a network, an entry that is gone through."""
+"""Seconds of one core: a complex product in a matrix product, a real one in a network, an entry that is gone through."""
 
 _PASSES = {"draw": 12, "acquire": 6, "measure": 40, "predict": 20}
 """Over every entry, about."""
 
 _RESOURCE_S = 1e-5
-"""Of precoding and SINR on a resource, whatever its size."""
+"""Seconds of precoding and SINR on a resource, whatever its size."""
 
 _DECODER_PASSES = 400
 """Over a code's bits, in an iteration of its decoder."""

@@ -19,8 +19,8 @@ from linksim.nr.transport_block import REDUNDANCY_VERSIONS, code_of
 from linksim.scenario.coding import NUM_SYMBOLS, Coding
 
 _LEAST_SHARE = 1e-6
-"""Of a symbol that filters leave: streams that are hardly heard are taken for ones of this SINR, none for better than
-its inverse."""
+"""Least share of a symbol that filters leave: streams that are hardly heard are taken for ones of this SINR, none for
+better than its inverse."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Waiting:
         self.heard: dict[int, list[torch.Tensor]] = {number: [] for number in self.codes}
 
     def symbols(self, attempt: int) -> torch.Tensor:
-        """Of every stream, ``[batch, user, stream, resource]``, unit power; layers take turns symbol by symbol."""
+        """Symbols of every stream, ``[batch, user, stream, resource]``, unit power; layers take turns by symbol."""
         sent = torch.zeros(*self.mcs.shape, self.slot.num_streams, self.slot.num_resources, dtype=torch.complex64)
         for number, code in self.codes.items():
             points = modulate(code.encode(self.bits[number], REDUNDANCY_VERSIONS[attempt]), code.order)

@@ -17,7 +17,7 @@ CURVES = Path(__file__).parent / "block_error_curves.json"
 """Made by ``benchmarks/block_error_curves.py``."""
 
 _LEAST, _MOST = 1e-3, 1e3
-"""Of effective SINR, as in Sionna's EESM."""
+"""Range of effective SINR, as in Sionna's EESM."""
 
 
 def effective_sinr(sinr: torch.Tensor, mcs_table: int) -> torch.Tensor:

@@ -72,7 +72,7 @@ class ShortBlockPlan:
 
     @cached_property
     def amplitude(self) -> torch.Tensor:
-        """Of the symbols sent, so that the block has unit mean power, ``[block, 1]``."""
+        """Amplitude of the symbols sent, so that the block has unit mean power, ``[block, 1]``."""
         used = (self.orders > 0).sum(-1, keepdim=True)
         return (self.orders.shape[-1] / used.clamp_min(1)).sqrt()
 

@@ -28,7 +28,7 @@ EESM_TABLES = (1, 2)
 """MCS tables that Sionna has EESM parameters for."""
 
 LEAST_RATE = 0.2
-"""Of the LDPC codes that Sionna has; lower ones repeat bits in NR."""
+"""Least rate of the LDPC codes that Sionna has; lower ones repeat bits in NR."""
 
 LEAST_BLOCK = 24
 """Bits of the smallest transport block (TS 38.214, Table 5.1.3.2-1)."""

@@ -18,7 +18,7 @@ from linksim.report.pairs import Pairs, picked, read_pairs
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-"""Of the bootstrap, where there is no formula: percentiles, ratios of sums, gains at equal value."""
+"""Resamples of the bootstrap, where there is no formula: percentiles, ratios of sums, gains at equal value."""
 
 SNR = "snr_db"
 

@@ -12,7 +12,7 @@ import pydantic
 from linksim.core.errors import StoreError
 
 SCHEMA_VERSION = 1
-"""Of manifests and units; those without one are older than their digests."""
+"""Version of manifests and units; those without one are older than their digests."""
 
 _DEEPEST = 60
 """Levels of nesting; a scenario has ten."""

@@ -176,7 +176,7 @@ def _damaged(path: Path, why: str) -> StoreError:
 
 
 def _digest(table: pa.Table, about: dict[str, Any]) -> str:
-    """Of values, not of bytes on the disk: versions of the Parquet library may write the same rows otherwise."""
+    """Digest of values, not of bytes on the disk: versions of the Parquet library may write the same rows otherwise."""
     found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, column in zip(table.column_names, table.columns):
         if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):

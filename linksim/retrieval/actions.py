@@ -12,7 +12,7 @@ from linksim.retrieval.skeleton import FRAME_RATE_HZ, Tracks
 Words = dict[str, tuple[str, ...]]
 _SIDES = {"left": 0, "right": 1}
 _LONGEST_S = 1.2
-"""Of one jump, kick, squat, …"""
+"""Longest duration of one jump, kick, squat, …"""
 
 
 @dataclass(frozen=True)

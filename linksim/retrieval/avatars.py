@@ -88,7 +88,7 @@ class Avatars(RetrievalData):
             "packages": {**installed, **encoder_versions()}})
 
     def captions(self, person: Person) -> list[str]:
-        """Of one person, each with parts, words and order of its own."""
+        """Captions of one person, each with parts, words and order of its own."""
         rng = np.random.default_rng(stream_seed(self.seed, "caption", person.style.name, person.options))
         return [caption(person, rng) for _ in range(self.captions_per_identity)]
 

@@ -106,7 +106,7 @@ def split_identities(identities: Iterable[int], shares: Sequence[float], seed: i
 
 
 BUILT_IN_SHARES = (0.7, 0.1, 0.2)
-"""Of the identities of a built-in set, for training, validation and test."""
+"""Shares of the identities of a built-in set, for training, validation and test."""
 
 
 def built_in_splits(captions: Iterable[tuple[int, str]], item_identities: torch.Tensor, features: torch.Tensor,

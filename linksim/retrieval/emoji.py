@@ -68,7 +68,7 @@ class Emoji(RetrievalData):
             "packages": {**installed, **encoder_versions()}})
 
     def captions(self, concept: Concept) -> tuple[str, str, str]:
-        """Of one emoji: by name, and by two disjoint halves of its keywords."""
+        """Captions of one emoji: by name, and by two disjoint halves of its keywords."""
         rng = np.random.default_rng(stream_seed(self.seed, "emoji", concept.emoji))
         keywords = [concept.keywords[index] for index in rng.permutation(len(concept.keywords))]
         half = (len(keywords) + 1) // 2

@@ -69,13 +69,13 @@ def read_records(name: str, path: Path, keys: Sequence[str]) -> list[dict[str, A
 
 
 def digest_of(paths: Sequence[Path], folder: Path) -> str:
-    """Of names and sizes of files: what the data set's identity says of them."""
+    """Digest of names and sizes of files: what the data set's identity says of them."""
     listed = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in paths]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:24]
 
 
 def file_digest(path: Path) -> str:
-    """Of a small file's content."""
+    """Digest of a small file's content."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
 
 

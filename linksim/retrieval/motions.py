@@ -21,7 +21,7 @@ NUM_FRAMES = 6 * FRAME_RATE_HZ
 _VERSION = 1
 """Counts changes of what is seen."""
 _SECONDS = {1: (4.0, 5.0), 2: (2.2, 2.8), 3: (1.7, 1.9)}
-"""Of each action, by how many there are."""
+"""Seconds of each action, by how many there are."""
 _COUNTS = (1, 2, 2, 2, 2, 2, 3, 3, 3, 3)
 _TOLD = 0.8
 """Share of an action's manners that a caption tells."""
@@ -61,7 +61,7 @@ class Motions(RetrievalData):
             "captions_per_motion": self.captions_per_motion, "seed": self.seed})
 
     def captions(self, number: int, motion: tuple[Doing, ...]) -> list[str]:
-        """Of one motion, each with words of its own."""
+        """Captions of one motion, each with words of its own."""
         rng = np.random.default_rng(stream_seed(self.seed, "told", number))
         return [caption(motion, rng) for _ in range(self.captions_per_motion)]
 

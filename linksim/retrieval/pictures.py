@@ -49,7 +49,7 @@ def picture_features(recipe: Any, num_pictures: int, draw: Callable[[int], np.nd
 
 
 def encoder_versions() -> dict[str, str]:
-    """Of the packages that features depend on.
+    """Versions of the packages that features depend on.
 
     :raises LinksimError: one is not installed.
     """

@@ -76,7 +76,7 @@ class Sounds(RetrievalData):
             "captions_per_clip": self.captions_per_clip, "seed": self.seed})
 
     def captions(self, number: int, clip: Clip) -> list[str]:
-        """Of one clip, each with words and order of its own."""
+        """Captions of one clip, each with words and order of its own."""
         rng = np.random.default_rng(stream_seed(self.seed, "told", number))
         return [caption(clip, rng) for _ in range(self.captions_per_clip)]
 

@@ -61,5 +61,5 @@ class Coding(Section):
 
     @property
     def data_symbols(self) -> int:
-        """Of a slot."""
+        """Data symbols of a slot."""
         return NUM_SYMBOLS - self.pilot_symbols

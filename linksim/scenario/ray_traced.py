@@ -48,7 +48,7 @@ TRACED = ("scene", "scene_sha256", "position_m", "terminal_height_m", "grid_spac
 """Options that the path table depends on. The others choose from it."""
 
 _FILES = (".npz", ".mat", ".h5", ".hdf5")
-"""Of DeepMIMO; another path than these and .xml is a folder of WAIR-D."""
+"""Files of DeepMIMO; another path than these and .xml is a folder of WAIR-D."""
 
 _OF_GRID = ("grid_spacing_m", "radius_m", "min_distance_m", "sector_deg", "positions_per_area")
 

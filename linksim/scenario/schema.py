@@ -236,7 +236,7 @@ class Scenario(Section):
 
 
 MAX_POINTS = 1000
-"""Of a sweep's grid: each is checked before the run, and is simulated for every method."""
+"""Most points of a sweep's grid: each is checked before the run, and is simulated for every method."""
 
 RESERVED_COLUMNS = ("method", "metric", "value", "ci_low", "ci_high", "num_drops", "drop", "user")
 

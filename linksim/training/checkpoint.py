@@ -43,7 +43,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _written_digest(folder: Path, content: bytes) -> str:
-    """Of the weights, as ``about.json`` has it; that of the content itself where it has none (before 0.2)."""
+    """Digest of the weights, as ``about.json`` has it; that of the content itself where it has none (before 0.2)."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         if isinstance(about, dict) and _DIGEST in about:

@@ -49,7 +49,7 @@ class EpochPlan:
 
     @property
     def num_steps(self) -> int:
-        """Of an epoch."""
+        """Steps of an epoch."""
         return self.num_passes * self.pass_steps
 
     def steps(self, number: int) -> list[list[Pick]]:

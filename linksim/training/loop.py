@@ -155,7 +155,7 @@ class TrainingLoop:
 
     @property
     def seconds_left(self) -> float:
-        """Of the budget."""
+        """Seconds left of the budget."""
         return 60 * self.training.max_minutes - self.used_s if self.training.max_minutes else math.inf
 
     def _begin_stage(self, stage: int) -> None:

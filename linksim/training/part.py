@@ -26,7 +26,7 @@ from linksim.training.data import TrainingDrops
 from linksim.training.identity import contradictions, differences, digest
 
 CLOSED_FORM_FIELDS = ("num_drops", "seed", "fraction", "csi_snr_db")
-"""Of a training, what decides a fit in closed form."""
+"""Fields of a training that decide a fit in closed form."""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class Schedule:
 
     @property
     def num_steps(self) -> int:
-        """Of the whole training."""
+        """Steps of the whole training."""
         return self.num_epochs * self.epoch_steps
 
     @property
@@ -37,7 +37,7 @@ class Schedule:
         return sum(epoch >= end for end in ends)
 
     def learning_rate(self, step: int) -> float:
-        """Of a step, counted over the whole training from 0."""
+        """Learning rate of a step, counted over the whole training from 0."""
         own, num_steps = step_of_stage(step, [epochs * self.epoch_steps for epochs in self.stage_epochs])
         return self.training.learning_rate * relative_rate(own, num_steps, self.training.schedule,
                                                            self.training.warmup)

@@ -54,7 +54,7 @@ class ReportGrid:
 
     @property
     def shape(self) -> tuple[int, int, int, int, int, int]:
-        """Of ``h``: ``[batch, user, ue_ant, bs_ant, 1, subcarrier]``."""
+        """Shape of ``h``: ``[batch, user, ue_ant, bs_ant, 1, subcarrier]``."""
         return (self.num_drops, self.num_users, self.num_ue_antennas, self.panel.num_antennas, 1,
                 self.num_subcarriers)
 

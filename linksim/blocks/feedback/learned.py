@@ -19,7 +19,7 @@ from linksim.core.csi import Csi
 
 _DECODED_AT_ONCE = 64
 _LEAST_ENERGY = 0.5
-"""Of an image: a channel that is not zero has a part of nearly 1."""
+"""Least energy of an image: a channel that is not zero has a part of nearly 1."""
 
 
 class LearnedCodec(TrainedCodec):

@@ -164,5 +164,5 @@ class MaskedCodec(LearnedCodec):
 
 
 def _mean(image: torch.Tensor) -> torch.Tensor:
-    """Of each image, ``[image]``."""
+    """Mean of each image, ``[image]``."""
     return image.flatten(1).mean(-1)

@@ -44,7 +44,7 @@ class WaveGrid:
 
     @property
     def oversampling(self) -> tuple[int, int, int]:
-        """Of delays, columns and rows; a line of one antenna has one direction."""
+        """Oversampling of delays, columns and rows; a line of one antenna has one direction."""
         return (self.delay_oversampling, *(self.beam_oversampling if size > 1 else 1
                                            for size in (self.panel.columns, self.panel.rows)))
 

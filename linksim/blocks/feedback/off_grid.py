@@ -164,7 +164,7 @@ class OffGridCodec(ClosedFormCodec):
 
     @property
     def num_gains(self) -> int:
-        """Of a wave: one for each terminal antenna and polarisation."""
+        """Gains of a wave: one for each terminal antenna and polarisation."""
         return self.shape.num_ue_antennas * self.shape.panel.polarizations
 
     def channel(self, index: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:

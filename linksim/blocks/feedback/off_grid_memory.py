@@ -38,10 +38,10 @@ _TRAINING_BITS = (128, 256, 512)
 """Budgets at which tables are counted."""
 
 _ROUNDS = 2
-"""Of counting, each with the tables of the round before."""
+"""Rounds of counting, each with the tables of the round before."""
 
 _TRAINING_HISTORIES = 24
-"""Of those kept for the first report's tables."""
+"""Histories kept for the first report's tables."""
 
 _BITS_PER_KNOWN_WAVE = 5
 """As many waves are remembered as a report has bits for at this price."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 _FORGETTING = 0.75
-"""Of the evidence of earlier reports, from one report to the next."""
+"""Share of the evidence of earlier reports that is kept from one report to the next."""
 
 _PRIOR = 0.5
 """Reports that the evidence of a user's other waves counts for."""

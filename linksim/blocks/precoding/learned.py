@@ -50,7 +50,7 @@ class LearnedPrecoder(Precoder):
         """Make parameters, untrained."""
 
     def sum_rate(self, batch: TrainingBatch, snr_db: float) -> torch.Tensor:
-        """Of every drop and the next ones as its users, bit/s/Hz, mean over subcarriers: ``[batch]``."""
+        """Sum rate of every drop and the next ones as its users, bit/s/Hz, mean over subcarriers: ``[batch]``."""
         h_hat, h = (by_resource(torch.cat([csi.h.roll(-user, 0) for user in range(self.shape.num_users)], 1))
                     for csi in (batch.history, batch.future))
         noise_variance = noise_variance_at(snr_db)

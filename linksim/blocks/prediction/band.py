@@ -73,7 +73,7 @@ def estimate_delay_profile(covariance: torch.Tensor, noise_variance: torch.Tenso
 
 
 def bandwidth_hz(frequency_hz: torch.Tensor) -> torch.Tensor:
-    """Of evenly spaced subcarriers, ``[subcarrier]``, two at least: their number times their spacing, Hz."""
+    """Bandwidth of evenly spaced subcarriers, ``[subcarrier]``, two at least: their number times their spacing, Hz."""
     return (frequency_hz[-1] - frequency_hz[0]).double() * (len(frequency_hz) / (len(frequency_hz) - 1))
 
 

@@ -33,7 +33,7 @@ from linksim.core.registry import register
 from linksim.core.types import PositiveInt
 
 _BEAM_SHARING = 0.5
-"""Of `sparse_bayesian`, where every step starts from."""
+"""Beam sharing of `sparse_bayesian`, where every step starts from."""
 
 _LARGEST_FACTOR = 5.0
 """A step multiplies no power by more than exp of this, nor divides it by more."""

@@ -27,7 +27,7 @@ _NUM_PILOTS = 8
 
 
 class EncoderSizes(pydantic.BaseModel, frozen=True):
-    """Of the networks of caption and gallery.
+    """Sizes of the networks of caption and gallery.
 
     :param width: of features.
     :param embedding: entries of what is compared with the gallery.

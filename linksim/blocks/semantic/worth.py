@@ -13,7 +13,7 @@ from linksim.metrics.retrieval import retrieval_measures
 from linksim.retrieval.data import RetrievalSet
 
 SHARES = (0.4, 0.6, 0.8, 1.0)
-"""Of a caption's bits, at which text is measured."""
+"""Shares of a caption's bits, at which text is measured."""
 
 BITS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """At which quantised embeddings are measured."""
@@ -43,7 +43,7 @@ class Yardstick:
 
     @classmethod
     def of(cls, data: RetrievalSet) -> Yardstick:
-        """Of a data set."""
+        """The yardstick of a data set."""
         split, count = data.validation, len(data.validation.captions)
         captions = torch.randperm(count, generator=torch.Generator().manual_seed(count))[:_NUM_CAPTIONS]
         missing = max(0, len(data.test.features) - len(split.features))
@@ -121,7 +121,7 @@ class WorthOfJoint:
 
 
 def worth_of_text(codec: SeparateText, yardstick: Yardstick, gallery: torch.Tensor) -> Worth:
-    """Of text against the share of its bits that is sent."""
+    """Worth of text against the share of its bits that is sent."""
     lengths = [len(codec.code.encode(text)) for text in yardstick.texts]
     found = [0.0]
     for share in SHARES:
@@ -133,7 +133,7 @@ def worth_of_text(codec: SeparateText, yardstick: Yardstick, gallery: torch.Tens
 
 def worth_of_embedding(codec: SeparateEmbedding, queries: Queries, yardstick: Yardstick, gallery: torch.Tensor
                        ) -> Worth:
-    """Of quantised embeddings against their bits."""
+    """Worth of quantised embeddings against their bits."""
     embedded, found = codec.embed(queries), [0.0]
     for bits in BITS:
         told = codec.code.decode(codec.code.encode(embedded, [bits] * len(embedded))).to(gallery.device)

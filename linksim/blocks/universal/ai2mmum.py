@@ -42,9 +42,9 @@ _LanguageModel = Annotated[
     BackboneChoice, Only("backbone", "num_layers", "weights", "lora_rank", "lora_alpha")]
 _SAME = "user information"
 _LEAST_SHARE = 1e-3
-"""Of a beam that does not point at the terminal: its side lobes tell nothing."""
+"""Share of a beam that does not point at the terminal: its side lobes tell nothing."""
 _WIDTH_ALONE = 576
-"""Of the trunk where there is no language model: SmolLM2's."""
+"""Width of the trunk where there is no language model: SmolLM2's."""
 
 
 @register("universal", "ai2mmum", trains=True, requires=aligned_encoders)
@@ -206,7 +206,7 @@ class Ai2Mmum(LearnedUniversalBlock):
                    for name, task in TASKS.items())
 
     def _task_loss(self, task: str, radio: torch.Tensor, view: View, truth: Truth) -> torch.Tensor:
-        """Of every terminal, ``[sample]``."""
+        """Loss of every terminal, ``[sample]``."""
         return self._loss_of(task, self._output(task, radio, view), truth)
 
     def _loss_of(self, task: str, output: torch.Tensor, truth: Truth) -> torch.Tensor:

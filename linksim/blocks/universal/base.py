@@ -158,7 +158,7 @@ def selected_view(view: View, index: torch.Tensor) -> View:
 
 
 def selected_truth(truth: Truth, index: torch.Tensor) -> Truth:
-    """Of some of the terminals."""
+    """Truth of some of the terminals."""
     return Truth(**{name: tensor[index] for name, tensor in vars(truth).items()})
 
 

@@ -14,7 +14,7 @@ from linksim.core.registry import register
 from linksim.core.types import PositiveInt
 
 _SHARPNESS = 1.0
-"""Of the probability, per dB."""
+"""Slope of the probability, per dB."""
 
 
 class _Arrived(NamedTuple):

@@ -9,7 +9,7 @@ from linksim.core.registry import register
 from linksim.mimo.angle_delay import line_to_angle_delay
 
 _SHARPNESS = 1.0
-"""Of the probability, per dB."""
+"""Slope of the probability, per dB."""
 
 
 @register("universal", "k_factor", trains=True)

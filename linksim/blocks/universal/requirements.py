@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 _NUM_FEATURES = 128
-"""Of the encoders that AI2MMUM takes over."""
+"""Features of the encoders that AI2MMUM takes over."""
 
 
 def aligned_encoders(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod) -> None:

@@ -59,7 +59,7 @@ class Task:
 
     def loss(self, output: torch.Tensor, truth: Truth, beam_targets: Literal["strongest", "power"] = "strongest",
              num_streams: int = 1) -> torch.Tensor:
-        """Of every sample, ``[sample]``, each about one for a model that knows nothing, but the
+        """Loss of every sample, ``[sample]``, each about one for a model that knows nothing, but the
         position, whose loss is about one 20 m away.
 
         :param output: of the head.

@@ -14,13 +14,13 @@ import numpy as np
 from linksim.core.seeding import stream_seed
 
 MATERIALS = {"concrete": 0.45, "brick": 0.3, "glass": 0.15, "marble": 0.07, "metal": 0.03}
-"""Of walls and roofs, with the share of buildings that are made of them; names are those of ITU-R P.2040."""
+"""Materials of walls and roofs, with the share of buildings that are made of them; names are those of ITU-R P.2040."""
 
 GROUND = "concrete"
 """P.2040 has its soils from 1 to 10 GHz alone."""
 
 SIDE_M = 440.0
-"""Of the square that is built up."""
+"""Side of the square that is built up."""
 
 VERSION = 1
 """Changes whenever the same number is another area."""

@@ -21,7 +21,7 @@ from linksim.core.files import cache_folder
 from linksim.scenario.channel import Channel
 
 _MEMORY_BYTES = 2e9
-"""Of a process that traces."""
+"""Memory of a process that traces."""
 
 _SAID_EVERY_S = 10.0
 

@@ -25,7 +25,7 @@ from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
 
 _LIGHT_M_S = 299_792_458.0
 _LARGEST = {"gains": 1e3, "delays": 1.0, "departures": 100.0, "arrivals": 100.0}
-"""Of path parameters: between isotropic antennas, s, radian."""
+"""Largest path parameters: between isotropic antennas, s, radian."""
 
 _STRAIGHT_M = 0.5
 """A path that is no longer than the straight line by more than this is the line of sight."""

@@ -19,7 +19,7 @@ CELL_M = 4.0
 """Side of a cell."""
 
 CELLS = 128
-"""Of each side of the map."""
+"""Cells of each side of the map."""
 
 BEHIND_M = 104.0
 """How far the map reaches behind the base station; the rest lies ahead. To both sides it reaches equally far."""

@@ -15,7 +15,7 @@ from linksim.core.llvm import LEAST, VARIABLE, named_too_late
 from linksim.core.optional import import_optional, installed_version, to_install
 
 RELEASE = "2.2"
-"""Of sionna-rt. Tables are named by it, so that they are found where it is not installed."""
+"""Release of sionna-rt. Tables are named by it, so that they are found where it is not installed."""
 
 
 def import_sionna_rt() -> Any:

@@ -23,7 +23,7 @@ from linksim.scenario.ray_traced import PROCEDURAL, TRACED
 Item = TypeVar("Item")
 
 _FORMAT = 1
-"""Of the table: another one is traced again."""
+"""Format of the table: another one is traced again."""
 
 
 
@@ -172,7 +172,7 @@ _BY_PATH = ("transfer", "delay_s", "departure", "arrival")
 
 
 def table_name(channel: Channel) -> str:
-    """Of the file in the cache folder: a digest of all that the table depends on."""
+    """Name of the file in the cache folder: a digest of all that the table depends on."""
     options = channel.ray_traced
     traced = options.model_dump(mode="json", include=set(TRACED))
     if options.terminal_positions_m is None:

@@ -16,7 +16,7 @@ _HEIGHTS_M = {
     "inh": Range(1.1, 10, "TR 38.901 Table 7.2-2 has 3 m, at the ceiling, and terminals at 1 m"),
     "inf": Range(1, 25, "TR 38.901 Table 7.2-4: ceilings of halls are 5 to 25 m high"),
 }
-"""Of base stations, by the family of models."""
+"""Heights of base stations, by the family of models."""
 
 
 def check_ranges(channel: Channel) -> None:

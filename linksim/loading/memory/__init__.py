@@ -14,10 +14,10 @@ from linksim.loading.memory.unit import held, passing
 from linksim.scenario.resolved import ResolvedScenario
 
 PROGRAM_BYTES = 1.2e9
-"""Of Python, torch and Sionna."""
+"""Memory of Python, torch and Sionna."""
 
 _USABLE = 0.95
-"""Of the machine's memory."""
+"""Usable share of the machine's memory."""
 
 _TOLERATED = 1.5
 """Estimates err on the safe side by about as much."""
@@ -33,7 +33,7 @@ def estimate(scenario: ResolvedScenario) -> tuple[float, Need]:
 
 
 def drops_at_once(scenario: ResolvedScenario) -> int:
-    """Of a unit's drops, so many go through a predictor together: all but where only fewer fit this machine."""
+    """Drops of a unit that go through a predictor together: all but where only fewer fit this machine."""
     return _drops_at_once(scenario, *_needs(scenario), machine_bytes(scenario.run.device)[0])
 
 

@@ -13,7 +13,7 @@ from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 Options = dict[str, Any]
 
 _USERS_AT_ONCE, _WAVES_AT_ONCE, _ENTRIES_AT_ONCE = 8, 2**19, 2**24
-"""Of a sparse Bayesian predictor."""
+"""What a sparse Bayesian predictor takes at once."""
 
 
 def block_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
@@ -58,7 +58,7 @@ def _matrix_pencil(options: Options, scenario: ResolvedScenario, size: Sizes) ->
 
 
 def wave_sizes(options: Options, scenario: ResolvedScenario, size: Sizes) -> tuple[int, float, float, float, float]:
-    """Of a sparse Bayesian predictor: beams, times and tones that are taken together, Doppler shifts, delays."""
+    """Sizes of a sparse Bayesian predictor: beams, times and tones that are taken together, Doppler shifts, delays."""
     channel = scenario.channel
     doppler_hz = channel.speed_kmh / 3.6 * channel.carrier_frequency_ghz * 1e9 / 3e8
     cycles = 2 * doppler_hz * channel.csi_period_ms * 1e-3 * size.history

@@ -14,7 +14,7 @@ _TRAINED = 4
 """Copies of a trained parameter: itself, its gradient, AdamW's two moments."""
 
 _LIBRARIES_BYTES = 7e8
-"""Of what training needs beside torch, and of what torch's optimiser imports."""
+"""Memory of what training needs beside torch, and of what torch's optimiser imports."""
 
 Options = dict[str, Any]
 
@@ -39,7 +39,7 @@ class Network(NamedTuple):
 
 
 def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
-    """Of every method's predictor, codec, semantic codec and universal block that is a network, in training."""
+    """Needs of every method's predictor, codec, semantic codec and universal block that is a network, in training."""
     # a training drop has one user, but where pilots of several share a slot
     users = size.users if scenario.acquisition.type == "pilots" else 1
     for index, method in enumerate(scenario.methods):

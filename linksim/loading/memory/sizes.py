@@ -106,7 +106,7 @@ class Sizes:
         return self.drops * self.future * self.tones
 
     def largest(self, *fields: str) -> str:
-        """Of some fields (all if none), the one that is furthest above what is usual."""
+        """The field, of some or of all, that is furthest above what is usual."""
         return max(fields or _USUAL, key=lambda field: self.usual[field])
 
     def largest_of(self, spec: BlockSpec, options: dict[str, Any], costless: frozenset[str] = NO_SIZES,

@@ -9,7 +9,7 @@ from linksim.loading.memory.sizes import COMPLEX, DOUBLE, Need, Sizes
 from linksim.scenario.resolved import ResolvedScenario
 
 RAYS, _PATHS = 420, 24
-"""Of a link, about: the models have up to 20 clusters of 20 rays."""
+"""Rays and paths of a link, about: the models have up to 20 clusters of 20 rays."""
 
 _BYTES_OF_RAY = 300
 

@@ -9,7 +9,7 @@ INSTRUCTIONS = {
     "audio": "Describe the same sound in other words, in one short sentence. Keep every fact.",
     "motion": "Describe the same movement in other words, in one short sentence. Keep every fact.",
 }
-"""Of SC-LMKB's Fig. 4, by modality: the paper shows one for retrieval; the wording here is for a small model."""
+"""Prompts of SC-LMKB's Fig. 4, by modality: the paper shows one for retrieval; this wording is for a small model."""
 
 _LEAST_WORDS, _MOST_WORDS = 2, 40
 

@@ -93,7 +93,7 @@ def _generate(data: RetrievalSet, model: str, path: Path, say: Callable[[str], N
 
 
 def generated_digest(data: RetrievalSet) -> str:
-    """Of the generated captions, as checkpoints name them.
+    """Digest of the generated captions, as checkpoints name them.
 
     :raises LinksimError: they are not generated yet.
     """

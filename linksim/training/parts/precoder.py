@@ -38,7 +38,7 @@ class PrecoderPart(Part):
         return self.block.training.model_copy(update=changes)
 
     def _ends(self, axis: str, value: float) -> tuple[float, float]:
-        """Of a swept field."""
+        """Ends of a swept field."""
         values = [float(one) for one in self.scenario.sweep.get(axis, [value])]
         return min(values), max(values)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 NEGATIVE_SLOPE = 0.3
-"""Of LeakyReLU, in every network of this line; LLMCsiNet, eq. (10)."""
+"""Slope of LeakyReLU, in every network of this line; LLMCsiNet, eq. (10)."""
 
 
 def convolution(num_inputs: int, num_outputs: int, size: int | tuple[int, int], bias: bool = False,

@@ -60,7 +60,7 @@ class NgramCoder:
         return cls(torch.from_numpy(ngrams), torch.from_numpy(counts.astype(np.int64)), num_tokens, end_share)
 
     def probabilities(self, before: Sequence[int]) -> np.ndarray:
-        """Of every token, given those before since the start of the sequence, the last one last. ``[token]``."""
+        """Probability of every token, given those before since the sequence began, the last one last. ``[token]``."""
         history = ([END] * (self.order - 1) + list(before))[len(before):]
         chance = np.full(self.num_tokens, 1.0 / self.num_tokens)
         for order, (discount, table) in enumerate(self._orders):

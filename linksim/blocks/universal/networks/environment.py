@@ -10,7 +10,7 @@ from linksim.blocks.universal.base import EnvironmentView
 from linksim.channel.ray_traced.maps import BEHIND_M, CELL_M, CELLS
 
 _SCALE_M = 30.0
-"""Of heights."""
+"""Scale of heights."""
 _PROFILE = 64
 _WINDOW, _WINDOW_CELL_M = 32, 6.0
 _WAVES = 8

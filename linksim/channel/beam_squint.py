@@ -10,8 +10,8 @@ import math
 from linksim.scenario.channel import Channel
 
 LEAST_LOSS_DB = 0.1
-"""Loss of array gain, from where a run says that it is not modelled: 2 %, what figures and intervals begin to show. Over
-the array the phase is then wrong by half a radian from edge to edge."""
+"""Loss of array gain, from where a run says that it is not modelled: 2 %, what figures and intervals begin to show.
+Over the array the phase is then wrong by half a radian from edge to edge."""
 
 _ASIDE_DEG = 60.0
 """Off the array's axis: the edge of a 120 degree sector."""

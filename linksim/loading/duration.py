@@ -22,7 +22,7 @@ LONGEST_S = 86_400.0
 """Longest duration of a unit: it is what a kill loses."""
 
 _PRODUCT_S, _NETWORK_S, _NETWORK_BF16_S, _PASS_S = 3e-10, 3e-11, 1.5e-11, 4e-9
-"""Seconds of one core: a complex product in a matrix product, a real one in a network, an entry that is gone through."""
+"""Seconds of one core: a complex product in a matrix product, a real one in a network, an entry gone through."""
 
 _PASSES = {"draw": 12, "acquire": 6, "measure": 40, "predict": 20}
 """Over every entry, about."""

@@ -14,8 +14,8 @@ from linksim.mimo.noise import complex_normal
 from linksim.mimo.receiver import lmmse
 
 _LEAST_GAIN = 1e-6
-"""Least gain of detected symbols, which is SINR / (1 + SINR): a stream without power is handed on with this SINR instead
-of a division by zero, and none is taken for better than its inverse."""
+"""Least gain of detected symbols, which is SINR / (1 + SINR): a stream without power is handed on with this SINR
+instead of a division by zero, and none is taken for better than its inverse."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _failed(error: Exception) -> int:
             write_traceback(error.__cause__)  # a plugin's own exception
         _write_error(str(error))
         return EXIT_BAD_INPUT
-    from linksim.core.optional import not_set_up
+    from linksim.core.optional import not_set_up  # start-up
 
     if line := import_failure(error) or not_set_up(error):
         _write_error(line)
@@ -72,7 +72,7 @@ def _failed(error: Exception) -> int:
         _write_error(f"{error.object}: names of files are written in {error.encoding} here, which lacks "
                      f"{error.object[error.start:error.end]}: set PYTHONUTF8=1, or choose another name")
         return EXIT_BAD_INPUT
-    from linksim.experiment.failure import failure_line
+    from linksim.experiment.failure import failure_line  # start-up
 
     line = failure_line(error)
     if line is None:
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _overrides(pairs: list[str]) -> dict[str, Any]:
-    from linksim.loading.load import parse_value
+    from linksim.loading.load import parse_value  # start-up
 
     found = {}
     for pair in pairs:
@@ -123,7 +123,7 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
 
 def _load(options: argparse.Namespace) -> tuple[Any, str]:
     """The scenario, and the torch device that it is run on here."""
-    from linksim.loading.load import cited_scenario
+    from linksim.loading.load import cited_scenario  # start-up
 
     overrides = _overrides(options.overrides)
     for given in getattr(options, "checkpoint", []):
@@ -131,7 +131,7 @@ def _load(options: argparse.Namespace) -> tuple[Any, str]:
         method, _, folder = given.rpartition("=")
         overrides |= _checkpoint(options, overrides, method, folder)
     scenario, source = cited_scenario(options.scenario, overrides, options.plugin)
-    from linksim.experiment.machine import resolve_device
+    from linksim.experiment.machine import resolve_device  # start-up
 
     try:
         return scenario, resolve_device(scenario.run.device)
@@ -141,8 +141,8 @@ def _load(options: argparse.Namespace) -> tuple[Any, str]:
 
 def _checkpoint(options: argparse.Namespace, overrides: dict[str, Any], method: str, folder: str) -> dict[str, Any]:
     """``--checkpoint`` as an override."""
-    from linksim.loading.load import load_scenario
-    from linksim.scenario.resolved import resolve
+    from linksim.loading.load import load_scenario  # start-up
+    from linksim.scenario.resolved import resolve  # start-up
 
     if not method:
         loaded = resolve(load_scenario(options.scenario, overrides, options.plugin))
@@ -161,10 +161,10 @@ def _run(options: argparse.Namespace) -> int:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _announce(options)
     scenario, device = _load(options)
-    from linksim.experiment.run import Interrupted, run
-    from linksim.report.load import load_run
-    from linksim.report.terminal import final_table
-    from linksim.scenario.source import read_text
+    from linksim.experiment.run import Interrupted, run  # start-up
+    from linksim.report.load import load_run  # start-up
+    from linksim.report.terminal import final_table  # start-up
+    from linksim.scenario.source import read_text  # start-up
 
     console = make_console()
     output = options.output
@@ -190,7 +190,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _shortened(options: argparse.Namespace, scenario: Any, device: str, console: Any) -> tuple[Any, str]:
     """The scenario with what ``--quick`` or ``--trained-only`` changes, and what its folder's name ends in."""
-    from linksim.experiment.shortcuts import quick_look, trained_only
+    from linksim.experiment.shortcuts import quick_look, trained_only  # start-up
 
     if options.quick:
         return quick_look(scenario), "-quick"
@@ -222,8 +222,8 @@ def _write_files(names: Iterable[object]) -> None:
 
 def _validate(options: argparse.Namespace) -> int:
     scenario, _ = _load(options)
-    from linksim.experiment.machine import missing_here
-    from linksim.experiment.plan import make_plan
+    from linksim.experiment.machine import missing_here  # start-up
+    from linksim.experiment.plan import make_plan  # start-up
 
     plan = make_plan(scenario)
     write(f"{options.scenario}: valid: {len(plan.method_names)} curves, {len(plan.points)} sweep points, "
@@ -233,11 +233,11 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _blocks(options: argparse.Namespace) -> int:
-    from linksim.scenario.plugins import load_plugins
+    from linksim.scenario.plugins import load_plugins  # start-up
 
     load_plugins([str(Path(path).resolve()) for path in options.plugin])
-    from linksim.core.registry import KINDS, catalogue, nearest, unreadable
-    from linksim.metrics.catalogue import metric_specs
+    from linksim.core.registry import KINDS, catalogue, nearest, unreadable  # start-up
+    from linksim.metrics.catalogue import metric_specs  # start-up
 
     specs = [spec for kind in KINDS for spec in (metric_specs() if kind == "metric" else catalogue(kind))]
     if reasons := unreadable():
@@ -273,7 +273,7 @@ def _explained(spec: Any) -> str:
 
 
 def _type_in_words(about: dict[str, Any]) -> str:
-    from linksim.core.types import LARGEST
+    from linksim.core.types import LARGEST  # start-up
 
     if "anyOf" in about:
         return " or ".join(_type_in_words(part) for part in about["anyOf"])
@@ -289,7 +289,7 @@ def _type_in_words(about: dict[str, Any]) -> str:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from linksim.loading.json_schema import scenario_json_schema
+    from linksim.loading.json_schema import scenario_json_schema  # start-up
 
     write(*json.dumps(scenario_json_schema(), indent=1).split("\n"))
     return EXIT_DONE
@@ -300,10 +300,10 @@ def _train(options: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _announce(options)
     scenario, device = _load(options)
-    from linksim.core.heartbeat import Heartbeat
-    from linksim.experiment.failure import named_blocks
-    from linksim.experiment.ready import make_channels_ready
-    from linksim.training.preparation import check_parts, prepare_parts
+    from linksim.core.heartbeat import Heartbeat  # start-up
+    from linksim.experiment.failure import named_blocks  # start-up
+    from linksim.experiment.ready import make_channels_ready  # start-up
+    from linksim.training.preparation import check_parts, prepare_parts  # start-up
 
     try:
         console = make_console()
@@ -322,7 +322,7 @@ def _train(options: argparse.Namespace) -> int:
 def _dataset(options: argparse.Namespace) -> int:
     _announce(options)
     scenario, device = _load(options)
-    from linksim.experiment.dataset import Export, write_dataset
+    from linksim.experiment.dataset import Export, write_dataset  # start-up
 
     export = Export(options.num_drops, options.split, options.layout, not options.no_rays)
     written = write_dataset(scenario, options.out, export, device, make_console(), options.overwrite)
@@ -331,16 +331,16 @@ def _dataset(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from linksim.experiment.ask import ask
+    from linksim.experiment.ask import ask  # start-up
 
     write(*ask(options.checkpoint, options.instruction, options.channels, options.drops))
     return EXIT_DONE
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from linksim.report.differences import differences
-    from linksim.report.load import load_run
-    from linksim.report.terminal import print_differences
+    from linksim.report.differences import differences  # start-up
+    from linksim.report.load import load_run  # start-up
+    from linksim.report.terminal import print_differences  # start-up
 
     if options.against and not options.method:
         raise ScenarioError("--against: say with --method which method of RUN_A is compared")
@@ -354,8 +354,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from linksim.core.heartbeat import Heartbeat
-    from linksim.report.build import build_report
+    from linksim.core.heartbeat import Heartbeat  # start-up
+    from linksim.report.build import build_report  # start-up
 
     say = partial(write, to_stderr=True)
     with Heartbeat(say):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import linksim
 from linksim.core.registry import find
 from linksim.training import parts, preparation
 
@@ -86,3 +88,16 @@ def test_a_kind_of_block_that_learns(command, tmp_path, monkeypatch):
     assert found["rate_bps_hz", "hold"] > 1
     (about,) = (tmp_path / "kept").glob("*/about.json")
     assert json.loads(about.read_text(encoding="utf-8"))["users"] == 2
+
+
+def test_imports_inside_functions_say_why():
+    without = []
+    for path in sorted(Path(linksim.__file__).parent.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        inside = {node.lineno for function in ast.walk(ast.parse(text))
+                  if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+                  for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)}
+        without += [f"{path}:{number}" for number in sorted(inside)
+                    if not re.search(r"# (start-up|optional)", lines[number - 1])]
+    assert not without

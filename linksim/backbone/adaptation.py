@@ -30,7 +30,7 @@ def adapt(body: PreTrainedModel, choice: BackboneChoice) -> None:
 
 def _add_low_rank(body: PreTrainedModel, choice: BackboneChoice) -> None:
     """LoRA (Hu et al. 2021): W x + (alpha / rank) B A x, with B zero at first, so that nothing changes."""
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import LoraConfig, inject_adapter_in_model  # start-up
 
     architecture = ARCHITECTURES[body.config.model_type]
     linear_maps = {name.rpartition(".")[2]: None for name, module in body.named_modules()

@@ -59,7 +59,7 @@ def open_packaged() -> GGUFReader:
     :raises LinksimError: the wheel is missing or another one.
     """
     path = packaged_file()
-    from gguf import GGUFReader
+    from gguf import GGUFReader  # optional
 
     return GGUFReader(path)
 
@@ -87,7 +87,7 @@ def _dequantized(reader: GGUFReader, name: str) -> torch.Tensor:
 
     GGUF keeps the rotated halves of queries and keys interleaved; transformers keeps them one after the other.
     """
-    from gguf.quants import dequantize
+    from gguf.quants import dequantize  # optional
 
     tensor = next(tensor for tensor in reader.tensors if tensor.name == f"{name}.weight")
     weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type))

@@ -13,7 +13,7 @@ def merge_low_rank(block: torch.nn.Module) -> None:
     """
     if "peft" not in sys.modules:  # a second to import, and without it no block has such maps
         return
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer  # start-up
 
     for module in block.modules():
         if isinstance(module, BaseTunerLayer) and not module.merged:

@@ -49,7 +49,7 @@ class GenieLmmse(Bound):
     """
 
     def rows(self, seen: Seen) -> Iterator[Row]:
-        from linksim.bounds.genie import genie_lmmse  # torch, which validating does without
+        from linksim.bounds.genie import genie_lmmse  # start-up: validating needs no torch
 
         yield from genie_rows(self, seen, 0, lambda: genie_lmmse(seen.drops, seen.observation))
 

@@ -28,7 +28,7 @@ class GenieLmmseReports(Bound):
     """
 
     def rows(self, seen: Seen) -> Iterator[Row]:
-        from linksim.bounds.genie import genie_lmmse_reports  # torch, which validating does without
+        from linksim.bounds.genie import genie_lmmse_reports  # start-up: validating needs no torch
 
         late = seen.scenario.feedback.delay_periods
         arrived = len(seen.drops.history.time_s) - late

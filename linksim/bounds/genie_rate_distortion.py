@@ -39,7 +39,7 @@ class GenieRateDistortion(Bound):
     """
 
     def rows(self, seen: Seen) -> Iterator[Row]:
-        from linksim.bounds.rate_distortion import least_error, ray_eigenvalues  # torch
+        from linksim.bounds.rate_distortion import least_error, ray_eigenvalues  # start-up: no torch
 
         values = seen.once("genie_rate_distortion", lambda: ray_eigenvalues(seen.drops))
         yield self.title, {"nmse": least_error(values, seen.scenario.feedback.bits)}

@@ -18,7 +18,7 @@ class SumCapacity(Bound):
     def rows(self, seen: Seen) -> Iterator[Row]:
         if not seen.needs_link:
             return
-        from linksim.bounds.capacity import drop_capacity  # torch, which validating does without
+        from linksim.bounds.capacity import drop_capacity  # start-up: validating needs no torch
 
         capacity = seen.once(("sum_capacity", seen.noise_variance),
                              lambda: drop_capacity(seen.true, seen.noise_variance))

@@ -58,7 +58,7 @@ class ChannelSource:
     def drops(self, channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu",
               split: Split = "test") -> Drops:
         """One chunk of drops of a set; see `chunk_of_drops`."""
-        from linksim.channel.drops import Drops, drops_of_channels
+        from linksim.channel.drops import Drops, drops_of_channels  # start-up
 
         drawn = self.draw(channel, batch_size, seed, device)
         return drawn if isinstance(drawn, Drops) else drops_of_channels(channel, drawn, batch_size, device)

@@ -50,7 +50,7 @@ def installed_version(distribution: str) -> str:
     version = installed(distribution)
     if version is None:
         raise LinksimError(f"package {distribution} is not installed: {to_install(distribution)}")
-    from packaging.specifiers import SpecifierSet
+    from packaging.specifiers import SpecifierSet  # start-up
 
     needed = _release(distribution)
     if not SpecifierSet(needed).contains(version, prereleases=True):

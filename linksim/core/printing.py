@@ -74,7 +74,7 @@ def make_console(**options: Any) -> Console:
 
     :param options: of `rich.console.Console`.
     """
-    from rich.console import Console
+    from rich.console import Console  # start-up
 
     console = Console(markup=False, emoji=False, highlight=False, **options)
     if not console.is_terminal and "width" not in options:
@@ -92,7 +92,7 @@ def printable(text: str, console: Console) -> str:
 
 def cell(text: str, console: Console, style: str = "") -> Text:
     """A text for a table, a column or a message on a console."""
-    from rich.text import Text
+    from rich.text import Text  # start-up
 
     return Text(printable(text, console), style)
 

@@ -21,7 +21,7 @@ def stream_seed(seed: int, *labels: Any) -> int:
 
 def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator of its own. Noise is drawn on the CPU so that it is the same on every device."""
-    import torch
+    import torch  # start-up
 
     return torch.Generator(device).manual_seed(seed)
 
@@ -36,7 +36,7 @@ def sionna_seed(seed: int) -> Iterator[None]:
 
     Not through Sionna's own ``config.seed``: that would reseed torch's global generators, which belong to others.
     """
-    from sionna.phy import config
+    from sionna.phy import config  # start-up
 
     with _SIONNA:
         config.py_rng.seed(seed)

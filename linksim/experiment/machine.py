@@ -33,7 +33,7 @@ def resolve_device(asked: str) -> str:
     """
     if asked == "cpu":
         return asked
-    import torch
+    import torch  # start-up
 
     if asked == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -51,7 +51,7 @@ def slower_in_bf16(device: str) -> bool:
     """
     if device != "cpu":
         return False
-    import torch
+    import torch  # start-up
 
     def seconds(dtype: torch.dtype) -> float:
         matrix = torch.ones(512, 512, dtype=dtype)

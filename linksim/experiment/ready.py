@@ -35,6 +35,6 @@ def _wanted(scenario: Scenario) -> list[tuple[Channel, Split]]:
     wanted = [(point_scenario(scenario, point).channel, "test") for point in simulated_points(scenario)]
     if not any(block.is_trained for method in resolve(scenario).methods for block in method.blocks):
         return wanted
-    from linksim.training.preparation import channels_of, parts_of
+    from linksim.training.preparation import channels_of, parts_of  # start-up
 
     return wanted + [(channel, split) for channel in channels_of(parts_of(scenario)) for split in _LEARNED_FROM]

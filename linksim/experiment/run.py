@@ -103,7 +103,7 @@ def _planned_blocks(scenario: Scenario, device: str) -> list[str]:
     """
     if not any(block.learns for method in resolve(scenario).methods for block in method.blocks):
         return []  # without torch
-    from linksim.training.preparation import check_parts, planned_parts
+    from linksim.training.preparation import check_parts, planned_parts  # start-up
 
     with named_blocks(scenario, "in training"), doing("checking what is trained"):
         check_parts(scenario, device)
@@ -135,7 +135,7 @@ class _Session:
 
     def go(self, executor: LocalExecutor | RayExecutor, told: list[str]) -> Results:
         """:param told: what the header says of each trained block."""
-        from linksim.training.preparation import prepare_parts
+        from linksim.training.preparation import prepare_parts  # start-up
 
         with named_blocks(self.scenario, "in training"):
             self.trained = prepare_parts(self.scenario, self.device, self.console)
@@ -265,7 +265,7 @@ class _Session:
         digest = self.store.write_text("metrics.csv", metrics_table(self.plan, found).to_csv(index=False))
         self.store.write_manifest({**self._manifest(status), "metrics_sha256": digest})
         if self.report and any(total.chunks for total in self.totals):
-            from linksim.report.build import build_report
+            from linksim.report.build import build_report  # start-up
 
             build_report([self.store.folder], say=partial(say, self.console))
         return Results(self.store.folder)

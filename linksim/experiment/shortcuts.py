@@ -17,7 +17,7 @@ def quick_look(scenario: Scenario) -> Scenario:
 
     :raises ScenarioError: no method is left.
     """
-    from linksim.training.preparation import unmade_methods
+    from linksim.training.preparation import unmade_methods  # start-up
 
     stopping = scenario.run.stopping.model_copy(update={
         "min_drops": QUICK_DROPS, "max_drops": QUICK_DROPS, "adaptive": False, "block_errors": None})
@@ -35,7 +35,7 @@ def trained_only(scenario: Scenario, device: str, say: Callable[[str], None]) ->
     :param say: is told of each method how long its training would take.
     :raises ScenarioError: no method is left.
     """
-    from linksim.training.preparation import training_time, unmade_methods
+    from linksim.training.preparation import training_time, unmade_methods  # start-up
 
     missing = unmade_methods(scenario, closed_form=False)
     for name, part in missing.items():

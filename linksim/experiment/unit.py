@@ -32,9 +32,9 @@ class UnitRunner:
     """
 
     def __init__(self, scenario: Scenario, device: str) -> None:
-        import torch
+        import torch  # start-up
 
-        from linksim.training.preparation import Built
+        from linksim.training.preparation import Built  # start-up
 
         torch.set_num_threads(scenario.run.threads_per_worker)
         load_plugins(scenario.plugins)
@@ -50,9 +50,9 @@ class UnitRunner:
             is infinite.
         :raises Exception: whatever a block raises, with a note about the block and its line.
         """
-        import torch
+        import torch  # start-up
 
-        from linksim.link.chain import simulate_chunk
+        from linksim.link.chain import simulate_chunk  # start-up
 
         point = self.plan.channel_points[channel_point]
         seed = unit_seed(self.plan.scenario, point, chunk)

@@ -134,7 +134,7 @@ def _answered(point: Point, history: Csi) -> list[Row]:
     asked = [method for method in scenario.methods if method.universal is not None and not method.only_teaches]
     if not asked:
         return []
-    from linksim.link.universal import answers, task_link_measures, task_measures
+    from linksim.link.universal import answers, task_link_measures, task_measures  # start-up
 
     places, true = places_of(point.drops, scenario.channel), point.drops.future
     rows = []

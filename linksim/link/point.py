@@ -134,11 +134,11 @@ class Point:
         measures = link_measures(weights, self.true, noise_variance)
         measures |= plugged_measures(scenario, True, weights, self.true, noise_variance)
         if scenario.link.mode != "rate":
-            from linksim.link.block_errors import block_measures  # Sionna's coding, which takes a second to import
+            from linksim.link.block_errors import block_measures  # start-up: Sionna's coding takes a second
 
             measures |= block_measures(scenario.written, self.drops, self.true, h_hat, weights, report_bits, self.seed)
         if method is not None and method.semantic is not None:
-            from linksim.link.retrieval import retrieve  # needs the optional packages of semantic codecs
+            from linksim.link.retrieval import retrieve  # optional: what semantic codecs need
 
             codec = self.built.of(scenario, method, "semantic")
             with named_method(method.name):

@@ -164,7 +164,7 @@ def _check_training_drops(scenario: ResolvedScenario, source: Source) -> None:
     """Whether the training file holds as many drops as the blocks are trained on."""
     if not source_of(scenario.channel).stores_training(scenario.channel):
         return
-    from linksim.training.parts import KINDS
+    from linksim.training.parts import KINDS  # start-up
 
     learning = [(method, block) for method in scenario.simulated for block in (method.predictor, method.feedback)
                 if block is not None and block.is_trained]

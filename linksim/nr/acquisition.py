@@ -65,7 +65,12 @@ def _pilot_estimate(true: Csi, acquisition: Acquisition, generator: torch.Genera
 
     Pilot symbols have the power of data symbols (no boosting), so the noise at a pilot is that of ``awgn``.
     """
-    from sionna.phy.ofdm import KroneckerPilotPattern, LMMSEChannelEstimator, LSChannelEstimator, ResourceGrid
+    from sionna.phy.ofdm import (  # start-up
+        KroneckerPilotPattern,
+        LMMSEChannelEstimator,
+        LSChannelEstimator,
+        ResourceGrid,
+    )
 
     batch, user, ue_ant, bs_ant, time, subcarrier = true.h.shape
     spacing_hz = float(true.frequency_hz[1] - true.frequency_hz[0])

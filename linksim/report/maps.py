@@ -36,8 +36,8 @@ def footprint(manifest: Mapping[str, Any]) -> Ground | None:
         section = SOURCE_SECTIONS.get(channel["source"])
         if section is None or section in NOT_DRAWN:
             return None
-        from linksim.channel.ray_traced.maps import corners, height_map
-        from linksim.scenario.ray_traced import RayTraced
+        from linksim.channel.ray_traced.maps import corners, height_map  # start-up
+        from linksim.scenario.ray_traced import RayTraced  # start-up
 
         options = RayTraced.model_validate(channel[section])
         return (*corners(options), height_map(options).numpy() > _BUILT_UP_M) if options.num_areas == 1 else None

@@ -69,7 +69,7 @@ def read_audio(path: Path) -> torch.Tensor:
     :raises ScenarioError: it cannot be read.
     :raises LinksimError: it is no ``.wav``, and the package that reads others is not installed.
     """
-    from scipy import signal
+    from scipy import signal  # start-up
 
     samples, rate = _wav(path) if path.suffix.lower() == ".wav" else _other(path)
     if not len(samples):
@@ -81,7 +81,7 @@ def read_audio(path: Path) -> torch.Tensor:
 
 
 def _wav(path: Path) -> tuple[np.ndarray, int]:
-    from scipy.io import wavfile
+    from scipy.io import wavfile  # start-up
 
     try:
         rate, samples = wavfile.read(path)

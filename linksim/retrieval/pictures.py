@@ -61,7 +61,7 @@ def svg_picture(svg: str) -> np.ndarray:
 
     :raises LinksimError: the package that draws is not installed.
     """
-    from PIL import Image
+    from PIL import Image  # optional
 
     png = import_optional("resvg_py", "resvg-py").svg_to_bytes(
         svg_string=svg, width=SIZE, height=SIZE, background="#ffffff", skip_system_fonts=True)
@@ -73,7 +73,7 @@ def read_picture(path: Path) -> np.ndarray:
 
     :raises ScenarioError: it cannot be read.
     """
-    from PIL import Image
+    from PIL import Image  # optional
 
     try:
         with Image.open(path) as image:

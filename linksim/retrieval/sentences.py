@@ -97,7 +97,7 @@ def encode_now(captions: Sequence[str], max_tokens: int = MAX_TOKENS) -> Sentenc
 @lru_cache(maxsize=1)
 def _encoder() -> tuple[Any, Any]:
     """Tokenizer and model."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
+    from transformers import AutoTokenizer, BertConfig, BertModel  # start-up
 
     folder = package_folder(PACKAGE) / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

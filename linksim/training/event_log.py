@@ -30,8 +30,8 @@ class EventLog:
         """
         if self._folder is None:
             return
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.event_pb2 import Event  # start-up
+        from tensorboard.compat.proto.summary_pb2 import Summary  # start-up
 
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class EventLog:
         self._file.flush()
 
     def _write(self, event: Any) -> None:
-        from tensorboard.summary.writer.record_writer import RecordWriter
+        from tensorboard.summary.writer.record_writer import RecordWriter  # start-up
 
         RecordWriter(self._file).write(event.SerializeToString())
 

@@ -79,8 +79,8 @@ def _train_here(trainee: Part, folder: Path, device: str, console: Console, rank
 
 def _train_in_processes(trainee: Part, folder: Path, device: str, console: Console) -> None:
     """A process for each device of this machine, as torchrun starts them. Nothing but text is sent to them."""
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std  # start-up
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # start-up
 
     with tempfile.TemporaryDirectory(prefix="linksim-") as notes:
         request = Path(notes) / "request.json"

@@ -103,7 +103,7 @@ def check_parts(scenario: Scenario, device: str, only: str | None = None) -> Non
     """
     if only is not None:
         _check_name(scenario, only)
-    from linksim.training.trainer import check_task
+    from linksim.training.trainer import check_task  # start-up
 
     for part in parts_of(scenario, only):
         with named_method(part.name):
@@ -171,7 +171,7 @@ def _made(parts: list[Part], device: str, console: Console) -> list[str]:
         return []
     began = time.monotonic()
     if parts[0].is_learned:
-        from linksim.training.launch import train
+        from linksim.training.launch import train  # start-up
 
         here = [train(part, part.folder, device, console) for part in parts]
     else:
@@ -249,7 +249,7 @@ class Built:
 
         :raises LinksimError: a checkpoint is missing here, or damaged.
         """
-        from linksim.blocks.merging import merge_low_rank
+        from linksim.blocks.merging import merge_low_rank  # start-up
 
         learned = {part.key: part.load(device) for part in parts_of(scenario)
                    if not part.method.only_teaches and getattr(part.method, part.kind) == part.block}

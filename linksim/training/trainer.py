@@ -192,7 +192,7 @@ def _what_is_left(trainee: Part, folder: Path, loop: TrainingLoop) -> str:
     """Where the last good weights are, and what may help."""
     best = ""
     if loop.selection.weights:
-        from linksim.training.checkpoint import write_checkpoint
+        from linksim.training.checkpoint import write_checkpoint  # start-up
 
         folder, nmse = folder / "resume" / "best", loop.selection.nmse
         write_checkpoint(folder, loop.selection.weights, {**trainee.about, "validation_nmse": nmse})

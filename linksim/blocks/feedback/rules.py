@@ -36,7 +36,7 @@ def check_feedback(scenario: ResolvedScenario, place: str, method: ResolvedMetho
         raise ScenarioError(f"feedback.bit_error_rate: reports of {codec.name} build on the ones before, and a wrong "
                             "bit would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
     codec.check_requirement(place, scenario, method)
-    from linksim.blocks.feedback.grid_check import check_grid
+    from linksim.blocks.feedback.grid_check import check_grid  # start-up
 
     try:
         check_grid(codec.create(), channel)

@@ -131,7 +131,7 @@ class MatlabContainer:
     """MATLAB v5, through SciPy: numbers and texts, also within structures."""
 
     def __init__(self, path: Path) -> None:
-        from scipy.io import whosmat
+        from scipy.io import whosmat  # start-up
 
         self.path = path
         listed = whosmat(str(path))
@@ -155,7 +155,7 @@ class MatlabContainer:
         return self._read[name][start:stop]
 
     def _loaded(self, name: str) -> Any:
-        from scipy.io import loadmat
+        from scipy.io import loadmat  # start-up
 
         return loadmat(str(self.path), variable_names=[name])[name]
 
@@ -177,7 +177,7 @@ class Hdf5Container:
     """HDF5; MATLAB v7.3 is HDF5 with axes reversed and complex numbers as pairs ``real``, ``imag``."""
 
     def __init__(self, path: Path) -> None:
-        import h5py
+        import h5py  # start-up
 
         self.path = path
         self._file = h5py.File(path, "r", locking="best-effort")  # some cluster file systems have no locks

@@ -50,7 +50,7 @@ class GeneratedSource(StoredSource):
 
     def drops(self, channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu",
               split: Split = "test") -> Drops:
-        from linksim.channel.files.generated import generated_drops
+        from linksim.channel.files.generated import generated_drops  # start-up
 
         if split != "test" and channel.files.training_path:
             return super().drops(channel, batch_size, seed, chunk_index, device, split)

@@ -53,7 +53,7 @@ class Llm4cpWriter:
 
         :returns: the variables with shapes and types.
         """
-        from scipy.io import savemat
+        from scipy.io import savemat  # start-up
 
         keys = {}
         for name in self._parts[0]:

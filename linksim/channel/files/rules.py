@@ -51,7 +51,7 @@ def check_training_drops(scenario: ResolvedScenario) -> None:
     if not channel.files.training_path:
         raise ScenarioError(f"channel.files.training_path: method {learning[0]!r} is trained, but the scenario names "
                             "no training drops: write it, or leave the method out")
-    from linksim.channel.files.agreement import check_training_file
+    from linksim.channel.files.agreement import check_training_file  # start-up
 
     users = channel.num_users if scenario.acquisition.type == "pilots" else 1
     check_training_file(channel.model_copy(update={"num_users": users}))

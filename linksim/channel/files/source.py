@@ -24,12 +24,12 @@ class StoredSource(ChannelSource):
         return Path(channel.files.path).name
 
     def complete(self, section: dict[str, Any], swept: set[str]) -> dict[str, Any]:
-        from linksim.channel.files.agreement import completed
+        from linksim.channel.files.agreement import completed  # start-up
 
         return completed(section, swept)
 
     def check(self, scenario: ResolvedScenario) -> None:
-        from linksim.channel.files.agreement import check_against_file
+        from linksim.channel.files.agreement import check_against_file  # start-up
 
         header = check_against_file(scenario.channel)
         check_stored(scenario)
@@ -37,14 +37,14 @@ class StoredSource(ChannelSource):
         check_training_drops(scenario)
 
     def check_rays(self, channel: Channel) -> None:
-        from linksim.channel.files.agreement import check_against_file
+        from linksim.channel.files.agreement import check_against_file  # start-up
 
         header = check_against_file(channel)
         if not header.has_rays:
             raise no_rays(header.title)
 
     def num_drops(self, channel: Channel, split: Split = "test") -> int:
-        from linksim.channel.files.agreement import num_drops, num_training_drops
+        from linksim.channel.files.agreement import num_drops, num_training_drops  # start-up
 
         return num_drops(channel) if split == "test" else num_training_drops(channel)
 
@@ -55,7 +55,7 @@ class StoredSource(ChannelSource):
         """Those that the file holds."""
         if not channel.files.training_path:
             return [channel.speed_kmh]
-        from linksim.channel.files.agreement import training_speeds_kmh
+        from linksim.channel.files.agreement import training_speeds_kmh  # start-up
 
         return training_speeds_kmh(channel)
 
@@ -64,7 +64,7 @@ class StoredSource(ChannelSource):
 
     def drops(self, channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu",
               split: Split = "test") -> Drops:
-        from linksim.channel.files.drops import stored_drops, stored_training_drops
+        from linksim.channel.files.drops import stored_drops, stored_training_drops  # start-up
 
         stored = stored_drops if split == "test" else stored_training_drops
         return stored(channel, batch_size, chunk_index, device)

@@ -67,7 +67,7 @@ class Hdf5Writer:
     """Resizable arrays; one piece in memory at a time."""
 
     def __init__(self, path: Path) -> None:
-        import h5py
+        import h5py  # start-up
 
         self._disk = _SturdyFile(path, "w+")
         self._file = h5py.File(self._disk, "w")
@@ -119,7 +119,7 @@ class MemoryWriter:
         arrays = {stored_name(name, self._path.suffix): np.concatenate(parts) for name, parts in self._parts.items()}
         with self._path.open("wb") as file:
             if self._path.suffix == ".mat":
-                from scipy.io import savemat
+                from scipy.io import savemat  # start-up
 
                 savemat(file, arrays, oned_as="column")
             else:

@@ -82,8 +82,8 @@ def _one_thread() -> None:
     """Cores are shared by the processes, not by the threads of each."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import_sionna_rt()
-    import drjit
-    import torch
+    import drjit  # optional
+    import torch  # start-up
 
     drjit.set_thread_count(1)
     torch.set_num_threads(1)

@@ -17,7 +17,7 @@ def digest_of_scene(options: RayTraced) -> str:
     """
     if options.imported:
         return imported_digest(options)
-    from linksim.channel.ray_traced.scene import scene_digest
+    from linksim.channel.ray_traced.scene import scene_digest  # optional
 
     return scene_digest(options.scene)
 
@@ -29,7 +29,7 @@ def imported_digest(options: RayTraced) -> str:
     """
     path = Path(options.scene)
     if path.is_file():
-        from linksim.channel.files.opened import digest
+        from linksim.channel.files.opened import digest  # start-up
 
         return digest(path)
     if not path.is_dir():

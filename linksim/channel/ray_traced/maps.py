@@ -53,14 +53,14 @@ def height_map(options: RayTraced) -> torch.Tensor:
     """
     x, y = to_scene(options, *cell_centres())
     if options.imported:
-        from linksim.channel.ray_traced.imported_tables import imported_height_map
+        from linksim.channel.ray_traced.imported_tables import imported_height_map  # start-up
 
         return torch.from_numpy(imported_height_map(options, x, y)).float()
     if options.scene == PROCEDURAL:
         return torch.from_numpy(make_area(options.first_area).height_m(x, y)).float()
     known = options.scene
     if options.of_user:
-        from linksim.channel.ray_traced.digest import digest_of_scene
+        from linksim.channel.ray_traced.digest import digest_of_scene  # start-up
 
         known = options.scene_sha256 or digest_of_scene(options)
     text = json.dumps([_FORMAT, VERSION, CELL_M, CELLS, BEHIND_M, known, list(site_of(options).position_m[:2]),
@@ -68,7 +68,7 @@ def height_map(options: RayTraced) -> torch.Tensor:
     name = f"height_maps-{_FORMAT}/{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
     def seen() -> dict[str, torch.Tensor]:
-        from linksim.channel.ray_traced.scene import heights
+        from linksim.channel.ray_traced.scene import heights  # optional
 
         return {"height_m": torch.from_numpy(heights(options, x, y)).float()}
 

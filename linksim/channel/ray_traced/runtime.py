@@ -43,7 +43,7 @@ def _choose_backend() -> None:
                                 f"{VARIABLE}={library} in the environment")
         variant = "llvm_ad_mono_polarized"
     else:
-        import torch
+        import torch  # start-up
 
         if not torch.cuda.is_available():
             found = f"{VARIABLE} names {library}, " + (f"version {version}" if version else "which is none or older") \

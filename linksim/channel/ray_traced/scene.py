@@ -66,8 +66,8 @@ def candidate_positions(scene: Any, options: RayTraced) -> np.ndarray:
     :returns: ``[position, 3]``, m, float64; of an area, no more than wanted.
     :raises ScenarioError: there is none, or one of those given is elsewhere.
     """
-    import drjit as dr
-    import mitsuba as mi
+    import drjit as dr  # optional
+    import mitsuba as mi  # optional
 
     given = np.reshape(options.terminal_positions_m or (), (-1, 2))
     x, y = (np.concatenate(parts) for parts in zip(given.T, _grid(options), strict=True))
@@ -110,7 +110,7 @@ def free_ways(scene: Any, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray
     :param positions: ``[position, 3]``, m.
     :returns: the direction, radian counterclockwise from the x axis, and how far, m; ``[position]`` each.
     """
-    import mitsuba as mi
+    import mitsuba as mi  # optional
 
     turns = np.arange(_DIRECTIONS) * (2 * math.pi / _DIRECTIONS)
     x, y, z = (np.repeat(part, _DIRECTIONS) for part in positions.T)
@@ -138,7 +138,7 @@ def heights(options: RayTraced, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _from_above(scene: Any, x: np.ndarray, y: np.ndarray) -> Any:
     """What rays hit that fall on points of the ground."""
-    import mitsuba as mi
+    import mitsuba as mi  # optional
 
     top = float(scene.mi_scene.bbox().max.z) + 10
     return scene.mi_scene.ray_intersect(mi.Ray3f(mi.Point3f(x, y, np.full_like(x, top)), mi.Vector3f(0, 0, -1)))

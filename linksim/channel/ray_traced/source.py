@@ -46,7 +46,7 @@ class RayTracedSource(ChannelSource):
             return section  # the schema says what is wrong, and where
         if not known.of_user:
             return section
-        from linksim.channel.ray_traced.digest import digest_of_scene
+        from linksim.channel.ray_traced.digest import digest_of_scene  # start-up
 
         try:
             found = digest_of_scene(known)
@@ -76,10 +76,10 @@ class RayTracedSource(ChannelSource):
 
     def prepare(self, channel: Channel, split: Split, say: Callable[[str], None], with_places: bool) -> None:
         """Trace the scene, unless a table of it is kept, and see whether there are enough positions."""
-        from linksim.channel.ray_traced.drops import chosen_positions
-        from linksim.channel.ray_traced.path_tables import path_table
-        from linksim.channel.ray_traced.places import maps_of
-        from linksim.channel.ray_traced.tracks import chosen_tracks
+        from linksim.channel.ray_traced.drops import chosen_positions  # start-up
+        from linksim.channel.ray_traced.path_tables import path_table  # start-up
+        from linksim.channel.ray_traced.places import maps_of  # start-up
+        from linksim.channel.ray_traced.tracks import chosen_tracks  # start-up
 
         if channel.ray_traced.track_spacing_m is not None:
             chosen_tracks(channel, split, say)
@@ -105,7 +105,7 @@ class RayTracedSource(ChannelSource):
 
     def drops(self, channel: Channel, batch_size: int, seed: int, chunk_index: int, device: str = "cpu",
               split: Split = "test") -> Drops:
-        from linksim.channel.ray_traced.drops import ray_traced_drops, table_note
+        from linksim.channel.ray_traced.drops import ray_traced_drops, table_note  # start-up
 
         drops = ray_traced_drops(channel, batch_size, seed, device, split)
         return replace(drops, notes=(*drops.notes, table_note(channel))) if split == "test" else drops
@@ -114,6 +114,6 @@ class RayTracedSource(ChannelSource):
         return {}  # the channel's fields say all
 
     def places(self, channel: Channel, rays: Rays, area: torch.Tensor | None = None) -> Places:
-        from linksim.channel.ray_traced.places import places_of_rays
+        from linksim.channel.ray_traced.places import places_of_rays  # start-up
 
         return places_of_rays(rays, channel, area)

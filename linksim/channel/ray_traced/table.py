@@ -183,7 +183,7 @@ def table_name(channel: Channel) -> str:
                    "positions_per_area": options.positions_per_area}
         traced |= {"num_areas": options.num_areas} if options.num_areas > 1 else {}
     if options.of_user:
-        from linksim.channel.ray_traced.digest import digest_of_scene
+        from linksim.channel.ray_traced.digest import digest_of_scene  # start-up
 
         traced |= {"scene": "", "scene_sha256": options.scene_sha256 or digest_of_scene(options)}
     if options.of_folder:

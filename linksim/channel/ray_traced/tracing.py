@@ -63,7 +63,7 @@ def trace_positions(rt: Any, scene: Any, options: RayTraced, carrier_hz: float, 
     :param positions: ``[position, 3]``, m.
     :param keep_all: those without a path, too; they are left out otherwise.
     """
-    import mitsuba as mi
+    import mitsuba as mi  # optional
 
     scene.tx_array = scene.rx_array = rt.PlanarArray(num_rows=1, num_cols=1, pattern="iso", polarization="VH")
     for name in [*scene.transmitters, *scene.receivers]:

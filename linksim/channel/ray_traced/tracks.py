@@ -158,9 +158,9 @@ def _walked(csi: Csi, at_point: list[Rays], channel: Channel) -> Csi:
 
 
 def _traced(channel: Channel, num_points: int, say: Callable[[str], None]) -> dict[str, torch.Tensor]:
-    from linksim.channel.ray_traced.runtime import import_sionna_rt
-    from linksim.channel.ray_traced.scene import candidate_positions, free_ways, load_scene
-    from linksim.channel.ray_traced.tracing import BATCH, trace_positions
+    from linksim.channel.ray_traced.runtime import import_sionna_rt  # optional
+    from linksim.channel.ray_traced.scene import candidate_positions, free_ways, load_scene  # optional
+    from linksim.channel.ray_traced.tracing import BATCH, trace_positions  # optional
 
     options, carrier_hz = channel.ray_traced, channel.carrier_frequency_ghz * 1e9
     rt = import_sionna_rt()

@@ -29,7 +29,7 @@ class StatisticalSource(ChannelSource):
         check_ranges(channel)
 
     def draw(self, channel: Channel, batch_size: int, seed: int, device: str) -> Drops:
-        from linksim.channel.statistical.drops import draw_drops
+        from linksim.channel.statistical.drops import draw_drops  # start-up
 
         return draw_drops(channel, batch_size, seed, device)
 

@@ -104,7 +104,7 @@ def machine_bytes(device: str) -> tuple[float, str]:
             return float(given) * 1e9, "LINKSIM_MEMORY_GB"
         except ValueError:
             raise ScenarioError(f"LINKSIM_MEMORY_GB: a number needed (given {given!r})") from None
-    import psutil
+    import psutil  # start-up
 
     limits = [float(psutil.virtual_memory().total)]
     for path in map(Path, _CGROUPS):
@@ -113,7 +113,7 @@ def machine_bytes(device: str) -> tuple[float, str]:
         except (OSError, ValueError):
             continue  # no such limit
     if device != "cpu":
-        import torch
+        import torch  # start-up
 
         if torch.cuda.is_available():
             limits = [min(limits) + torch.cuda.get_device_properties(0).total_memory]

@@ -72,7 +72,7 @@ def generate_captions(data: RetrievalSet, model: str, say: Callable[[str], None]
 
 
 def _generate(data: RetrievalSet, model: str, path: Path, say: Callable[[str], None]) -> None:
-    from linksim.retrieval.generation.language_model import TextGenerator
+    from linksim.retrieval.generation.language_model import TextGenerator  # start-up
 
     texts = sorted(dict.fromkeys(data.train.captions), key=len)  # of like length: little padding
     made = _kept(path)

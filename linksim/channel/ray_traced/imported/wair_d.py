@@ -94,7 +94,7 @@ def building_heights(area: Path) -> tuple[np.ndarray, tuple[float, float]] | Non
     pictures = sorted(area.glob("*.png"))
     if not pictures:
         return None
-    from PIL import Image
+    from PIL import Image  # optional
 
     try:
         with Image.open(pictures[0]) as picture:

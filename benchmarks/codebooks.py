@@ -12,7 +12,7 @@ from itertools import product
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec
-from linksim.blocks.feedback.subbands import divide, eigenvectors
+from linksim.blocks.feedback.codebook import divide, eigenvectors
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi

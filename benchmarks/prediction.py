@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 import torch
 
-from linksim.blocks.merging import merge_low_rank
+from linksim.blocks.parameters import merge_low_rank
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape
 from linksim.core.csi import Csi, Panel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from linksim.blocks.state import fill
+from linksim.blocks.parameters import fill
 from linksim.blocks.universal.base import Truth, UniversalBlock, UniversalShape, truth_of, views_of
 from linksim.blocks.universal.tasks import similarity, task_named
 from linksim.channel.files.drops import stored_rays

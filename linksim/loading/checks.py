@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from linksim.blocks.feedback.rules import check_budget, check_feedback
-from linksim.blocks.prediction.speed_rules import check_speed
+from linksim.blocks.prediction.rules import check_speed
 from linksim.blocks.semantic.rules import check_retrieval_metrics, check_semantic
 from linksim.blocks.universal.rules import check_task_metrics, check_universal
 from linksim.channel.source import source_of

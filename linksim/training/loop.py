@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from linksim.blocks.state import matched
+from linksim.blocks.parameters import matched
 from linksim.core.errors import LinksimError, NumericalError, StoreError
 from linksim.core.seeding import stream_seed
 from linksim.training.conditions import condition_names

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from rich.console import Console
 
-from linksim.blocks.state import fill
+from linksim.blocks.parameters import fill
 from linksim.channel.source import source_of
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.seeding import stream_seed

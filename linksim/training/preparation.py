@@ -249,7 +249,7 @@ class Built:
 
         :raises LinksimError: a checkpoint is missing here, or damaged.
         """
-        from linksim.blocks.merging import merge_low_rank  # start-up
+        from linksim.blocks.parameters import merge_low_rank  # start-up
 
         learned = {part.key: part.load(device) for part in parts_of(scenario)
                    if not part.method.only_teaches and getattr(part.method, part.kind) == part.block}

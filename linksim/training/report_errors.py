@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 
 from linksim.blocks.feedback.base import history_of
+from linksim.blocks.parameters import matched
 from linksim.blocks.prediction.trained import normalized_errors
-from linksim.blocks.state import matched
 from linksim.core.errors import LinksimError
 from linksim.core.heartbeat import counted
 from linksim.scenario.points import resolved_at, simulated_points

@@ -29,7 +29,7 @@ import torch
 
 import linksim
 from linksim.blocks.precoding.base import Precoder
-from linksim.blocks.precoding.svd import SvdPrecoder
+from linksim.blocks.precoding.linear import SvdPrecoder
 from linksim.core import registry
 from linksim.core.types import PositiveInt as Whole
 
@@ -73,7 +73,8 @@ def test_checkouts_whose_lines_end_otherwise_have_the_same_digests(tmp_path, mon
 @pytest.fixture
 def copy(tmp_path):
     """Part of linksim in another place, with more blocks, and Python there: its output, and lines of its errors."""
-    others = ("__pycache__", "backbone", "bounds", "retrieval", "feedback", "prediction", "semantic", "universal")
+    others = ("__pycache__", "learned.py", "backbone", "bounds", "retrieval", "feedback", "prediction", "semantic",
+              "universal")
     shutil.copytree(PACKAGE, tmp_path / "linksim", ignore=shutil.ignore_patterns(*others))
     (tmp_path / "linksim/blocks/precoding/new.py").write_text(NEW_BLOCKS)
 
@@ -109,11 +110,11 @@ def test_a_new_block_is_found_however_it_is_spelled_and_without_torch_the_next_t
 
 
 def test_a_block_that_cannot_be_imported_breaks_itself_alone(copy, tmp_path):
-    broken = tmp_path / "linksim/blocks/precoding/zf.py"
+    broken = tmp_path / "linksim/blocks/precoding/broken.py"
     broken.write_text("import torch\n\ndef\n")
     assert "usage" in copy("-m", "linksim", "--help")[0]
     listed, said = copy("-m", "linksim", "blocks")
-    assert precoders(listed) == ["inherited", "mrt", "of_the_readme", "rzf", "svd"]
+    assert precoders(listed) == ["inherited", "mrt", "of_the_readme", "rzf", "svd", "zf"]
     assert said == [f"not all blocks can be read: {broken}:3: SyntaxError: invalid syntax"]
 
 

@@ -227,7 +227,7 @@ def test_reports_can_be_swept(scenario_file):
 
 
 def test_the_array_of_a_scenario_is_the_one_a_codec_is_checked_against():
-    from linksim.blocks.feedback.grid_check import check_grid
+    from linksim.blocks.feedback.base import check_grid
 
     channel = Channel(num_subcarriers=8, bs_array=BsArray(rows=1, columns=4))
     with pytest.raises(ScenarioError, match="8 antennas and 8 subcarriers"):

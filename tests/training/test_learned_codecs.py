@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from linksim import load_scenario
-from linksim.blocks.feedback.window import DelayWindow
+from linksim.blocks.feedback.learned import DelayWindow
 from linksim.core.errors import LinksimError
 from linksim.experiment.run import run
 from linksim.training.codec_data import CodecDrops

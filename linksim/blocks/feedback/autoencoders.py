@@ -7,14 +7,18 @@ from typing import ClassVar, Literal
 import torch
 
 from linksim.blocks.feedback.bits import BitReader, BitWriter
-from linksim.blocks.feedback.codewords import CodewordQuantizer, least_bits
 from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.networks.clnet import CLNetDecoder, CLNetEncoder
 from linksim.blocks.feedback.networks.crnet import CRNetDecoder, CRNetEncoder
 from linksim.blocks.feedback.networks.csinet import CsiNetDecoder, CsiNetEncoder
 from linksim.blocks.feedback.networks.gcrnet import GCRNetDecoder, GCRNetEncoder
-from linksim.blocks.feedback.networks.transindecnet import TransInDecNetDecoder, TransInDecNetEncoder
-from linksim.blocks.feedback.networks.transnet import TransNetDecoder, TransNetEncoder
+from linksim.blocks.feedback.networks.transnet import (
+    TransInDecNetDecoder,
+    TransInDecNetEncoder,
+    TransNetDecoder,
+    TransNetEncoder,
+)
+from linksim.blocks.feedback.quantizer import CodewordQuantizer, least_bits
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt
 

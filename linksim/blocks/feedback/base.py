@@ -13,6 +13,7 @@ import torch
 from linksim.blocks.feedback.bits import BitLedger, BitReader, BitWriter
 from linksim.core.csi import Csi, Panel
 from linksim.core.errors import ReportError, ScenarioError
+from linksim.scenario.channel import Channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,3 +272,14 @@ def history_of(decoded: Csi, time_s: torch.Tensor) -> Csi:
     every = slice(None, None, len(time_s))
     return replace(decoded, h=h, time_s=time_s, noise_variance=decoded.noise_variance[every],
                    max_doppler_hz=decoded.max_doppler_hz[every])
+
+
+def check_grid(codec: FeedbackCodec, channel: Channel) -> None:
+    """:raises ScenarioError: too few bits, or an array or a band that the codec cannot serve; says which."""
+    array = channel.bs_array
+    tones = torch.arange(channel.num_subcarriers, dtype=torch.float64) * channel.subcarrier_spacing_khz * 1e3
+    one = torch.zeros(1, 1)
+    codec.check_budget(ReportGrid(
+        channel.ue_array.num_antennas, torch.zeros(1, dtype=torch.float64), channel.carrier_frequency_ghz * 1e9 + tones,
+        Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1), one, one,
+    ))

@@ -8,7 +8,7 @@ import torch
 
 from linksim.blocks.feedback.base import ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter
-from linksim.blocks.feedback.scale import SCALE_BITS, scale_code, scale_of
+from linksim.blocks.feedback.quantizer import SCALE_BITS, scale_code, scale_of
 from linksim.blocks.feedback.symbols import (
     EVEN,
     NUM_DIRECT,

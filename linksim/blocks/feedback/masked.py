@@ -9,7 +9,6 @@ import pydantic
 import torch
 
 from linksim.blocks.feedback.bits import BitReader, BitWriter, combination_bits
-from linksim.blocks.feedback.codewords import MAX_BITS, CodewordQuantizer, least_bits
 from linksim.blocks.feedback.learned import LearnedCodec
 from linksim.blocks.feedback.networks.selection import (
     RandomSelection,
@@ -18,7 +17,7 @@ from linksim.blocks.feedback.networks.selection import (
     fill,
     select_strongest_each,
 )
-from linksim.blocks.feedback.quantizer import FLOAT_BITS, Quantization
+from linksim.blocks.feedback.quantizer import FLOAT_BITS, MAX_BITS, CodewordQuantizer, Quantization, least_bits
 from linksim.blocks.feedback.topm import affordable_coefficients
 from linksim.core.errors import ScenarioError
 from linksim.core.types import PositiveInt

@@ -11,8 +11,8 @@ from linksim.blocks.feedback.base import Report, instants
 from linksim.blocks.feedback.bits import BitReader, BitWriter
 from linksim.blocks.feedback.matching_pursuit import Pursuit, pursue
 from linksim.blocks.feedback.off_grid import LEAST_BITS_PER_WAVE, Choice, OffGridCodec, as_lists, best_choice, quantized
+from linksim.blocks.feedback.quantizer import scale_of
 from linksim.blocks.feedback.range_coder import MAX_TOTAL
-from linksim.blocks.feedback.scale import scale_of
 from linksim.blocks.feedback.symbols import (
     EVEN,
     LOWEST_CLASS,

@@ -1,7 +1,10 @@
-"""What methods with reports cannot be combined with."""
+"""What codecs need of a scenario, and what methods with reports cannot be combined with."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from linksim.backbone.requirements import check_layers, check_tokens
 from linksim.core.errors import ScenarioError
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
@@ -36,7 +39,7 @@ def check_feedback(scenario: ResolvedScenario, place: str, method: ResolvedMetho
         raise ScenarioError(f"feedback.bit_error_rate: reports of {codec.name} build on the ones before, and a wrong "
                             "bit would spoil all that follow: leave it out, or take a codec without memory (off_grid)")
     codec.check_requirement(place, scenario, method)
-    from linksim.blocks.feedback.grid_check import check_grid  # start-up
+    from linksim.blocks.feedback.base import check_grid  # start-up
 
     try:
         check_grid(codec.create(), channel)
@@ -53,3 +56,19 @@ def check_budget(scenario: ResolvedScenario) -> None:
         names = ", ".join(dict.fromkeys(codec.name for codec in codecs))
         fixed = f"{names}: sizes of their own" if codecs else "no method has feedback"
         raise ScenarioError(f"feedback.bits: nothing takes this budget ({fixed}): leave it out")
+
+
+def several_numbers(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
+    """Numbers of elements that a learned choice can be made for."""
+    if options["several_values"] and options["selection"] == "random":
+        raise ScenarioError("several_values: random places are for one number of values: leave it out")
+    if options["several_values"] == []:
+        raise ScenarioError("several_values: at least one number is needed, or leave it out")
+
+
+def llmcsinet_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
+    """As `several_numbers`; layers and positions that the language model has."""
+    several_numbers(options, scenario, method)
+    channel, size = scenario.channel, options["patch_size"]
+    rows, beams = min(options["delay_window"], channel.num_subcarriers), channel.bs_array.num_antennas
+    check_tokens(check_layers(options), options, 1 + -(-rows // size) * -(-beams // size), "use a larger patch_size")

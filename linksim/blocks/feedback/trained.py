@@ -11,7 +11,7 @@ import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, ReportGrid
 from linksim.blocks.feedback.range_coder import MAX_TOTAL
-from linksim.blocks.state import matched
+from linksim.blocks.parameters import matched
 from linksim.core.csi import Csi, Panel
 from linksim.core.errors import LinksimError, ScenarioError
 

@@ -8,9 +8,8 @@ from typing import Literal
 import torch
 
 from linksim.blocks.feedback.bits import BitReader, BitWriter, choice_bits
-from linksim.blocks.feedback.codebook import Codebook, Setting
+from linksim.blocks.feedback.codebook import Codebook, Setting, even_then_odd
 from linksim.blocks.feedback.ports import TIE, Ports, beam_grid
-from linksim.blocks.feedback.subbands import even_then_odd
 from linksim.core.registry import register
 from linksim.core.types import PositiveFloat
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModelAndWords, build_backbone
-from linksim.blocks.prediction.requirements import csi_alm_sizes
+from linksim.blocks.prediction.rules import csi_alm_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.errors import ScenarioError

@@ -30,7 +30,7 @@ from __future__ import annotations
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModel, build_backbone
-from linksim.blocks.prediction.requirements import csi_llm_sizes
+from linksim.blocks.prediction.rules import csi_llm_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, taken_sequences, to_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.csi import Csi

@@ -12,7 +12,7 @@ from linksim.blocks.prediction.autoregression import (
 )
 from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.blocks.prediction.rules import band_in_reach
 from linksim.core.csi import Csi
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt

@@ -28,7 +28,7 @@ from __future__ import annotations
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModel, build_backbone
-from linksim.blocks.prediction.requirements import llm4cp_sizes
+from linksim.blocks.prediction.rules import llm4cp_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
 from linksim.blocks.prediction.transformer import SampleEmbedding

@@ -8,7 +8,7 @@ import torch
 
 from linksim.blocks.prediction.band import Band, to_target_band
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.blocks.prediction.rules import band_in_reach
 from linksim.core.csi import Csi
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt

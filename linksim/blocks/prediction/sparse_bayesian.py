@@ -8,7 +8,7 @@ import torch
 
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.plane_waves import PlaneWaves, predict_by_waves
-from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.blocks.prediction.rules import band_in_reach
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.core.csi import Csi, Panel
 from linksim.core.registry import register

@@ -23,7 +23,7 @@ import math
 
 import torch
 
-from linksim.blocks.prediction.requirements import transformer_sizes
+from linksim.blocks.prediction.rules import transformer_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.blocks.prediction.trained import ProblemShape
 from linksim.core.errors import ScenarioError

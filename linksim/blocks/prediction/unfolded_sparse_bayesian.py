@@ -24,7 +24,7 @@ from linksim.blocks.prediction.plane_waves import (
     PlaneWaves,
     predict_by_waves,
 )
-from linksim.blocks.prediction.requirements import band_in_reach
+from linksim.blocks.prediction.rules import band_in_reach
 from linksim.blocks.prediction.sparse_bayesian import neighbours
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.wave_grid import GridSize

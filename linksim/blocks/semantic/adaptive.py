@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
-from linksim.blocks.semantic.generated import GeneratedCaptions
 from linksim.blocks.semantic.learned import EncoderSizes, SentSymbols
-from linksim.blocks.semantic.requirements import blocks_of_bits
-from linksim.blocks.semantic.sc_lmkb import ScLmkb
+from linksim.blocks.semantic.rules import blocks_of_bits
+from linksim.blocks.semantic.sc_lmkb import GeneratedCaptions, ScLmkb
 from linksim.blocks.semantic.separate import SentBlocks, SeparateCodec
 from linksim.blocks.semantic.worth import Worth, WorthOfJoint, Yardstick, worth_of_embedding, worth_of_text
 from linksim.core.registry import register

@@ -9,7 +9,7 @@ import torch
 
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.blocks.semantic.base import SemanticCodec, SemanticShape, relevance
-from linksim.blocks.semantic.networks.items import ItemEncoder
+from linksim.blocks.semantic.encoders import ItemEncoder
 from linksim.core import registry
 from linksim.core.csi import by_resource
 from linksim.core.types import Decibel, PositiveInt

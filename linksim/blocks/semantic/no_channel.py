@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from linksim.blocks.semantic.base import Queries, Transmission
+from linksim.blocks.semantic.encoders import SemanticEncoder
 from linksim.blocks.semantic.learned import EncoderSizes, LearnedSemanticCodec, SentSymbols
-from linksim.blocks.semantic.networks.text import SemanticEncoder
-from linksim.blocks.semantic.requirements import networks
+from linksim.blocks.semantic.rules import networks
+from linksim.blocks.semantic.sc_lmkb import GeneratedCaptions, LearnsFromGenerated
 from linksim.core.registry import register
 from linksim.mimo.stream_link import StreamLink
 from linksim.retrieval.sentences import MAX_TOKENS, WIDTH
@@ -55,3 +56,13 @@ class NoChannel(LearnedSemanticCodec):
     def embeddings_in_training(self, captions: torch.Tensor, items: torch.Tensor, relevant: torch.Tensor,
                                link: StreamLink) -> torch.Tensor:
         return self.embed(self.queries("train", captions))
+
+
+@register("semantic", "no_channel_generated", trains=True, requires=networks)
+class NoChannelGenerated(LearnsFromGenerated, NoChannel):
+    """As ``no_channel``, trained with generated captions as ``sc_lmkb`` is."""
+
+    def __init__(self, sizes: EncoderSizes = EncoderSizes(num_layers=4),
+                 generated: GeneratedCaptions = GeneratedCaptions()) -> None:
+        NoChannel.__init__(self, sizes)
+        self.learn_from(generated)

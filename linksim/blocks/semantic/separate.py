@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pydantic
 import torch
 
-from linksim.blocks.semantic.base import Queries, SemanticShape, Transmission
+from linksim.blocks.semantic.base import Captions, Queries, SemanticShape, Transmission
 from linksim.blocks.semantic.digital.embedding_codes import EmbeddingCode
-from linksim.blocks.semantic.digital.huffman_text import HuffmanText
 from linksim.blocks.semantic.digital.reed_solomon_link import ReedSolomonLink
+from linksim.blocks.semantic.digital.text_codes import HuffmanText, fold
 from linksim.blocks.semantic.digital.word_model_text import WordModelText
 from linksim.blocks.semantic.learned import EncoderSizes
 from linksim.blocks.semantic.no_channel import NoChannel
-from linksim.blocks.semantic.received import ReceivedCaptions
-from linksim.blocks.semantic.requirements import blocks_of_bits, reed_solomon
+from linksim.blocks.semantic.rules import blocks_of_bits, reed_solomon
 from linksim.core.registry import register
 from linksim.core.types import Decibel, PositiveFraction, PositiveInt
 from linksim.nr.short_block_link import ShortBlockLink
 from linksim.nr.short_block_plan import ShortBlockPlanner
 from linksim.retrieval.data import RetrievalSet
+from linksim.retrieval.sentences import Sentences, encode_now
+
+_KEPT = 4096
+"""Decoded captions that are remembered: the same one arrives at many link SNRs."""
+
+
+@dataclass
+class ReceivedCaptions:
+    """Text to what the sentence encoder makes of it.
+
+    :param known: captions that may be sent; one that arrives whole is known already, as case does not matter to the
+        sentence encoder.
+    """
+
+    known: Captions
+    _remembered: dict[str, Sentences] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._number = {fold(text): number for number, text in enumerate(self.known.texts)}
+
+    def queries(self, texts: Sequence[str], device: torch.device | str = "cpu") -> Queries:
+        """:param texts: decoded, none of them empty."""
+        if len(self._remembered) > _KEPT:
+            self._remembered.clear()
+        strange = [text for text in dict.fromkeys(texts) if text not in self._number and text not in self._remembered]
+        if strange:
+            encoded = encode_now(strange)
+            self._remembered |= {text: encoded.of(number) for number, text in enumerate(strange)}
+        parts = [self.known.sentences.of(self._number[text]) if text in self._number else self._remembered[text]
+                 for text in texts]
+        return Queries.of(tuple(texts), Sentences.joined(parts), device)
+
 
 _EMBEDDED_AT_ONCE = 256
 

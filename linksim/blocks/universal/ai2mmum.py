@@ -5,7 +5,7 @@ arXiv:2505.10003. What it leaves open, and what is chosen here:
 
 | open | choice |
 |---|---|
-| layers of EPNN and CFENN | `linksim.blocks.universal.networks` |
+| layers of EPNN and CFENN | `linksim.blocks.universal.encoders` |
 | language model | SmolLM2-135M's first two layers; the paper has LLaMA2-7B, trained on telecom text |
 | order of the tokens | prefix, keywords, radio: what the instruction makes of the layers is computed once for all \
 terminals, and the radio token's own way through them ends in the head. "radio_first" is radio, prefix, keywords |
@@ -26,12 +26,10 @@ from linksim.backbone.architectures import ARCHITECTURES
 from linksim.backbone.loading import configuration
 from linksim.backbone.tokens import tokenizer
 from linksim.blocks.universal.alignment import Alignment
-from linksim.blocks.universal.base import Truth, UniversalShape, View
-from linksim.blocks.universal.learned import LearnedUniversalBlock
-from linksim.blocks.universal.networks.channel import ChannelEncoder
-from linksim.blocks.universal.networks.environment import EnvironmentEncoder
-from linksim.blocks.universal.pointing import shares_towards
-from linksim.blocks.universal.requirements import aligned_encoders
+from linksim.blocks.universal.base import LearnedUniversalBlock, Truth, UniversalShape, View
+from linksim.blocks.universal.beams import shares_towards
+from linksim.blocks.universal.encoders import ChannelEncoder, EnvironmentEncoder
+from linksim.blocks.universal.rules import aligned_encoders
 from linksim.blocks.universal.tasks import TASKS
 from linksim.core.errors import ScenarioError
 from linksim.core.options import Only

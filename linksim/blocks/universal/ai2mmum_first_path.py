@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.universal.ai2mmum import Ai2MmumBypass
-from linksim.blocks.universal.arrival import BELOW_DB, FirstArrival, free_space_excess_db, straight
 from linksim.blocks.universal.base import ChannelView, Truth, UniversalShape, View
-from linksim.blocks.universal.requirements import aligned_encoders_and_delays
+from linksim.blocks.universal.first_path import BELOW_DB, FirstArrival, free_space_excess_db, straight
+from linksim.blocks.universal.rules import aligned_encoders_and_delays
 from linksim.blocks.universal.tasks import POSITION_SCALE_M
 from linksim.core.registry import register
 

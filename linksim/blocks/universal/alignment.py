@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.universal.base import Truth, UniversalShape, View
-from linksim.blocks.universal.learned import LearnedUniversalBlock
-from linksim.blocks.universal.networks.channel import ChannelEncoder
-from linksim.blocks.universal.networks.environment import EnvironmentEncoder
+from linksim.blocks.universal.base import LearnedUniversalBlock, Truth, UniversalShape, View
+from linksim.blocks.universal.encoders import ChannelEncoder, EnvironmentEncoder
 from linksim.blocks.universal.tasks import TASKS
 from linksim.core.registry import register
 from linksim.core.types import NonNegativeFloat, PositiveInt

@@ -9,8 +9,14 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from linksim.blocks.universal.base import FittedBlock, UniversalBlock, UniversalShape, truth_of, views_of
-from linksim.blocks.universal.learned import LearnedUniversalBlock
+from linksim.blocks.universal.base import (
+    FittedBlock,
+    LearnedUniversalBlock,
+    UniversalBlock,
+    UniversalShape,
+    truth_of,
+    views_of,
+)
 from linksim.channel.streaming import prefetched
 from linksim.core.csi import Panel
 from linksim.core.errors import LinksimError, ScenarioError

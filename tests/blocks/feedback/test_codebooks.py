@@ -8,7 +8,7 @@ import torch
 from linksim.blocks.feedback import codebook
 from linksim.blocks.feedback.bits import choice_bits
 from linksim.blocks.feedback.ports import LAYOUTS
-from linksim.blocks.precoding.zf import ZeroForcing
+from linksim.blocks.precoding.linear import ZeroForcing
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi, Panel
 from linksim.core.errors import ScenarioError

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.bits import BitReader
+from linksim.blocks.feedback.etype2 import search_pmi
 from linksim.blocks.feedback.etype2_pmi import (
     Etype2Layer,
     Etype2Pmi,
@@ -19,7 +20,6 @@ from linksim.blocks.feedback.etype2_pmi import (
     read_pmi,
     write_pmi,
 )
-from linksim.blocks.feedback.etype2_search import search_pmi
 from linksim.blocks.feedback.ports import Ports
 from linksim.core.errors import ReportError, ScenarioError
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.bits import combination_bits
-from linksim.blocks.feedback.topm import TopMCodec, affordable_coefficients
-from linksim.blocks.feedback.value_formats import value_formats
+from linksim.blocks.feedback.topm import TopMCodec, affordable_coefficients, value_formats
 from linksim.metrics import nmse
 from linksim.mimo.angle_delay import from_angle_delay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.blocks.prediction.attention_relations import log_relations, relation_loss
+from linksim.blocks.prediction.csi_alm_light import log_relations, relation_loss
 from linksim.blocks.prediction.sequences import to_sequences
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.errors import ScenarioError

@@ -129,7 +129,7 @@ def test_bits_that_do_not_arrive_leave_the_prior(data, name):
 
 def _adaptive(data, monkeypatch, joint, text, embedding):
     """With the worth of the ways to send a caption as given."""
-    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    monkeypatch.setattr("linksim.blocks.semantic.sc_lmkb.generated_captions", same_words)
     codec = codec_of(data, "adaptive", uses=64).eval()
     codec.send_bits_by([codec_of(data, name, uses=64, **{**options, "num_layers": 1})
                         for name, options in codec.companions()])
@@ -180,7 +180,7 @@ def test_worth_is_measured_on_validation_captions(data, monkeypatch):
 
 
 def test_nothing_is_sent_as_bits_before_these_have_codecs(data, monkeypatch):
-    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    monkeypatch.setattr("linksim.blocks.semantic.sc_lmkb.generated_captions", same_words)
     codec = codec_of(data, "adaptive", uses=64).eval()
     assert codec.encode(codec.queries("test", torch.arange(2)), torch.full((2, 64), 1e3)).plan is None
 
@@ -193,7 +193,7 @@ def same_words(data):
 
 
 def test_the_filter_takes_the_first_that_is_near_enough_or_none(data, monkeypatch):
-    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    monkeypatch.setattr("linksim.blocks.semantic.sc_lmkb.generated_captions", same_words)
     taken = {}
     for threshold in (-1.0, 0.9, 1.1):
         codec = codec_of(data, "sc_lmkb", tries=2)
@@ -209,7 +209,7 @@ def test_the_filter_takes_the_first_that_is_near_enough_or_none(data, monkeypatc
 
 
 def test_the_filter_is_not_applied_again_when_training_goes_on(data, monkeypatch):
-    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    monkeypatch.setattr("linksim.blocks.semantic.sc_lmkb.generated_captions", same_words)
     codec = codec_of(data, "sc_lmkb", threshold=0.5, tries=2)
     codec.begin_stage(1)
     before = codec.accepted.clone()
@@ -223,7 +223,7 @@ def test_the_filter_is_not_applied_again_when_training_goes_on(data, monkeypatch
 @pytest.mark.parametrize(("name", "fusion"), [("sc_lmkb", "cross"), ("sc_lmkb", "mean"), ("sc_lmkb", "none"),
                                               ("no_channel_generated", "cross")])
 def test_generated_captions_are_learned_from(data, monkeypatch, name, fusion):
-    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    monkeypatch.setattr("linksim.blocks.semantic.sc_lmkb.generated_captions", same_words)
     codec = codec_of(data, name, fusion=fusion, threshold=-1.0, tries=2)
     codec.begin_stage(1)
     losses = trained(codec, 30)
@@ -231,7 +231,7 @@ def test_generated_captions_are_learned_from(data, monkeypatch, name, fusion):
 
 
 def test_what_matters_more_weighs_the_other_more(data, monkeypatch):
-    monkeypatch.setattr("linksim.blocks.semantic.generated.generated_captions", same_words)
+    monkeypatch.setattr("linksim.blocks.semantic.sc_lmkb.generated_captions", same_words)
     codec = codec_of(data, "sc_lmkb", threshold=-1.0, tries=2).eval()
     batch = toys.toy_batch()
     link = codec._training_link(batch, torch.Generator().manual_seed(0))

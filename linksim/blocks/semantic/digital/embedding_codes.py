@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from linksim.blocks.feedback.codewords import CodewordQuantizer
-from linksim.blocks.semantic.requirements import MAX_VALUE_BITS
+from linksim.blocks.feedback.quantizer import CodewordQuantizer
+from linksim.blocks.semantic.rules import MAX_VALUE_BITS
 from linksim.core.errors import ScenarioError
 from linksim.nr.bits import to_strings, to_tensor
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from reedsolo import ReedSolomonError, RSCodec
 
-from linksim.blocks.semantic.requirements import code_word
+from linksim.blocks.semantic.rules import code_word
 from linksim.nr.bits import scrambling, to_strings, to_tensor
 from linksim.nr.modulation import demodulate, modulate
 

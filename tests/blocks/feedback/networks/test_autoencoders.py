@@ -5,8 +5,12 @@ from linksim.blocks.feedback.networks.clnet import ChannelAttention, CLNetDecode
 from linksim.blocks.feedback.networks.crnet import CRNetDecoder, CRNetEncoder
 from linksim.blocks.feedback.networks.csinet import CsiNetDecoder, CsiNetEncoder, RefineNet
 from linksim.blocks.feedback.networks.gcrnet import GCRNetDecoder, GCRNetEncoder
-from linksim.blocks.feedback.networks.transindecnet import TransInDecNetDecoder, TransInDecNetEncoder
-from linksim.blocks.feedback.networks.transnet import TransNetDecoder, TransNetEncoder
+from linksim.blocks.feedback.networks.transnet import (
+    TransInDecNetDecoder,
+    TransInDecNetEncoder,
+    TransNetDecoder,
+    TransNetEncoder,
+)
 
 PAIRS = {
     "csinet": (CsiNetEncoder, CsiNetDecoder),

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
+from linksim.blocks.feedback.idasnet import PreliminaryDecoder
 from linksim.blocks.feedback.networks.selection import (
     RandomSelection,
     SelfInformation,

@@ -7,8 +7,8 @@ import random
 import pytest
 import torch
 
-from linksim.blocks.semantic.digital.huffman_text import HuffmanText
 from linksim.blocks.semantic.digital.reed_solomon_link import ReedSolomonLink
+from linksim.blocks.semantic.digital.text_codes import HuffmanText
 from linksim.core.errors import ScenarioError
 
 

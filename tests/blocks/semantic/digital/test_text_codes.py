@@ -9,8 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linksim.blocks.semantic.digital.huffman_text import HuffmanText
-from linksim.blocks.semantic.digital.text_codes import MAX_CHARACTERS, TextCode, fold
+from linksim.blocks.semantic.digital.text_codes import MAX_CHARACTERS, HuffmanText, TextCode, fold
 from linksim.blocks.semantic.digital.word_model_text import WordModelText
 from linksim.core.errors import ScenarioError
 

@@ -1,9 +1,9 @@
-"""Semantic encoder: token states of a caption to a few feature vectors, and their way to and from channel symbols.
+"""Encoders of captions and of gallery items, and the way of feature vectors to and from channel symbols.
 
-Source: H. Xie, Z. Qin, G. Y. Li and B.-H. Juang, "Deep Learning Enabled Semantic Communication Systems", IEEE Trans.
-Signal Process. 69, 2021, Section III and Table II: transformer layers of width 128 with 8 heads, a channel encoder
-128 -> 256 -> 16, so 8 complex symbols for each vector. There every token is sent; here a fixed number of vectors
-gathers what the caption says, so that the number of channel uses does not depend on its length.
+The one of captions is from: H. Xie, Z. Qin, G. Y. Li and B.-H. Juang, "Deep Learning Enabled Semantic Communication
+Systems", IEEE Trans. Signal Process. 69, 2021, Section III and Table II: transformer layers of width 128 with 8 heads,
+a channel encoder 128 -> 256 -> 16, so 8 complex symbols for each vector. There every token is sent; here a fixed number
+of vectors gathers what the caption says, so that the number of channel uses does not depend on its length.
 """
 
 from __future__ import annotations
@@ -96,3 +96,42 @@ def per_slot(values: torch.Tensor, num_slots: int) -> torch.Tensor:
     """``[caption, use]`` to ``[caption, slot, value]``, zeros behind the last use."""
     missing = -values.shape[1] % num_slots
     return torch.nn.functional.pad(values, (0, missing)).unflatten(1, (num_slots, -1))
+
+
+_KERNEL, _STRIDE = 5, 2
+
+
+class ItemEncoder(torch.nn.Module):
+    """Features ``[item, frame, feature]`` to embeddings of unit length ``[item, embedding]``.
+
+    Sequences (audio, motion) pass two convolutions over time and are pooled by mean and maximum; a single frame (a
+    picture's features) passes as it is.
+
+    :param num_frames: 1 for pictures.
+    :param mean: of the training items' features, ``[feature]``; ``deviation`` likewise.
+    """
+
+    def __init__(self, num_frames: int, mean: torch.Tensor, deviation: torch.Tensor, width: int, embedding: int
+                 ) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation.clamp_min(1e-3))
+        features = len(mean)
+        self.over_time = torch.nn.Sequential(
+            torch.nn.Conv1d(features, width, _KERNEL, _STRIDE, _KERNEL // 2), torch.nn.GELU(),
+            torch.nn.Conv1d(width, width, _KERNEL, _STRIDE, _KERNEL // 2), torch.nn.GELU(),
+        ) if num_frames > 1 else None
+        pooled = 2 * width if num_frames > 1 else features
+        self.straight = torch.nn.Linear(pooled, embedding)
+        self.bent = torch.nn.Sequential(torch.nn.Linear(pooled, 2 * width), torch.nn.GELU(),
+                                        torch.nn.Dropout(_DROPOUT), torch.nn.Linear(2 * width, embedding))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """:param features: ``[item, frame, feature]``."""
+        scaled = (features - self.mean) / self.deviation
+        if self.over_time is None:
+            pooled = scaled[:, 0]
+        else:
+            frames = self.over_time(scaled.mT)
+            pooled = torch.cat([frames.mean(2), frames.amax(2)], 1)
+        return torch.nn.functional.normalize(self.straight(pooled) + self.bent(pooled), dim=1)

@@ -1,13 +1,16 @@
-"""A checkpoint that is not a block's is told in one line, whatever of it is wrong; nothing of it is taken over."""
+"""A checkpoint that is not a block's is told in one line, whatever of it is wrong; nothing of it is taken over. Folding
+low-rank additions in changes cost, not outputs.
+"""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from linksim.backbone import BackboneChoice, build_backbone
 from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
+from linksim.blocks.parameters import fill, matched, merge_low_rank
 from linksim.blocks.prediction.trained import ProblemShape
-from linksim.blocks.state import fill, matched
 from linksim.blocks.universal.base import FittedBlock, UniversalShape
 from linksim.core.csi import Panel
 from linksim.core.errors import LinksimError
@@ -132,3 +135,31 @@ def test_what_is_learned_together_has_one_number():
 def test_many_faults_are_counted():
     with pytest.raises(LinksimError, match=r"does not fit x: missing 0, missing 1, missing 2, missing 3 and 5 more$"):
         matched({str(number): torch.zeros(1) for number in range(9)}, {}, "x")
+
+
+CHOICE = BackboneChoice(backbone="smollm2", num_layers=1)
+
+
+def test_merged_additions_do_the_same_without_being_there():
+    backbone = build_backbone(CHOICE)
+    additions = [parameter for name, parameter in backbone.named_parameters() if ".lora_B." in name]
+    for parameter in additions:
+        parameter.data += 0.1
+    vectors = torch.randn(2, 5, backbone.width, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = backbone(vectors)
+        assert not torch.allclose(build_backbone(CHOICE)(vectors), before, atol=1e-2)
+        merge_low_rank(backbone)
+        merge_low_rank(backbone)  # the second time does nothing
+        torch.testing.assert_close(backbone(vectors), before, atol=1e-4, rtol=1e-4)
+        for parameter in additions:
+            parameter.zero_()
+        torch.testing.assert_close(backbone(vectors), before, atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(build_backbone(CHOICE)(vectors), before, atol=1e-2)  # the next one is untouched
+
+
+def test_blocks_without_additions_are_left_alone():
+    block = torch.nn.Linear(2, 2)
+    before = block.weight.clone()
+    merge_low_rank(block)
+    assert block.weight.equal(before)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from linksim.blocks.semantic import received
+from linksim.blocks.semantic import separate
 from linksim.blocks.semantic.base import Captions
-from linksim.blocks.semantic.received import ReceivedCaptions
+from linksim.blocks.semantic.separate import ReceivedCaptions
 from linksim.core.errors import LinksimError
 
 
@@ -17,7 +17,7 @@ def captions():
 
 
 def test_what_is_remembered_may_be_forgotten_at_any_time(captions, monkeypatch):
-    monkeypatch.setattr(received, "_KEPT", 2)
+    monkeypatch.setattr(separate, "_KEPT", 2)
     decoded = ReceivedCaptions(captions)
     first = decoded.queries(["a green cat", "red", "kar", "two dogs"])
     # more are remembered now than are kept: some of these are known still, others are new

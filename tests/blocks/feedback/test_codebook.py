@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.blocks.feedback.subbands import divide, eigenvectors, even_then_odd
+from linksim.blocks.feedback.codebook import divide, eigenvectors, even_then_odd
 from linksim.core.errors import ScenarioError
 
 

@@ -1,6 +1,8 @@
-"""Parameters out of a file, checked against the block they are meant for before it takes any of them over."""
+"""Parameters of blocks: put in out of a file once they fit, and low-rank additions folded into what they add to."""
 
 from __future__ import annotations
+
+import sys
 
 import torch
 
@@ -58,3 +60,16 @@ def _learned_counts(expected: dict[str, torch.Tensor], state: dict[str, torch.Te
 
 def _word(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def merge_low_rank(block: torch.nn.Module) -> None:
+    """Add every W + (alpha / rank) B A inside a block once and for all, for use after training: the same output, with
+    nothing but the maps the language model came with. The block must not be trained any more.
+    """
+    if "peft" not in sys.modules:  # a second to import, and without it no block has such maps
+        return
+    from peft.tuners.tuners_utils import BaseTunerLayer  # start-up
+
+    for module in block.modules():
+        if isinstance(module, BaseTunerLayer) and not module.merged:
+            module.merge()

@@ -7,8 +7,8 @@ from transformers import GPT2Config
 
 from linksim.backbone import Backbone, BackboneChoice, build_backbone
 from linksim.backbone.architectures import SIZES, empty_body
-from linksim.blocks.feedback.networks.idasnet import PreliminaryDecoder
-from linksim.blocks.feedback.networks.llmcsinet import NUM_LAYERS, MaskedTokenPredictor
+from linksim.blocks.feedback.idasnet import PreliminaryDecoder
+from linksim.blocks.feedback.llmcsinet import NUM_LAYERS, MaskedTokenPredictor
 from linksim.blocks.feedback.networks.selection import SelfInformationEncoder, fill, select_strongest
 
 TINY = {

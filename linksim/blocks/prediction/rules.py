@@ -1,4 +1,4 @@
-"""What predictors need."""
+"""What predictors need of a scenario."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from linksim.backbone.requirements import check_heads, check_layers, check_tokens, check_words
 from linksim.core.errors import ScenarioError
+from linksim.scenario.resolved import ResolvedScenario
 
 if TYPE_CHECKING:
-    from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
+    from linksim.scenario.resolved import ResolvedMethod
 
 
 def band_in_reach(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
@@ -91,3 +92,24 @@ def csi_alm_light_sizes(options: dict[str, Any], scenario: ResolvedScenario, met
     for of, width in (("its width", options["width"]), ("its teacher's width", sizes.width if sizes else 0)):
         if width % options["num_relation_heads"]:
             raise ScenarioError(f"num_relation_heads: {options['num_relation_heads']} heads do not divide {of} {width}")
+
+
+_FIX = "write channel.speed_kmh"
+
+
+def check_speed(scenario: ResolvedScenario) -> None:
+    """Whether something takes the Doppler shift from a speed that neither the file nor the scenario says.
+
+    :raises ScenarioError: ``key: message``.
+    """
+    if scenario.channel.knows_speed:
+        return
+    for index, method in enumerate(scenario.methods):
+        predictor = method.predictor
+        if predictor is not None and predictor.options.get("doppler", "estimated") != "estimated":
+            raise ScenarioError(
+                f"methods.{index}.predictor: {predictor.name} takes the Doppler shift from the terminals' speed, which "
+                f"neither the channel file nor the scenario says: {_FIX}, or doppler: estimated")
+    if scenario.link.mode != "rate" and scenario.link.coding.receiver == "lmmse":
+        raise ScenarioError("link.coding.receiver: lmmse takes the Doppler shift from the terminals' speed, which "
+                            f"neither the channel file nor the scenario says: {_FIX}, or receiver: ls")

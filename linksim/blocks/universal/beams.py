@@ -1,11 +1,80 @@
-"""A map of beams: a terminal is served as those were who stood around it."""
+"""Beams without a network: of the true channel, towards the terminal, and of those who stood around it."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from linksim.blocks.universal.base import EnvironmentView, FittedBlock, Truth, UniversalShape, View
+from linksim.blocks.universal.base import (
+    ChannelView,
+    EnvironmentView,
+    FittedBlock,
+    Truth,
+    UniversalBlock,
+    UniversalShape,
+    View,
+)
+from linksim.core.csi import Panel
 from linksim.core.registry import register
+from linksim.mimo.angle_delay import dft_codebook
+from linksim.mimo.precoding import band_precoder
+
+
+@register("universal", "true_channel")
+class TrueChannel(UniversalBlock):
+    """What no model can be better at: the band's dominant singular vectors and the strongest beam of the true channel.
+
+    Source: T. Lo, "Maximum ratio transmission", IEEE Trans. Commun. 47(10), 1999.
+    """
+
+    knows_truth = True
+
+    def tasks(self) -> dict[str, str]:
+        return {"precoding": "channel", "beam": "channel"}
+
+    def prepare(self, shape: UniversalShape) -> None:
+        self.panel, self.num_streams = shape.panel, shape.num_streams
+
+    def answer(self, task: str, view: ChannelView) -> torch.Tensor:
+        if task == "beam":
+            return (view.h.mT @ dft_codebook(self.panel).to(view.h)).abs().square().sum((1, 2))
+        return band_precoder(view.h, self.num_streams)
+
+
+@register("universal", "pointing")
+class Pointing(UniversalBlock):
+    """Beams by what a plane wave from the terminal's direction would give them; nothing is learned.
+
+    Source: H. L. Van Trees, Optimum Array Processing, Section 2.3 (beam pattern of a uniform line).
+    """
+
+    def tasks(self) -> dict[str, str]:
+        return {"beam": "environment"}
+
+    def prepare(self, shape: UniversalShape) -> None:
+        self.panel = shape.panel
+
+    def answer(self, task: str, view: EnvironmentView) -> torch.Tensor:
+        return shares_towards(view, self.panel)
+
+
+def shares_towards(view: EnvironmentView, panel: Panel) -> torch.Tensor:
+    """Each beam's share of the power if there were the straight line alone, ``[sample, beam]``.
+
+    Antennas stand half a wavelength apart, on a panel that is not tilted; both polarisations get the same.
+    """
+    direction = view.offset_m / view.offset_m.norm(dim=1, keepdim=True).clamp_min(1)
+    line = _waves(direction[:, 1], panel.columns)[:, :, None] * _waves(-direction[:, 2], panel.rows)[:, None]
+    wave = line.flatten(1)[:, None].expand(-1, panel.polarizations, -1).flatten(1)
+    power = (wave @ dft_codebook(panel).to(wave)).abs().square()
+    return power / power.sum(1, keepdim=True)
+
+
+def _waves(cosine: torch.Tensor, count: int) -> torch.Tensor:
+    phase = math.pi * cosine[:, None] * torch.arange(count, device=cosine.device)
+    return torch.polar(torch.ones_like(phase), phase)
+
 
 _COUNTS = (1, 2, 3, 4, 6, 8, 12)
 _POWERS = (0.0, 1.0, 2.0)

@@ -6,9 +6,21 @@ Names are loaded on first use, so that ``import linksim`` (and ``linksim --help`
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linksim.core.llvm import name_llvm
+
+if TYPE_CHECKING:
+    from linksim.bounds.base import Bound as Bound
+    from linksim.channel.source import ChannelSource as ChannelSource
+    from linksim.core.csi import Csi as Csi
+    from linksim.core.csi import Panel as Panel
+    from linksim.core.errors import ScenarioError as ScenarioError
+    from linksim.core.registry import register as register
+    from linksim.experiment.run import run as run
+    from linksim.loading.load import load_scenario as load_scenario
+    from linksim.results.results import Results as Results
+    from linksim.scenario.schema import Scenario as Scenario
 
 __version__ = "0.1.0"
 
@@ -29,11 +41,11 @@ name_llvm()
 
 __all__ = [*_EXPORTS, "__version__"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'linksim' has no attribute {name!r}")
-    return getattr(import_module(_EXPORTS[name]), name)
+if not TYPE_CHECKING:  # who checks types sees the names above, and those alone
+    def __getattr__(name: str) -> Any:
+        if name not in _EXPORTS:
+            raise AttributeError(f"module 'linksim' has no attribute {name!r}")
+        return getattr(import_module(_EXPORTS[name]), name)
 
 
 def __dir__() -> list[str]:

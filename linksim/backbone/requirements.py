@@ -41,15 +41,20 @@ class BackboneSizes:
 
 
 @functools.cache
+def _known() -> dict[str, Any]:
+    known: dict[str, Any] = json.loads(_KNOWN.read_text(encoding="utf-8"))
+    return known
+
+
+@functools.cache
 def sizes_of(name: str) -> BackboneSizes | None:
     """Sizes of a model that linksim knows or whose folder is here; None where only the hub could tell.
 
     :raises ScenarioError: a folder without a readable configuration of a known type, or neither a folder nor a name
         that the hub could have.
     """
-    known = json.loads(_KNOWN.read_text(encoding="utf-8"))
-    if name in known:
-        return _sizes(known[name])
+    if name in _known():
+        return _sizes(_known()[name])
     folder = Path(name).expanduser()
     if not folder.is_dir():
         check_hub_name(name)
@@ -61,10 +66,15 @@ def sizes_of(name: str) -> BackboneSizes | None:
                             f"{error}): a GPT-2 or Llama type model is needed") from None
 
 
+def assumed_sizes(name: str) -> BackboneSizes:
+    """`sizes_of` a model; those of a large one where only the hub could tell."""
+    return sizes_of(name) or _sizes(_known()["gpt2-large"])
+
+
 def check_hub_name(name: str) -> None:
     """:raises ScenarioError: no model of the Hugging Face hub can be called that."""
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
-        near = INSTEAD if "/" in name else suggestion(name, json.loads(_KNOWN.read_text(encoding="utf-8")))
+        near = INSTEAD if "/" in name else suggestion(name, _known())
         raise ScenarioError(f"backbone {name!r}: no such folder, and no name on the Hugging Face hub (owner/model); "
                             f"{near}")
 

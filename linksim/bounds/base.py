@@ -68,7 +68,7 @@ class Bound(ABC):
     @property
     def title(self) -> str:
         """Name of its curve."""
-        return find("bound", self.block_name).facts["title"]
+        return str(find("bound", self.block_name).facts["title"])
 
     @abstractmethod
     def rows(self, seen: Seen) -> Iterator[Row]:

@@ -77,12 +77,15 @@ def sum_capacity(h: torch.Tensor, noise_variance: float, num_iterations: int = 4
             update[..., own, own] = (mode * power[..., None, own]) @ mode.mH
         root = _root((root @ root.mH * (users - 1) + update) / users, ue_ant)
     inner = identity + root.mH @ gram @ root
-    return torch.linalg.slogdet(inner)[1] / math.log(2)
+    log_determinant: torch.Tensor = torch.linalg.slogdet(inner)[1]
+    return log_determinant / math.log(2)
 
 
 def _root(covariance: torch.Tensor, ue_ant: int) -> torch.Tensor:
     """Square root of a block-diagonal covariance, block by block."""
     if ue_ant == 1:
         return covariance.real.clamp_min(0).sqrt().to(covariance.dtype)
+    values: torch.Tensor
+    vectors: torch.Tensor
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mH

@@ -119,14 +119,14 @@ def _one_link(a: list[torch.Tensor], b: list[torch.Tensor], y: torch.Tensor, mas
     antennas, times, tones = a
     used = antennas.abs().square().sum((0, 1)) > 0
     antennas, times, tones = antennas[..., used], times[:, used], tones[:, used]
-    gram, matched = 0.0, 0.0
+    gram, matched = antennas.new_zeros(times.shape[-1], times.shape[-1]), antennas.new_zeros(times.shape[-1])
     y = y.to(antennas.dtype)
     for n, ports in enumerate(antennas):
         seen = tones[mask[n]]
         # in place: these matrices are the cost of the whole bound
-        gram = gram + (ports.mH @ ports).mul_(times.mH @ times).mul_(seen.mH @ seen)
+        gram += (ports.mH @ ports).mul_(times.mH @ times).mul_(seen.mH @ seen)
         inner = (y[n][:, :, mask[n]] @ seen.conj()).mul_(times.conj())  # [bs_ant, time, column]
-        matched = matched + (inner.sum(1) * ports.conj()).sum(0)
+        matched += (inner.sum(1) * ports.conj()).sum(0)
     loading = max(noise_variance, _FLOOR * float(gram.diagonal().real.sum()) / y.numel())
     gram.diagonal().add_(loading)
     x = torch.cholesky_solve(matched.unsqueeze(-1), torch.linalg.cholesky(gram)).squeeze(-1)

@@ -15,12 +15,10 @@ from linksim.scenario.resolved import ResolvedScenario
 def check(options: dict[str, Any], scenario: ResolvedScenario, _: Any) -> None:
     """Whether every method's estimate is that of one report of feedback.bits."""
     check_rays(scenario)
-    bits = scenario.feedback.bits
-    if bits is None:
-        raise ScenarioError("needs to know how many bits a report has: set feedback.bits")
+    bits = _bits(scenario)
     for method in (method for method in scenario.methods if not method.knows_channel):
         codec = method.feedback
-        if codec is None or method.predictor.name != "hold":
+        if codec is None or not method.holds:
             raise ScenarioError("bounds what one report tells: every method needs feedback and the predictor hold, "
                                 f"which {method.name!r} has not: leave the bound out")
         if codec.made_by.remembers:
@@ -29,6 +27,12 @@ def check(options: dict[str, Any], scenario: ResolvedScenario, _: Any) -> None:
         if (given := codec.options.get("bits")) != bits:
             raise ScenarioError(f"is drawn at feedback.bits ({bits}), but the codec of {method.name!r} has "
                                 + ("a size of its own" if given is None else f"{given}") + ": leave the bound out")
+
+
+def _bits(scenario: ResolvedScenario) -> int:
+    if scenario.feedback.bits is None:
+        raise ScenarioError("needs to know how many bits a report has: set feedback.bits")
+    return scenario.feedback.bits
 
 
 @register("bound", "genie_rate_distortion", title="genie rate-distortion bound", requires=check)
@@ -42,4 +46,4 @@ class GenieRateDistortion(Bound):
         from linksim.bounds.rate_distortion import least_error, ray_eigenvalues  # start-up: no torch
 
         values = seen.once("genie_rate_distortion", lambda: ray_eigenvalues(seen.drops))
-        yield self.title, {"nmse": least_error(values, seen.scenario.feedback.bits)}
+        yield self.title, {"nmse": least_error(values, _bits(seen.scenario))}

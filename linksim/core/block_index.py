@@ -94,7 +94,8 @@ def function_of(reference: str | Callable[..., Any]) -> Callable[..., Any]:
     if not isinstance(reference, str):
         return reference
     module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
 
 
 def plain(facts: Any) -> Any:

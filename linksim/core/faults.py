@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from linksim.core.types import SMALLEST
@@ -39,7 +39,7 @@ def suggestion(name: str, names: Iterable[str]) -> str:
     return text if close or len(names) > _FEW else f"{text} Known here: {', '.join(names)}"
 
 
-def describe(fault: dict[str, Any]) -> str:
+def describe(fault: Mapping[str, Any]) -> str:
     """One of pydantic's faults (an item of ``ValidationError.errors()``) in a few words, with the value given."""
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "missing":

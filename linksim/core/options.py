@@ -7,10 +7,12 @@ In a scenario file its fields are options of the block like any other.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
+import operator
 import re
 from collections.abc import Callable, Iterator
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pydantic
@@ -69,7 +71,9 @@ def documentation(made: Callable[..., Any], fields: Fields) -> str:
 
 def model_of(name: str, fields: Fields) -> type[pydantic.BaseModel]:
     """Checks options and fills in defaults; another option is refused."""
-    return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+    made: type[pydantic.BaseModel] = pydantic.create_model(  # type: ignore[call-overload]  # fields by name
+        name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+    return made
 
 
 def to_json(fields: Fields) -> dict[str, Any]:
@@ -120,7 +124,9 @@ def _described(kind: Any) -> Any:
 
 
 def _limits(mark: Any) -> dict[str, Any]:
-    return dataclasses.asdict(mark) if dataclasses.is_dataclass(mark) else getattr(mark, "__dict__", {})
+    if dataclasses.is_dataclass(mark) and not isinstance(mark, type):
+        return dataclasses.asdict(mark)
+    return getattr(mark, "__dict__", {})
 
 
 def _plain(value: Any) -> Any:
@@ -137,9 +143,9 @@ def _kind(described: Any) -> Any:
     form, *parts = described
     match form:
         case "union":
-            return Union[tuple(map(_kind, parts))]  # noqa: UP007 - of a list
+            return functools.reduce(operator.or_, map(_kind, parts))
         case "list":
-            return list[_kind(parts[0])]
+            return GenericAlias(list, (_kind(parts[0]),))
         case "literal":
             return Literal[tuple(parts)]
         case "limited":
@@ -152,7 +158,7 @@ def _arguments(made: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(made, type):
         if not (lineage := _lineage(made)):
             return
-        made = lineage[-1].__init__
+        made = vars(lineage[-1])["__init__"]
         parameters = list(inspect.signature(made).parameters.values())[1:]
     else:
         parameters = list(inspect.signature(made).parameters.values())

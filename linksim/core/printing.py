@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import io
 import re
 import sys
 import traceback
@@ -65,8 +66,9 @@ def prepare_streams() -> None:
     What the encoding lacks is written in plain letters (``-`` for the minus sign, ``+-``), else as its escape.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # none, closed, or one that is no file
-            stream.reconfigure(errors=_PLAIN_ERRORS)
+        if isinstance(stream, io.TextIOWrapper):  # else none, or one that is no file
+            with contextlib.suppress(ValueError):  # closed
+                stream.reconfigure(errors=_PLAIN_ERRORS)
 
 
 def make_console(**options: Any) -> Console:

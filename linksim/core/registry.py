@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -37,6 +37,8 @@ KINDS = ("predictor", "precoder", "feedback", "semantic", "universal", "metric",
 """What a scenario can name: blocks of the chain, measures, physical limits, sources of channels and of channel impulse
 responses (plugins alone), and data sets for retrieval (`linksim.retrieval.data.RetrievalData`)."""
 
+Made = TypeVar("Made", bound=Callable[..., Any])
+
 _registered: dict[tuple[str, str], tuple[BlockSpec, Any]] = {}
 """Blocks whose modules have been imported, plugged in or built in, and their classes."""
 
@@ -45,7 +47,7 @@ _unreadable: dict[str, str] = {}
 
 
 def register(kind: str, name: str, *, min_history: int = 1, history_per_option: dict[str, int] | None = None,
-             trains: bool = False, requires: Requirement | None = None, **facts: Any) -> Callable[[type], type]:
+             trains: bool = False, requires: Requirement | None = None, **facts: Any) -> Callable[[Made], Made]:
     """Class decorator that makes a block available to scenario files under ``name``.
 
     A source may also be a function: its arguments are the options, its result is the source. A metric is one, whose
@@ -166,8 +168,8 @@ def validate_options(spec: BlockSpec, options: dict[str, Any]) -> dict[str, Any]
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise ScenarioError(f"{spec.kind} {spec.name!r}, option {first['loc'][0]!r}: {describe(first)}") from None
-    for (option, *_), message in other_kinds(options, checked):
-        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {option!r}: {message}")
+    for place, message in other_kinds(options, checked):
+        raise ScenarioError(f"{spec.kind} {spec.name!r}, option {place[0]!r}: {message}")
     return checked
 
 
@@ -189,7 +191,7 @@ def block_class(kind: str, name: str) -> Any:
     return _registered[kind, name][1] if (kind, name) in _registered else function_of(spec.source)
 
 
-def _file_of(made: Any) -> str:
+def _file_of(made: Callable[..., Any]) -> str:
     """The file of a class or function, or its module where there is none (a notebook)."""
     try:
         return inspect.getsourcefile(made) or made.__module__

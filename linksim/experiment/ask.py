@@ -87,7 +87,8 @@ def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
     if not source.has_places:
         raise LinksimError(f"{reader.header.title}: holds channels of source {channel.source_name}, whose terminals "
                            "stand nowhere: write it from a scenario with channel.source: ray_traced")
-    if not samples.rays:
+    rays, _ = stored_rays(samples, reader.header)
+    if rays is None:
         raise LinksimError(f"{reader.header.title}: holds no rays, so not where terminals stand: write it without "
                            "--no-rays")
     array = channel.bs_array
@@ -96,7 +97,6 @@ def _read(reader: LinksimReader, num_drops: int) -> tuple[Csi, Places]:
     csi = Csi(h, torch.zeros(h.shape[-2]), torch.arange(h.shape[-1]) * channel.subcarrier_spacing_khz * 1e3,
               torch.zeros(users), Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1),
               torch.zeros(users))
-    rays, _ = stored_rays(samples, reader.header)
     return csi, source.places(channel, rays)
 
 

@@ -123,9 +123,10 @@ def _training_drops(scenario: Scenario, num_drops: int, device: str) -> tuple[li
 def _write(scenario: Scenario, temporary: Path, export: Export, channel: Channel, points: list[dict[str, Any]],
            stream: Iterator[Chunk], console: Console) -> dict[str, Key]:
     axes = list(points[0])
+    writer: Llm4cpWriter | LinksimWriter
     if export.layout == "llm4cp":
         temporary.mkdir()
-        writer: Any = Llm4cpWriter(temporary, {"test": "test", "training": "train"}[export.split], len(points),
+        writer = Llm4cpWriter(temporary, {"test": "test", "training": "train"}[export.split], len(points),
                                    export.num_drops)
     else:
         drawn = channel.model_dump(mode="json", exclude=NOT_DRAWN | {"ray_traced"})

@@ -90,14 +90,13 @@ class RayExecutor:
         # Ray shows each task its own GPU alone, whatever its number on the machine
         worker_device = "cuda:0" if gpus else device
 
-        @ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=5)
         def simulate(channel_point: int, chunk: int) -> UnitResult:
             try:
                 return _runner(text, worker_device).run(channel_point, chunk)
             except Exception as error:
                 raise sendable(error) from None
 
-        self._simulate = simulate
+        self._simulate = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=5)(simulate)
         nodes = sum(1 for node in ray.nodes() if node["Alive"])
         self.description = (f"Ray, {nodes} node{'s' * (nodes > 1)}, {self._in_flight} workers of "
                             f"{threads} thread{'s' * (threads > 1)}")

@@ -92,7 +92,7 @@ class Plan:
         if method.universal is not None:
             return _summary_of(method.universal)
         sender = f"Captions sent by {method.semantic.name}; " if method.semantic is not None else ""
-        if method.knows_channel:
+        if method.predictor is None:
             return sender + _KNOWS_CHANNEL
         reports = "" if method.feedback is None else f"CSI reported by {method.feedback.title()}; "
         return sender + reports + _summary_of(method.predictor)
@@ -190,7 +190,8 @@ def _identity(scenario: ResolvedScenario, left_out: Iterable[str]) -> str:
 
 def _stored_units(scenarios: list[ResolvedScenario]) -> int | None:
     held = [source_of(scenario.channel).num_drops(scenario.channel) for scenario in scenarios]
-    return None if None in held else min(held) // scenarios[0].run.chunk_size
+    known = [drops for drops in held if drops is not None]
+    return min(known) // scenarios[0].run.chunk_size if len(known) == len(held) else None
 
 
 def format_value(value: float | str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -111,9 +112,10 @@ class LiveProgress:
             self._live.__enter__()
         return self
 
-    def __exit__(self, *reason: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+                 ) -> None:
         if self._live:
-            self._live.__exit__(*reason)
+            self._live.__exit__(kind, error, trace)
 
     def expect(self, units: int) -> None:
         """How many units are planned now; grows when the stopping rule asks for more."""
@@ -131,8 +133,7 @@ class LiveProgress:
         self._progress.update(self._task, advance=1)
         # from this session's units alone: those resumed took no time
         elapsed = max(time.monotonic() - self._began, 1e-9)
-        task = self._progress.tasks[0]
-        left = (task.total - task.completed) * elapsed / self._units
+        left = (self._progress.tasks[0].remaining or 0) * elapsed / self._units
         self._progress.update(self._task, pace=f"{self._drops / elapsed:.1f} drops/s   {_clock(elapsed)} elapsed   "
                                                f"about {_clock(left)} left")
         self._show()

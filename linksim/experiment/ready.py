@@ -14,7 +14,7 @@ from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
 
-_LEARNED_FROM = ("training", "validation")
+_LEARNED_FROM: tuple[Split, ...] = ("training", "validation")
 
 
 def make_channels_ready(scenario: Scenario, console: Console) -> None:
@@ -32,7 +32,8 @@ def make_channels_ready(scenario: Scenario, console: Console) -> None:
 
 def _wanted(scenario: Scenario) -> list[tuple[Channel, Split]]:
     """Channels that drops are taken of, each with the set they are from."""
-    wanted = [(point_scenario(scenario, point).channel, "test") for point in simulated_points(scenario)]
+    wanted: list[tuple[Channel, Split]] = [
+        (point_scenario(scenario, point).channel, "test") for point in simulated_points(scenario)]
     if not any(block.is_trained for method in resolve(scenario).methods for block in method.blocks):
         return wanted
     from linksim.training.preparation import channels_of, parts_of  # start-up

@@ -227,7 +227,7 @@ class _Session:
         methods = {method.name for method in self.scenario.methods}
         watched = metric(self.scenario.run.stopping.metric)
         widest: dict[str, Interval] = {}
-        for key, row in sums.iterrows():
+        for key, row in () if sums is None else sums.iterrows():
             method = key[0] if isinstance(key, tuple) else key
             interval = interval_of(watched, row, self.scenario.run.confidence) if method in methods else None
             if interval and (method not in widest or interval.half_width > widest[method].half_width):
@@ -246,7 +246,8 @@ class _Session:
 
     def _fewest_block_errors(self, channel_point: int) -> float:
         """Fewest block errors of any method at any point of a channel point; bounds and the like are not watched."""
-        sums = self.totals[channel_point].sums()
+        if (sums := self.totals[channel_point].sums()) is None:
+            return 0.0
         methods = [method.name for method in self.scenario.methods]
         watched = sums[sums.index.get_level_values("method").isin(methods)]
         return float(watched.loc[watched["n block_errors"] > 0, "block_errors"].min())

@@ -30,8 +30,8 @@ def intervals(plan: Plan, sums: list[pd.DataFrame], files: list[Path]) -> dict[s
         if one.reduction == "percentile":
             values = percentiles(one, files, axes, confidence, plan.max_drops) if files else {}
         else:
-            values = {key: interval_of(one, row, confidence) for key, row in _rows(sums)}
-        found[name] = {key: value for key, value in values.items() if value and math.isfinite(value.value)}
+            values = {key: value for key, row in _rows(sums) if (value := interval_of(one, row, confidence))}
+        found[name] = {key: value for key, value in values.items() if math.isfinite(value.value)}
     return found
 
 

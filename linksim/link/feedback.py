@@ -132,12 +132,12 @@ class Reports:
 
     def of(self, scenario: ResolvedScenario, method: ResolvedMethod) -> Reported:
         """What the base station has of this method's reports."""
-        last_only = method.predictor.name == "hold"
-        key = f"{method.feedback.key} {scenario.feedback!r} {last_only}"
+        block = method.reporting
+        key = f"{block.key} {scenario.feedback!r} {method.holds}"
         if key not in self._known:
             codec = self._built.of(scenario, method, "feedback")
-            error = self._built.report_errors.get(method.feedback.key, 0.0)
+            error = self._built.report_errors.get(block.key, 0.0)
             with torch.inference_mode():
-                self._known[key] = report_history(self._at_terminal[0], codec, scenario.feedback, self._seed, last_only,
-                                                  error)
+                self._known[key] = report_history(self._at_terminal[0], codec, scenario.feedback, self._seed,
+                                                  method.holds, error)
         return self._known[key]

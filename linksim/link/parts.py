@@ -22,14 +22,17 @@ def predicted(predictor: Predictor, history: Csi, time_s: torch.Tensor, frequenc
     """
     if drops_at_once >= len(history.h):
         return predictor.predict(history, time_s, frequency_hz)
-    whole = None
-    for first in range(0, len(history.h), drops_at_once):
+
+    def part(first: int) -> Csi:
         some = slice(first, first + drops_at_once)
-        part = predictor.predict(replace(
+        return predictor.predict(replace(
             history, h=history.h[some], noise_variance=history.noise_variance[some],
             max_doppler_hz=history.max_doppler_hz[some]), time_s, frequency_hz)
-        if whole is None:
-            whole = replace(part, h=part.h.new_empty(len(history.h), *part.h.shape[1:]),
-                            noise_variance=history.noise_variance, max_doppler_hz=history.max_doppler_hz)
-        whole.h[some] = part.h
+
+    begun = part(0)
+    whole = replace(begun, h=begun.h.new_empty(len(history.h), *begun.h.shape[1:]),
+                    noise_variance=history.noise_variance, max_doppler_hz=history.max_doppler_hz)
+    whole.h[:drops_at_once] = begun.h
+    for first in range(drops_at_once, len(history.h), drops_at_once):
+        whole.h[first:first + drops_at_once] = part(first).h
     return whole

@@ -28,9 +28,9 @@ def retrieve(codec: SemanticCodec, true: torch.Tensor, h_hat: torch.Tensor, weig
     num_drops, num_streams = len(true), weights.shape[-1]
     draw = generator(stream_seed(seed, "captions"))
     captions = torch.randint(len(split.captions), (num_drops * sent.captions_per_drop,), generator=draw)
-    resources = [part.flatten(1, 2) for part in (true[..., 0, :, :], h_hat[..., 0, :, :], weights)]
-    elements = caption_elements(resources[0].shape[1], sent.captions_per_drop, sent.channel_uses // num_streams)
-    link = stream_link(*resources, torch.full((num_drops,), noise_variance, device=true.device),
+    channel, taken_for, sent_by = (part.flatten(1, 2) for part in (true[..., 0, :, :], h_hat[..., 0, :, :], weights))
+    elements = caption_elements(channel.shape[1], sent.captions_per_drop, sent.channel_uses // num_streams)
+    link = stream_link(channel, taken_for, sent_by, torch.full((num_drops,), noise_variance, device=true.device),
                        elements.expand(num_drops, -1, -1).to(true.device), sent.num_pilots,
                        generator(stream_seed(seed, "semantic link")))
     scores = codec.over(codec.queries("test", captions), link) @ codec.test_gallery.mT

@@ -49,7 +49,7 @@ def task_link_measures(found: dict[str, torch.Tensor], true: Csi, places: Places
                        ) -> dict[str, torch.Tensor]:
     """What precoder and beam are worth at a link SNR, each ``[batch, user]``: rates of one user, its streams with equal
     power."""
-    measures = {}
+    measures: dict[str, torch.Tensor] = {}
     if "precoding" in found:
         measures |= _rates(found["precoding"], true, noise_variance)
     if "beam" in found:

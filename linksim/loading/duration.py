@@ -16,7 +16,7 @@ from linksim.loading.memory.blocks import reaches_band, wave_sizes
 from linksim.loading.memory.networks import network_of
 from linksim.loading.memory.sizes import NO_SIZES, Sizes
 from linksim.loading.memory.unit import RAYS
-from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
+from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
 
 LONGEST_S = 86_400.0
 """Longest duration of a unit: it is what a kill loses."""
@@ -87,10 +87,10 @@ def _once(scenario: ResolvedScenario, size: Sizes) -> Iterator[tuple[Any, Work]]
     yield "acquire", Work(_PASSES["acquire"] * size.past * _PASS_S, "acquisition", size.largest())
     for index, method in enumerate(scenario.methods):
         if (predictor := method.predictor) is not None:
-            yield predictor.key, Work(_prediction(method, scenario, size), predictor.name,
+            yield predictor.key, Work(_prediction(method, predictor, scenario, size), predictor.name,
                                       _field(size, predictor, f"methods.{index}.predictor"))
         if (codec := method.feedback) is not None:
-            products = _reports(codec.options, scenario, size, method.predictor.name == "hold")
+            products = _reports(codec.options, scenario, size, method.holds)
             yield codec.key, Work(products * _PRODUCT_S, codec.name, _field(size, codec, f"methods.{index}.feedback"))
     genies = sum(bound.name.startswith("genie") for bound in scenario.bounds)
     if genies:
@@ -123,8 +123,7 @@ def _field(size: Sizes, block: Any, place: str) -> str:
     return field if "." in field else f"{place}.{field}"
 
 
-def _prediction(method: ResolvedMethod, scenario: ResolvedScenario, size: Sizes) -> float:
-    block = method.predictor
+def _prediction(method: ResolvedMethod, block: Block, scenario: ResolvedScenario, size: Sizes) -> float:
     seconds = _PASSES["predict"] * (size.past + size.ahead) * _PASS_S
     if reaches_band(block.name, block.options, scenario, method):
         seconds += size.links * _BAND_STEPS * size.tones**3 * _PRODUCT_S
@@ -140,7 +139,8 @@ def _waves(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> 
     beams, times, tones, dopplers, delays = wave_sizes(options, scenario, size)
     samples = times * tones
     steps = options.get("num_steps") or options["num_iterations"]
-    return steps * size.links * beams * (samples**3 + 2 * samples * tones * dopplers + samples * delays * dopplers)
+    return float(steps) * size.links * beams * (samples**3 + 2 * samples * tones * dopplers
+                                                + samples * delays * dopplers)
 
 
 def _over_time(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> float:
@@ -149,12 +149,12 @@ def _over_time(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes)
 
 def _per_bin(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> float:
     order = options.get("order") or options.get("pencil_fraction", 0.5) * size.history
-    return size.bins * (order**3 + order**2 * (size.history + size.future))
+    return float(size.bins * (order**3 + order**2 * (size.history + size.future)))
 
 
 def _vector_kalman(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> float:
     state = options["order"] * size.bs
-    return size.links * (size.history + size.future) * (4 * state**3 + state**2 * size.ue * size.tones)
+    return float(size.links * (size.history + size.future) * (4 * state**3 + state**2 * size.ue * size.tones))
 
 
 _PRODUCTS: dict[str, Callable[[dict[str, Any], ResolvedScenario, Sizes], float]] = {
@@ -168,7 +168,8 @@ def _reports(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes, l
     bits = options.get("bits") or scenario.feedback.bits or 256
     entries, sent = size.ue * size.bs * size.tones, size.links * (1 if last_only else size.history)
     if "delay_oversampling" in options:
-        return sent * (25 * bits * entries * options["delay_oversampling"] + (bits / _BITS_OF_WAVE)**3 * _WAVE_STEPS)
+        return float(sent * (25 * bits * entries * options["delay_oversampling"]
+                             + (bits / _BITS_OF_WAVE)**3 * _WAVE_STEPS))
     if "num_table_drops" in options:
-        return options["num_table_drops"] * size.users * entries * (size.bs + size.tones) + sent * entries * size.bs
+        return float(entries * (options["num_table_drops"] * size.users * (size.bs + size.tones) + sent * size.bs))
     return sent * entries * 200

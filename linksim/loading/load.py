@@ -18,9 +18,9 @@ from linksim.scenario.ray_traced import is_path
 from linksim.scenario.resolved import LEARNING, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
 from linksim.scenario.short_forms import spelled_out
-from linksim.scenario.source import Place, Source, parse, read_text
+from linksim.scenario.source import Source, parse, read_text
 from linksim.scenario.validation import check_texts, validated
-from linksim.scenario.yaml_text import YamlFault, data_of
+from linksim.scenario.yaml_text import Place, YamlFault, data_of
 
 
 def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,

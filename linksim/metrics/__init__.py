@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from linksim.metrics.error import nmse as nmse
+    from linksim.metrics.similarity import sgcs as sgcs
 
 _EXPORTS = {"nmse": "linksim.metrics.error", "sgcs": "linksim.metrics.similarity"}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'linksim.metrics' has no attribute {name!r}")
-    return getattr(import_module(_EXPORTS[name]), name)
+if not TYPE_CHECKING:
+    def __getattr__(name: str) -> Any:
+        if name not in _EXPORTS:
+            raise AttributeError(f"module 'linksim.metrics' has no attribute {name!r}")
+        return getattr(import_module(_EXPORTS[name]), name)

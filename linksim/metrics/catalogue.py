@@ -6,6 +6,8 @@ import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from pydantic import TypeAdapter, ValidationError
+
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.core.faults import suggestion
@@ -36,6 +38,13 @@ class Metric:
     needs_link: bool = False
     percentile: float | None = None
     plugged: bool = False
+
+    @property
+    def share(self) -> float:
+        """Of values that lie below a percentile."""
+        if self.percentile is None:
+            raise ValueError(f"{self.name} is no percentile")
+        return self.percentile / 100
 
 
 _NMSE = "|h_hat - h|^2 / |h|^2 of one drop and user, over antennas, predicted times and subcarriers"
@@ -184,8 +193,8 @@ def tell(facts: Any) -> None:
     """Make known what results keep of their plugged-in metrics; what is damaged is left out."""
     for one in facts if isinstance(facts, list) else []:
         try:
-            found = Metric(**{key: value for key, value in one.items() if isinstance(value, str | bool | float | int)})
-        except (TypeError, AttributeError):
+            found = TypeAdapter(Metric).validate_python(one)
+        except ValidationError:
             continue
-        if found.name not in METRICS and found.reduction in get_args(Reduction):
+        if found.name not in METRICS:
             _TOLD[found.name] = found

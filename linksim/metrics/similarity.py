@@ -10,6 +10,8 @@ def _dominant(h: torch.Tensor) -> torch.Tensor:
     ``[batch, user, ue_ant, bs_ant, time, subcarrier]`` to ``[batch, user, time, subcarrier, bs_ant]``."""
     if h.shape[2] == 1:
         return h[:, :, 0].movedim(2, -1).conj()
+    values: torch.Tensor
+    right: torch.Tensor
     _, values, right = torch.linalg.svd(h.permute(0, 1, 4, 5, 2, 3), full_matrices=False)
     return values[..., :1] * right[..., 0, :].conj()
 
@@ -17,7 +19,7 @@ def _dominant(h: torch.Tensor) -> torch.Tensor:
 def _cosine(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     """|<a, b>| / (|a| |b|) over the last dimension; 0 where one of them is zero."""
     inner = (h_hat.conj() * h).sum(-1).abs()
-    norms = torch.linalg.vector_norm(h_hat, dim=-1) * torch.linalg.vector_norm(h, dim=-1)
+    norms: torch.Tensor = torch.linalg.vector_norm(h_hat, dim=-1) * torch.linalg.vector_norm(h, dim=-1)
     return inner / norms.clamp_min(torch.finfo(norms.dtype).tiny)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import overload
 
 import torch
 
-Decibels = TypeVar("Decibels", float, torch.Tensor)
 
-
-def noise_variance_at(snr_db: Decibels) -> Decibels:
+@overload
+def noise_variance_at(snr_db: float) -> float: ...
+@overload
+def noise_variance_at(snr_db: torch.Tensor) -> torch.Tensor: ...
+@overload
+def noise_variance_at(snr_db: float | torch.Tensor) -> float | torch.Tensor: ...
+def noise_variance_at(snr_db: float | torch.Tensor) -> float | torch.Tensor:
     """Noise variance per complex entry, for signals of unit power."""
     return 10 ** (-snr_db / 10)
 

@@ -32,9 +32,9 @@ def phasor_factors(rate: torch.Tensor, grid: torch.Tensor) -> tuple[torch.Tensor
     :returns: ``[..., a, ray]`` and ``[..., b, ray]``; point ``i`` of the grid is ``(i // b, i % b)``.
     """
     inner = _divisor(len(grid)) if _is_uniform(grid) else 1
-    fine = (grid[:inner] - grid[0]).to(rate)
-    coarse = grid[::inner].to(rate)
-    return tuple(unit(part.unsqueeze(-1) * rate.unsqueeze(-2)) for part in (coarse, fine))
+    coarse, fine = (unit(part.to(rate).unsqueeze(-1) * rate.unsqueeze(-2))
+                    for part in (grid[::inner], grid[:inner] - grid[0]))
+    return coarse, fine
 
 
 def _divisor(number: int) -> int:

@@ -131,4 +131,5 @@ def _through_channel(coding: Coding, slot: SlotFormat, downlink: Downlink, weigh
     share = share.clamp(_LEAST_SHARE, 1 - _LEAST_SHARE)
     heard = torch.einsum("btkusa,btkuaf->btkusf", (filters / share[..., None]).to(received.dtype), received)
     variance = ((1 - share) / share).float()[..., None].expand(heard.shape)
-    return tuple(part.permute(0, 3, 4, 1, 2, 5).flatten(3) for part in (heard, variance))
+    heard, variance = (part.permute(0, 3, 4, 1, 2, 5).flatten(3) for part in (heard, variance))
+    return heard, variance

@@ -76,7 +76,7 @@ def curve_at(order: int, rate: float, size: int) -> tuple[float, float]:
 @functools.cache
 def _curves() -> dict[int, list[tuple[float, list[int], list[float], list[float]]]]:
     """By modulation order: rate, sizes, middles and widths, rates ascending."""
-    found: dict[int, list] = {}
+    found: dict[int, list[tuple[float, list[int], list[float], list[float]]]] = {}
     for one in json.loads(CURVES.read_text(encoding="utf-8"))["curves"].values():
         found.setdefault(one["order"], []).append((one["rate"], one["sizes"], one["middle_db"], one["width_db"]))
     return {order: sorted(curves) for order, curves in found.items()}

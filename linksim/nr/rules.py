@@ -10,6 +10,7 @@ from linksim.nr.tables import EESM_TABLES, LEAST_BLOCK, LEAST_RATE, MCS_TABLES
 from linksim.scenario.coding import NUM_SYMBOLS
 
 if TYPE_CHECKING:
+    from linksim.scenario.resolved import ResolvedScenario
     from linksim.scenario.schema import Scenario
 
 
@@ -20,7 +21,7 @@ def check_error_rate(target_error_rate: float) -> None:
                             f"{target_error_rate:g})")
 
 
-def check_mcs(scenario: Scenario) -> None:
+def check_mcs(scenario: Scenario | ResolvedScenario) -> None:
     """The MCS table, and the one MCS, if given.
 
     :raises ScenarioError: a table without EESM parameters where they are needed; an MCS that there is not, without a

@@ -179,6 +179,6 @@ def _by_order(orders: torch.Tensor) -> Iterator[tuple[int, tuple[torch.Tensor, t
     """For every order in use: its symbols' rows and uses, and the places of their bits, ``[symbol, bit]``."""
     start = orders.cumsum(-1) - orders
     for order in ORDERS:
-        where = (orders == order).nonzero(as_tuple=True)
-        if len(where[0]):
-            yield order, where, start[where][:, None] + torch.arange(order, device=orders.device)
+        rows, uses = (orders == order).nonzero(as_tuple=True)
+        if len(rows):
+            yield order, (rows, uses), start[rows, uses][:, None] + torch.arange(order, device=orders.device)

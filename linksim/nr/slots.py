@@ -11,6 +11,7 @@ from linksim.scenario.coding import NUM_SYMBOLS, Coding
 if TYPE_CHECKING:
     import torch
 
+    from linksim.scenario.resolved import ResolvedScenario
     from linksim.scenario.schema import Scenario
 
 _RESOURCE_BLOCK = 12
@@ -30,7 +31,7 @@ class SlotFormat:
     num_streams: int
 
     @classmethod
-    def of(cls, scenario: Scenario) -> SlotFormat:
+    def of(cls, scenario: Scenario | ResolvedScenario) -> SlotFormat:
         channel, coding = scenario.channel, scenario.link.coding
         return cls(channel.num_subcarriers, round(channel.subcarrier_spacing_khz / coding.scs_khz), coding.data_symbols,
                    scenario.link.num_streams_per_user)

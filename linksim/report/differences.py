@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas
@@ -21,6 +22,10 @@ RESAMPLES = 1000
 """Resamples of the bootstrap, where there is no formula: percentiles, ratios of sums, gains at equal value."""
 
 SNR = "snr_db"
+
+
+Point = tuple[Any, ...]
+"""The values of the axes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def differences(first: Run, second: Run, names: list[str], methods: tuple[str, s
     lines = []
     for one in wanted:
         found = [line for pair in both for line in _of_methods(one, pair, pairs, first, second)]
-        nothing = [Difference(one.name, pair, {}, *[math.nan] * 5, num_drops=0) for pair in both] if names else []
+        nothing = [Difference(one.name, pair, {}, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+                   for pair in both] if names else []
         lines += found or nothing
     return lines
 
@@ -107,7 +113,7 @@ def _of_methods(one: Metric, names: tuple[str, str], pairs: Pairs, first: Run, s
         yield from _gains(one, names, axes, tables)
 
 
-def _by_point(frame: pandas.DataFrame, axes: list[str]) -> dict[tuple, pandas.DataFrame]:
+def _by_point(frame: pandas.DataFrame, axes: list[str]) -> dict[Point, pandas.DataFrame]:
     """Rows of each sweep point, by its values."""
     return dict(iter(frame.groupby(axes, sort=False))) if axes else {(): frame}
 
@@ -116,8 +122,9 @@ def _by_drop(group: pandas.DataFrame, columns: list[str]) -> tuple[np.ndarray, n
     """Measures ``[drop, user, column]`` of both sides."""
     ordered = group.sort_values(["drop", "user"])
     users = ordered["user"].nunique()
-    return tuple(np.stack([ordered[f"{name}{side}" if f"{name}{side}" in ordered else name].to_numpy(np.float64)
-                           for name in columns], -1).reshape(-1, users, len(columns)) for side in (" a", " b"))
+    a, b = (np.stack([ordered[f"{name}{side}" if f"{name}{side}" in ordered else name].to_numpy(np.float64)
+                      for name in columns], -1).reshape(-1, users, len(columns)) for side in (" a", " b"))
+    return a, b
 
 
 def _reduced(one: Metric, values: np.ndarray) -> float:
@@ -137,7 +144,7 @@ def _reduced(one: Metric, values: np.ndarray) -> float:
                 return float(10 * np.log10(mean[0] / mean[1]))
             case "binomial":
                 return float(mean[0] / mean[1])
-        found = np.quantile(values[..., 0], one.percentile / 100)
+        found = np.quantile(values[..., 0], one.share)
         return float(10 * np.log10(found) if one.unit == "dB" else found)
 
 
@@ -184,10 +191,10 @@ def _resampled(statistic: Callable[[np.ndarray], float], num_drops: int) -> tupl
 
 
 def _gains(one: Metric, names: tuple[str, str], axes: list[str],
-           tables: dict[tuple, tuple[np.ndarray, np.ndarray]]) -> Iterator[Difference]:
+           tables: dict[Point, tuple[np.ndarray, np.ndarray]]) -> Iterator[Difference]:
     """By how many dB of link SNR the first method needs less for what the second has at each SNR."""
     at = axes.index(SNR)
-    curves: dict[tuple, dict[float, tuple[np.ndarray, np.ndarray]]] = {}
+    curves: dict[Point, dict[float, tuple[np.ndarray, np.ndarray]]] = {}
     for key, table in tables.items():
         curves.setdefault(key[:at] + key[at + 1:], {})[float(key[at])] = table
     others = axes[:at] + axes[at + 1:]

@@ -56,8 +56,8 @@ def draw_curves(series: Sequence[Series], panels: Sequence[Mapping[str, pandas.D
     x_values = numpy.unique(numpy.concatenate([rows["x"] for lines in panels for rows in lines.values()]))
     # Names that do not fit side by side stand aslant, and the figure grows so that panels keep their height.
     width_in = figure.get_figwidth() / panels_across(len(axes))
-    slanted = categories is not None and sum(len(name) + 2 for name in categories) * 0.06 > width_in - 0.6
-    if slanted:
+    slanted = sum(len(name) + 2 for name in categories or ()) * 0.06 > width_in - 0.6
+    if categories and slanted:
         figure.set_figheight(figure.get_figheight() + 0.022 * max(map(len, categories)))
     for panel in axes:
         if categories is None:
@@ -91,7 +91,8 @@ def make_logarithmic(figure: Figure, lines: Sequence[pandas.DataFrame]) -> None:
         for line in panel.lines:
             line.set_ydata(numpy.maximum(numpy.asarray(line.get_ydata(), dtype=float), 0.8 * floor))
         for path in (path for band in panel.collections for path in band.get_paths()):
-            path.vertices[:, 1] = numpy.maximum(path.vertices[:, 1], 0.8 * floor)
+            vertices = numpy.asarray(path.vertices)
+            vertices[:, 1] = numpy.maximum(vertices[:, 1], 0.8 * floor)
         panel.set_yscale("log")
         panel.set_ylim(floor, 1.2 * max(1.0, ends.max()))
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -117,7 +118,7 @@ def _at_categories(panel: Axes, one: Series, rows: pandas.DataFrame, shift: floa
     low, high = _finite_interval(rows)
     if not one.style.marker:
         panel.hlines(
-            value, x - 0.42, x + 0.42, color=color, linestyles=[one.style.linestyle],
+            value, x - 0.42, x + 0.42, color=color, linestyles=one.style.linestyle,
             linewidth=one.style.linewidth, zorder=zorder,
         )
         for place, bottom, top in zip(x, low, high):
@@ -140,7 +141,7 @@ def _dodge(one: Series, present: Sequence[Series]) -> float:
 
 
 def _name_categories(panel: Axes, names: Sequence[str], slanted: bool) -> None:
-    looks = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    looks: dict[str, Any] = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     panel.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], **looks)
     panel.tick_params(axis="x", length=0)
     panel.set_xlim(-0.5, len(names) - 0.5)
@@ -222,7 +223,7 @@ def set_x_ticks(panel: Axes, values: numpy.ndarray) -> None:
         panel.xaxis.set_minor_locator(NullLocator())
     elif len(values) > MAX_TICKS or numpy.diff(values).min(initial=numpy.inf) < 0.06 * numpy.ptp(values):
         return
-    panel.xaxis.set_major_locator(FixedLocator(values, nbins=MAX_TICKS))
+    panel.xaxis.set_major_locator(FixedLocator(values.tolist(), nbins=MAX_TICKS))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: parameter_text(value)))
 
 
@@ -237,7 +238,8 @@ def is_geometric(values: numpy.ndarray) -> bool:
 def _label_outside(axes: Sequence[Axes], x_label: str, y_label: str) -> None:
     """Labels at the left and lowest panels only; a panel with none below it counts as lowest."""
     for panel in axes:
-        place = panel.get_subplotspec()
+        if (place := panel.get_subplotspec()) is None:  # of no grid: only others' figures have such panels
+            continue
         lowest = place.num1 + place.get_gridspec().ncols >= len(axes)
         panel.tick_params(labelbottom=lowest)
         if lowest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import matplotlib
 import matplotlib.figure
 import numpy
 import pandas
+from matplotlib.typing import RcKeyType
 
 from linksim.report import canvas, drawing, maps, style
 from linksim.report.comparison import Comparison, relabelled
@@ -59,7 +60,7 @@ def draw_figures(comparison: Comparison, folder: Path) -> list[Figure]:
     figures = []
     fonts = label_fonts(comparison)
     comparison = relabelled(comparison, fonts.drawable)
-    looks = {**style.RC, "font.family": list(fonts.families)}
+    looks: dict[RcKeyType, Any] = {**style.RC, "font.family": list(fonts.families)}
     with matplotlib.rc_context(looks), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         for drawing_, record in _all(comparison):
@@ -80,7 +81,7 @@ Drawn = Iterator[tuple[matplotlib.figure.Figure, Figure]]
 def _all(comparison: Comparison) -> Drawn:
     for name in comparison.shown:
         for view in views(comparison, name):
-            drawn = _against(comparison, name, view) if view.x_axis else _by_method(comparison, name, view)
+            drawn = _against(comparison, name, view, view.x_axis) if view.x_axis else _by_method(comparison, name, view)
             yield from drawn
     yield from _over_horizon(comparison)
     for name in DISTRIBUTIONS:
@@ -96,10 +97,11 @@ def _all(comparison: Comparison) -> Drawn:
         yield from _map(comparison, "path_loss_rmse_db", "path_loss_told_db", "path loss", true="path_loss_db")
 
 
-def _against(comparison: Comparison, name: str, view: View) -> Drawn:
-    metric, x_axis = describe(name), view.x_axis
+def _against(comparison: Comparison, name: str, view: View, x_axis: Axis) -> Drawn:
+    metric = describe(name)
     rows = values_of(comparison, name)
-    panels, hidden = [], set()
+    panels: list[dict[str, pandas.DataFrame]] = []
+    hidden: set[str] = set()
     for point in view.panels:
         here = at(rows, point)
         lines = {one.label: line_of(here, one.label, x_axis.column) for one in comparison.series}
@@ -113,7 +115,7 @@ def _against(comparison: Comparison, name: str, view: View) -> Drawn:
     figure = drawing.draw_curves(
         comparison.series, panels, [point_text(view.panel_axes, point) for point in view.panels], fixed,
         x_axis.label, with_unit(metric.label, metric.unit),
-        categories=x_axis.values if x_axis.is_categorical else None,
+        categories=list(map(str, x_axis.values)) if x_axis.is_categorical else None,
     )
     if name == "bler":
         drawing.make_logarithmic(figure, [rows for lines in panels for rows in lines.values()])
@@ -246,7 +248,8 @@ def _map(comparison: Comparison, name: str, measure: str, what: str,
         own = {axis.column: point[axis.column] for axis in run.axes if axis.column in point}
         found = read_measures(run, ["east_m", "north_m", measure, *([true] if true else [])], own)
         for one in comparison.series:
-            if one.run is run and len(rows := found.get(one.method.name, ())):
+            rows = found.get(one.method.name)
+            if one.run is run and rows is not None and len(rows):
                 if true:
                     places.setdefault(TRUTH, rows[:, [0, 1, 3]])
                 places[one.label] = numpy.column_stack([rows[:, :2], shown(rows[:, 2])])
@@ -281,7 +284,7 @@ def _drawable(rows: pandas.DataFrame, unit: str, label: str, hidden: set[str]) -
     return rows[shown]
 
 
-def _off_scale(panels: list[dict], hidden: set[str]) -> str:
+def _off_scale(panels: Sequence[Mapping[str, Sized]], hidden: set[str]) -> str:
     """Says which curves are missing, or miss points, because their error is zero (−∞ dB) or infinite."""
     drawn = {label for lines in panels for label, line in lines.items() if len(line)}
     gone, cut = sorted(hidden - drawn), sorted(hidden & drawn)
@@ -293,8 +296,7 @@ def _intervals(comparison: Comparison) -> str:
     """``95 % confidence intervals``; without the level where the runs do not state a common one."""
     levels = {_confidence(run.manifest) for run in comparison.runs}
     level = levels.pop()
-    known = not levels and level is not None
-    return f"{100 * level:g} % confidence intervals" if known else "confidence intervals"
+    return "confidence intervals" if levels or level is None else f"{100 * level:g} % confidence intervals"
 
 
 def _confidence(manifest: dict[str, Any]) -> float | None:

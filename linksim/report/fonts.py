@@ -70,7 +70,7 @@ def _fonts_for(characters: str) -> Fonts:
 
 def _installed() -> list[tuple[str, str]]:
     """Family and file of upright fonts of ordinary weight, sans serif first: `max` takes the first of equals."""
-    found = {}
+    found: dict[str, str] = {}
     for entry in font_manager.fontManager.ttflist:
         weight = entry.weight if isinstance(entry.weight, int) else 400
         if entry.style == "normal" and _LIGHT < weight <= _BOLD and not entry.name.startswith("Last Resort"):
@@ -94,17 +94,17 @@ def _characters(path: str) -> frozenset[int]:
     return frozenset()
 
 
-def _drawn(path: str, wanted: set[int]) -> set[int]:
+def _drawn(path: str, wanted: set[int]) -> frozenset[int]:
     """Those of the characters that a font has as outlines: one of coloured pictures has none that can be scaled."""
     there = _characters(path) & wanted
     if not there or not Path(path).is_file():
-        return set()
+        return frozenset()
     try:
         font = font_manager.get_font(path)
         font.set_size(8, 100)
         font.load_char(min(there))
     except Exception:
-        return set()
+        return frozenset()
     return there
 
 

@@ -70,7 +70,7 @@ def draw_maps(places: Mapping[str, numpy.ndarray], heading: str, label: str, gro
         if ground is not None:
             panel.pcolormesh(*ground[:2], numpy.ma.masked_equal(ground[2].astype(float), 0), cmap="Greys", vmin=0,
                              vmax=4, rasterized=True)
-        values = numpy.maximum(dots[:, 2], colours.vmin) if logarithmic else dots[:, 2]
+        values = numpy.maximum(dots[:, 2], colours.vmin or 0.0) if logarithmic else dots[:, 2]
         shown = panel.scatter(dots[:, 0], dots[:, 1], c=values, norm=colours, cmap=_COLOURS, s=14, linewidths=0)
         panel.plot(0, 0, "^", color="black", markersize=6)
         panel.set_aspect("equal")

@@ -105,7 +105,7 @@ def _difference(first: Run, second: Run) -> str:
 
 
 def _flat(section: dict[str, Any], place: str) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in section.items():
         found |= _flat(value, f"{place}.{key}") if isinstance(value, dict) else {f"{place}.{key}": value}
     return found

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from matplotlib.typing import RcKeyType
+
 from linksim.report.load import PERFECT_CSI, Method
 
 COLUMN_WIDTH_IN = 3.5
@@ -38,7 +40,7 @@ BOUND_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5
 REFERENCE_DASHES: tuple[Any, ...] = ((0, (8, 1.2, 2, 1.2)), (0, (2, 2.5)), (0, (12, 2)), (0, (3, 1, 1, 1, 1, 1)))
 RUN_SHADES = ("#000000", "#8A8A8A", "#5A5A5A", "#B0B0B0")
 
-RC: dict[str, Any] = {
+RC: dict[RcKeyType, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 8,
     "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": LEGEND_FONT_PT,
     "font.family": ["DejaVu Sans"],

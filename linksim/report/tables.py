@@ -73,8 +73,9 @@ def all_tables(comparison: Comparison, metric_names: Sequence[str]) -> list[Tabl
 
 def _pivot(comparison: Comparison, metric_name: str, rows: pandas.DataFrame, axis: Axis | None,
            title: str) -> Table:
+    values: list[float | str]
     if axis is None:
-        values, columns = [None], [capitalised(describe(metric_name).label)]
+        values, columns = [], [capitalised(describe(metric_name).label)]
     else:
         values = [value for value in axis.values if (rows[axis.column] == value).any()]
         columns = [f"{axis.label}: {parameter_text(value)}" if not number else parameter_text(value)
@@ -82,7 +83,7 @@ def _pivot(comparison: Comparison, metric_name: str, rows: pandas.DataFrame, axi
     body = []
     for one in comparison.series:
         line = line_of(rows, one.label, axis.column if axis else None)
-        found = [line if axis is None else line[line[axis.column] == value] for value in values]
+        found = [line] if axis is None else [line[line[axis.column] == value] for value in values]
         cells = [_cell(here, metric_name) for here in found]
         if any(cell != MISSING for cell in cells):
             # as at the right edge of the figure

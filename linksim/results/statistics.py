@@ -232,7 +232,7 @@ def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: 
     if not parts:
         return {}
     rows = pd.concat([part.to_pandas().astype({"method": str}) for part in parts], ignore_index=True)
-    quantile = metric.percentile / 100
+    quantile = metric.share
     # as in the means, a drop counts with all its users or not at all
     whole = rows[metric.measure].notna().groupby([rows[name] for name in (*keys, "drop")]).transform("all")
     found = {}
@@ -248,5 +248,6 @@ def percentiles(metric: Metric, files: list[Path], axes: list[str], confidence: 
         if metric.unit == "dB":
             with np.errstate(divide="ignore"):
                 picked = 10 * np.log10(picked)
-        found[key] = Interval(*(float(value) for value in picked), num_drops=len(below))
+        value, lower, upper = map(float, picked)
+        found[key] = Interval(value, lower, upper, len(below))
     return found

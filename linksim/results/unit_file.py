@@ -62,10 +62,10 @@ class RunIdentity:
 
         :raises StoreError: it is another one's; names the first difference.
         """
-        name = _NAME.fullmatch(path.name)
+        label, _, chunk = path.stem.rpartition("-")
         for what, there, here in (
                 ("seed", about.seed, self.seed), ("scenario", about.hash[:12], self.hash[:12]),
-                ("channel point", about.channel_point, name["label"]), ("chunk", about.chunk, int(name["chunk"]))):
+                ("channel point", about.channel_point, label), ("chunk", about.chunk, int(chunk))):
             if there != here:
                 raise StoreError(f"{path}: belongs to another run ({what} {there}, here {here}); {_FIX}")
 
@@ -128,7 +128,7 @@ def about_unit(path: Path) -> About:
     try:
         status = path.stat()
     except OSError as error:
-        raise _damaged(path, error.strerror) from None
+        raise _damaged(path, error.strerror or str(error)) from None
     return _checked(path, status.st_mtime_ns, status.st_size)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from linksim.core import registry
 from linksim.core.faults import suggestion
 from linksim.scenario.resolved import read_block
-from linksim.scenario.schema import Link, Method, Scenario, Section, whole_method
+from linksim.scenario.schema import Link, Method, Scenario, whole_method
+from linksim.scenario.section import Section
 from linksim.scenario.yaml_text import MAX_DEPTH, Place
 
 
@@ -47,6 +48,7 @@ def replaced(data: Any, key: str, value: Any) -> Any:
 def place_of(data: Any, key: str) -> Place:
     """The path with list items by number; what is not there yet as it is written."""
     place: list[str | int] = []
+    head: str | int
     while key:
         if isinstance(data, list):
             try:

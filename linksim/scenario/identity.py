@@ -141,7 +141,7 @@ def stream_fields(channel: Channel) -> dict[str, Any]:
     return named
 
 
-def _named(section: Section, which: str, left_out: set[str] = frozenset()) -> dict[str, Any]:
+def _named(section: Section, which: str, left_out: set[str] | None = None) -> dict[str, Any]:
     fields = type(section).model_fields
     dumped = section.model_dump(mode="json", exclude=left_out)
     return {name: value for name, value in dumped.items()

@@ -26,7 +26,7 @@ def load_plugins(paths: list[str]) -> None:
         if name in sys.modules:
             continue
         spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None:
+        if spec is None or spec.loader is None:
             raise ScenarioError(f"plugin {path}: not a Python file (its name must end in .py)")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.execution import Run
 from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Scenario
 from linksim.scenario.semantic import Semantic
-from linksim.scenario.training import Training, merged
+from linksim.scenario.training import Training, WholeTraining, merged
 
 LEARNING = {"predictor": "training", "feedback": "codec_training", "semantic": "semantic_training",
             "universal": "universal_training", "precoder": "precoder_training"}
@@ -37,7 +37,6 @@ class Block:
 
     :param given: options as the file gives them.
     :param options: validated, with the defaults filled in, and what the scenario's sections say for all blocks.
-    :param training: what it would be trained on and how, no field left empty; None for kinds that never learn.
     :param checkpoint: folder of the weights that the file names.
     """
 
@@ -45,7 +44,6 @@ class Block:
     name: str
     given: dict[str, Any]
     options: dict[str, Any]
-    training: Training | None = None
     checkpoint: str | None = None
 
     @property
@@ -70,8 +68,7 @@ class Block:
     @cached_property
     def key(self) -> str:
         """Blocks with the same key are the same block, trained the same way."""
-        training = self.training.model_dump_json() if self.learns else None
-        return repr((self.kind, self.name, sorted(self.options.items()), training, self.checkpoint))
+        return repr((self.kind, self.name, sorted(self.options.items()), self.checkpoint))
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -100,6 +97,21 @@ class Block:
 
 
 @dataclass(frozen=True)
+class LearningBlock(Block):
+    """A block of a kind that can learn, see `LEARNING`.
+
+    :param training: what it would be trained on and how.
+    """
+
+    training: WholeTraining = field(kw_only=True)
+    __hash__ = Block.__hash__
+
+    @cached_property
+    def key(self) -> str:
+        return f"{super().key} {self.training.model_dump_json()}" if self.learns else super().key
+
+
+@dataclass(frozen=True)
 class ResolvedMethod:
     """A curve: what its transmitter knows, and what it is made of.
 
@@ -109,18 +121,30 @@ class ResolvedMethod:
 
     name: str
     csi: Literal["perfect", "uplink", "reports"]
-    precoder: Block
-    predictor: Block | None = None
-    feedback: Block | None = None
-    semantic: Block | None = None
-    universal: Block | None = None
+    precoder: LearningBlock
+    predictor: LearningBlock | None = None
+    feedback: LearningBlock | None = None
+    semantic: LearningBlock | None = None
+    universal: LearningBlock | None = None
 
     @property
     def knows_channel(self) -> bool:
         return self.csi == "perfect"
 
     @property
-    def blocks(self) -> list[Block]:
+    def holds(self) -> bool:
+        """Whether its prediction is the last estimate as it is: of reports, the last alone matters."""
+        return self.predictor is not None and self.predictor.name == "hold"
+
+    @property
+    def reporting(self) -> LearningBlock:
+        """The codec of a method whose CSI is reports."""
+        if self.feedback is None:
+            raise ValueError(f"method {self.name!r} has no feedback")
+        return self.feedback
+
+    @property
+    def blocks(self) -> list[LearningBlock]:
         """All that there are, in the order of `LEARNING`."""
         found = (self.predictor, self.feedback, self.semantic, self.universal, self.precoder)
         return [block for block in found if block is not None]
@@ -143,7 +167,7 @@ class ResolvedScenario:
 
     written: Scenario
     methods: tuple[ResolvedMethod, ...]
-    precoder: Block
+    precoder: LearningBlock
     bounds: tuple[Block, ...] = ()
     data: Block | None = None
 
@@ -206,7 +230,8 @@ def resolve(scenario: Scenario) -> ResolvedScenario:
 
     :raises ScenarioError: an entry that names no block, or options that it does not take, as ``key: message``.
     """
-    precoder = read_block("link.precoder", "precoder", scenario.link.precoder, merged(scenario.training, None))
+    precoder = read_learning_block("link.precoder", "precoder", scenario.link.precoder,
+                                   merged(scenario.training, None))
     methods = tuple(_method(f"methods.{index}", method, scenario, precoder)
                     for index, method in enumerate(scenario.methods))
     bounds = tuple(read_block(f"bounds.{index}", "bound", bound) for index, bound in enumerate(scenario.bounds))
@@ -216,7 +241,7 @@ def resolve(scenario: Scenario) -> ResolvedScenario:
     return ResolvedScenario(scenario, methods, precoder, bounds, data)
 
 
-def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block) -> ResolvedMethod:
+def _method(place: str, method: Method, scenario: Scenario, link_precoder: LearningBlock) -> ResolvedMethod:
     csi = method.csi or ("uplink" if method.feedback is None else "reports")
     if csi == "perfect" and method.feedback is not None:
         raise ScenarioError(f"{place}.feedback: {method.name!r} knows the channel and takes no report")
@@ -226,7 +251,7 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
         raise ScenarioError(f"{place}.csi: {csi}, but " + ("no feedback is given: name its codec" if csi == "reports"
                                                           else "feedback is given: write csi: reports"))
 
-    def block(kind: str, reference: str | dict[str, Any] | None) -> Block | None:
+    def block(kind: str, reference: str | dict[str, Any] | None) -> LearningBlock | None:
         if reference is None:
             return None
         own = getattr(method, LEARNING[kind])
@@ -236,7 +261,7 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
             at = "training" if own is None else f"{place}.{LEARNING[kind]}"
             raise ScenarioError(f"{at}: {describe(error.errors()[0])}") from None
         given = {"bits": scenario.feedback.bits} if kind == "feedback" and scenario.feedback.bits is not None else {}
-        return read_block(f"{place}.{kind}", kind, reference, training, given)
+        return read_learning_block(f"{place}.{kind}", kind, reference, training, given)
 
     answers = method.universal is not None
     return ResolvedMethod(
@@ -246,22 +271,35 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Block
         block("feedback", method.feedback), block("semantic", method.semantic), block("universal", method.universal))
 
 
-def read_block(place: str, kind: str, reference: str | dict[str, Any], training: Training | None = None,
-               for_all: dict[str, Any] | None = None) -> Block:
+def read_block(place: str, kind: str, reference: str | dict[str, Any]) -> Block:
     """The block of an entry, ``name`` or ``{type: name, option: …, checkpoint: folder}``.
 
     :param place: of the entry, for messages.
-    :param training: see `Block`.
-    :param for_all: options that it has where it takes them and is given none.
     :raises ScenarioError: no such block, or options that it does not take, as ``key: message``.
     """
+    return Block(kind, *_read(place, kind, reference, {}))
+
+
+def read_learning_block(place: str, kind: str, reference: str | dict[str, Any], training: WholeTraining,
+                        for_all: dict[str, Any] | None = None) -> LearningBlock:
+    """`read_block` of a kind that can learn.
+
+    :param training: see `LearningBlock`.
+    :param for_all: options that it has where it takes them and is given none.
+    """
+    return LearningBlock(kind, *_read(place, kind, reference, for_all or {}), training=training)
+
+
+def _read(place: str, kind: str, reference: str | dict[str, Any], for_all: dict[str, Any]
+          ) -> tuple[str, dict[str, Any], dict[str, Any], str | None]:
+    """Name, options as given and as validated, and checkpoint."""
     try:
         given = {"type": reference} if isinstance(reference, str) else dict(reference)
         name, checkpoint = given.pop("type", None), given.pop("checkpoint", None)
         if not isinstance(name, str):
             raise ScenarioError(_BLOCK_FORM)
         spec = registry.find(kind, name)
-        known = {key: value for key, value in (for_all or {}).items() if key in spec.options.model_fields}
+        known = {key: value for key, value in for_all.items() if key in spec.options.model_fields}
         options = registry.validate_options(spec, {**known, **given})
         if checkpoint is not None and not spec.trains:
             raise ScenarioError(f"{kind} {name!r} is not trained: leave its checkpoint out")
@@ -269,4 +307,4 @@ def read_block(place: str, kind: str, reference: str | dict[str, Any], training:
             raise ScenarioError(f"checkpoint names a folder (given {checkpoint!r})")
     except ScenarioError as error:
         raise ScenarioError(f"{place}: {error}") from None
-    return Block(kind, name, given, options, training, checkpoint)
+    return name, given, options, checkpoint

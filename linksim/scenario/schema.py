@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -209,10 +210,11 @@ class Scenario(Section):
                 raise ValueError(f"run: left_out names {name!r}, and no method is called that")
         if set(self.run.left_out) >= set(names):
             raise ValueError("run: left_out leaves no method")
-        for section, listed in (("bounds", self.bounds), ("metrics", self.metrics)):
-            for name in listed:
-                if listed.count(name) > 1:
-                    raise ValueError(f"{section}: {name} is named twice: name it once")
+        named: dict[str, Sequence[str | dict[str, Any]]] = {"bounds": self.bounds, "metrics": self.metrics}
+        for section, listed in named.items():
+            for one in listed:
+                if listed.count(one) > 1:
+                    raise ValueError(f"{section}: {one} is named twice: name it once")
         points = math.prod(map(len, self.sweep.values()))
         if points > MAX_POINTS:
             raise ValueError(f"sweep: {points} points on the grid of its axes, at most {MAX_POINTS} are possible: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
@@ -156,23 +156,42 @@ class _OfMethod(Section):
         return self
 
 
-MethodTraining = create_model(
-    "MethodTraining", __base__=_OfMethod, __module__=__name__,
-    __doc__="Fields of `training` that are otherwise for this method; those left out are the scenario's.",
-    **{name: (field.rebuild_annotation() | None, Field(None, description=field.description))
-       for name, field in Training.model_fields.items() if name != "folder"},
-)
-"""All fields of `Training` but the folder, each of them empty unless the method says otherwise."""
+if TYPE_CHECKING:
+    class MethodTraining(_OfMethod): ...
+else:
+    MethodTraining = create_model(
+        "MethodTraining", __base__=_OfMethod, __module__=__name__,
+        __doc__="Fields of `training` that are otherwise for this method; those left out are the scenario's.",
+        **{name: (field.rebuild_annotation() | None, Field(None, description=field.description))
+           for name, field in Training.model_fields.items() if name != "folder"},
+    )
+    """All fields of `Training` but the folder, each of them empty unless the method says otherwise."""
+
+
+class WholeTraining(Training):
+    """A training with no field left empty, see `merged`."""
+
+    num_epochs: int
+    batch_drops: int
+    antenna_pairs: int
+    learning_rate: float
+    weight_decay: float
+    schedule: Literal["cosine", "constant"]
+    warmup: float
+    gradient_clip: float
+    patience: int
+    precision: Literal[32, "bf16-mixed", "16-mixed"]
+    max_minutes: float
 
 
 NOT_LEARNED = {"folder", "preset", "devices", "num_nodes", "cache_gb", "keep_drops"}
 """Fields that say where and with what a block is trained, not what it becomes (but for its last digits)."""
 
 
-def merged(training: Training, method: Section | None) -> Training:
-    """The training of a method: its own fields, then the scenario's, then the preset's; none is left empty."""
+def merged(training: Training, method: MethodTraining | None) -> WholeTraining:
+    """The training of a method: its own fields, then the scenario's, then the preset's."""
     own = {} if method is None else {name: value for name in type(method).model_fields
                                      if (value := getattr(method, name)) is not None}
     given = {name: getattr(training, name) for name in Training.model_fields} | own
     preset = {name: value for name, value in PRESETS[given["preset"]].items() if given[name] is None}
-    return Training.model_validate(given | preset)
+    return WholeTraining.model_validate(given | preset)

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from linksim.core.errors import ScenarioError
 from linksim.core.faults import describe, other_kinds, suggestion
-from linksim.scenario.schema import Scenario, Section
-from linksim.scenario.source import Place, Source
+from linksim.scenario.schema import Scenario
+from linksim.scenario.section import Section
+from linksim.scenario.source import Source
+from linksim.scenario.yaml_text import Place
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _LONGEST_NAME = 255
@@ -70,7 +73,7 @@ def check_texts(data: Any, source: Source) -> None:
                                 f"{text[:20]!r}... of {len(text)})")
 
 
-def _message(fault: dict[str, Any]) -> str:
+def _message(fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
         *parents, key = (part for part in fault["loc"] if not isinstance(part, int))
         fields = list(_model_at(tuple(parents)).model_fields)
@@ -83,13 +86,13 @@ def _message(fault: dict[str, Any]) -> str:
     if fault["loc"][-1:] and fault["loc"][-1] in ("str", "dict[str,any]"):
         return f"{BLOCK_FORM} (given {fault['input']!r})"
     if fault["type"] == "string_pattern_mismatch":
-        field = _model_at(fault["loc"][:-1]).model_fields[fault["loc"][-1]]
+        field = _model_at(fault["loc"][:-1]).model_fields[str(fault["loc"][-1])]
         return f"{field.description} (given {fault['input']!r}; pattern {fault['ctx']['pattern']})"
     return describe(fault)
 
 
 def _model_at(parents: Place) -> type[Section]:
-    model: Any = Scenario
+    model: type[Section] = Scenario
     for part in parents:
         if not isinstance(part, int):
             annotation = model.model_fields[part].annotation

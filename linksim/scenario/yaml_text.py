@@ -52,16 +52,20 @@ class _Composer(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - none of YAML 1.1; filled below
     _depth = _count = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self._depth == MAX_DEPTH:
-            raise YamlFault(f"nested more than {MAX_DEPTH} deep", self.peek_event().start_mark.line + 1)
+            raise self._fault(f"nested more than {MAX_DEPTH} deep")
         if self._count == 2 * MAX_VALUES:  # with the keys
-            raise YamlFault(f"more than {MAX_VALUES} values", self.peek_event().start_mark.line + 1)
+            raise self._fault(f"more than {MAX_VALUES} values")
         self._depth += 1
         self._count += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def _fault(self, what: str) -> YamlFault:
+        """At the next node."""
+        return YamlFault(what, yaml.SafeLoader.peek_event(self).start_mark.line + 1)
 
 
 for _name, (_, _first) in _RULES.items():
@@ -103,18 +107,18 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         inside = (*parents, node)
-        if isinstance(node, yaml.SequenceNode):
-            _check_tag(node, "seq")
-            items = []
-            for index, item in enumerate(node.value):
-                self.lines[(*at, index)] = item.start_mark.line + 1
-                items.append(self.built(item, (*at, index), inside))
-            return items
-        values = {}
-        for key, (line, value) in self._pairs(node, at, parents).items():
-            self.lines[(*at, key)] = line
-            values[key] = self.built(value, (*at, key), inside)
-        return values
+        if isinstance(node, yaml.MappingNode):
+            values = {}
+            for key, (line, value) in self._pairs(node, at, parents).items():
+                self.lines[(*at, key)] = line
+                values[key] = self.built(value, (*at, key), inside)
+            return values
+        _check_tag(node, "seq")
+        items = []
+        for index, item in enumerate(node.value):
+            self.lines[(*at, index)] = item.start_mark.line + 1
+            items.append(self.built(item, (*at, index), inside))
+        return items
 
     def _pairs(self, node: yaml.MappingNode, at: Place, parents: tuple[yaml.Node, ...]
                ) -> dict[str, tuple[int, yaml.Node]]:

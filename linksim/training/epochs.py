@@ -6,7 +6,7 @@ import torch
 
 from linksim.core.errors import ScenarioError
 from linksim.core.seeding import generator, stream_seed
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 from linksim.training.conditions import Chunk
 
 _STEPS_PER_WINDOW = 8
@@ -28,7 +28,7 @@ class EpochPlan:
     :raises ScenarioError: fewer drops than a step takes.
     """
 
-    def __init__(self, chunks: list[Chunk], training: Training, rank: int = 0, num_ranks: int = 1) -> None:
+    def __init__(self, chunks: list[Chunk], training: WholeTraining, rank: int = 0, num_ranks: int = 1) -> None:
         self.chunks = _shares(chunks, num_ranks)[rank]
         self._seed = training.weights_seed, rank
         self._num_drops = sum(chunk.num_drops for chunk in self.chunks)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 from linksim.training.conditions import CHUNK
 from linksim.training.data import num_bytes, selected
 from linksim.training.minibatches import Minibatches
@@ -28,7 +28,7 @@ class Estimate:
     def seconds(self, num_epochs: int) -> float:
         return self.first_s + num_epochs * self.epoch_s
 
-    def epochs_within(self, training: Training) -> int:
+    def epochs_within(self, training: WholeTraining) -> int:
         """How many of the epochs asked for fit the budget; at least one."""
         if not training.max_minutes:
             return training.num_epochs

@@ -18,8 +18,8 @@ from linksim.channel.source import source_of
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.seeding import stream_seed
 from linksim.scenario.identity import SCHEMA, chosen_options, training_fields, weights_digest
-from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario
-from linksim.scenario.training import Training
+from linksim.scenario.resolved import LEARNING, LearningBlock, ResolvedMethod, ResolvedScenario
+from linksim.scenario.training import WholeTraining
 from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_about, read_weights
 from linksim.training.conditions import Condition
 from linksim.training.data import TrainingDrops
@@ -55,12 +55,12 @@ class Part(ABC):
     kind: ClassVar[str]
     by_descent: ClassVar[type]
 
-    def __init__(self, scenario: ResolvedScenario, method: ResolvedMethod, block: Block | None = None, of: str = ""
-                 ) -> None:
+    def __init__(self, scenario: ResolvedScenario, method: ResolvedMethod, block: LearningBlock | None = None,
+                 of: str = "") -> None:
         self.scenario = scenario
         self.method = method
         self.of = of or method.name
-        self.block: Block = block or getattr(method, self.kind)
+        self.block: LearningBlock = block or getattr(method, self.kind)
 
     @property
     def name(self) -> str:
@@ -73,8 +73,8 @@ class Part(ABC):
         return self.block.key
 
     @property
-    def training(self) -> Training:
-        """How it is trained, no field left empty."""
+    def training(self) -> WholeTraining:
+        """How it is trained."""
         return self.block.training
 
     @cached_property

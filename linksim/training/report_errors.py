@@ -27,7 +27,7 @@ _NUM_CHUNKS = 2
 
 def needs_error(method: ResolvedMethod) -> bool:
     """Whether a method predicts from reports: holding the last one needs no error."""
-    return method.feedback is not None and method.predictor is not None and method.predictor.name != "hold"
+    return method.feedback is not None and not method.holds
 
 
 def prepare_report_errors(scenario: Scenario, device: str, console: Console) -> None:
@@ -82,14 +82,14 @@ def _reports(scenario: Scenario) -> list[CodecPart]:
     found: dict[str, CodecPart] = {}
     for point in (resolved_at(scenario, values) for values in simulated_points(scenario)):
         for method in filter(needs_error, point.simulated):
-            if method.feedback.key not in found:
-                found[method.feedback.key] = CodecPart(_fitted_at(scenario, point, method), method)
+            if method.reporting.key not in found:
+                found[method.reporting.key] = CodecPart(_fitted_at(scenario, point, method), method)
     return list(found.values())
 
 
 def _fitted_at(scenario: Scenario, point: ResolvedScenario, method: ResolvedMethod) -> ResolvedScenario:
     """The sweep point with the channels that a codec which remembers was fitted to: all of the scenario's."""
-    if not method.feedback.made_by.remembers:
+    if not method.reporting.made_by.remembers:
         return point
     axes = {key: values for key, values in scenario.sweep.items() if key.startswith("channel.")}
     return point.with_sections(channel=scenario.channel, sweep=axes)

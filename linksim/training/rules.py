@@ -10,7 +10,7 @@ from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
 from linksim.core.faults import describe, suggestion
 from linksim.scenario.channel import SOURCE_SECTIONS, Channel
-from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario
+from linksim.scenario.resolved import LEARNING, LearningBlock, ResolvedMethod, ResolvedScenario
 
 _NOTHING_LEARNS = {
     "predictor": "is not trained", "feedback": "has no codec that is trained",
@@ -42,7 +42,8 @@ def check_trainings(scenario: ResolvedScenario) -> None:
                 for field in ("channel", "csi_snr_db", "teacher", "start_from", "fresh_drops")})
 
 
-def _check_training(scenario: ResolvedScenario, method: ResolvedMethod, block: Block, place: dict[str, str]) -> None:
+def _check_training(scenario: ResolvedScenario, method: ResolvedMethod, block: LearningBlock, place: dict[str, str]
+                    ) -> None:
     """:param place: of the fields that can be wrong."""
     training = block.training
     try:
@@ -68,7 +69,7 @@ def _check_training(scenario: ResolvedScenario, method: ResolvedMethod, block: B
         _check_start(training.start_from, alike, place["start_from"])
 
 
-def _check_teacher(teacher: str, taught: str, others: dict[str, Block], place: str) -> None:
+def _check_teacher(teacher: str, taught: str, others: dict[str, LearningBlock], place: str) -> None:
     """Who teaches is trained, and has no teacher itself."""
     if teacher not in others:
         known = suggestion(teacher, list(others)) if others else "no other method is trained"
@@ -77,7 +78,7 @@ def _check_teacher(teacher: str, taught: str, others: dict[str, Block], place: s
         raise ScenarioError(f"{place}: {teacher!r} has a teacher itself; one that has none can teach")
 
 
-def _check_start(name: str, alike: dict[str, Block], place: str) -> None:
+def _check_start(name: str, alike: dict[str, LearningBlock], place: str) -> None:
     """What a training starts from: the same block with the same options, which starts from nothing itself."""
     if name not in alike:
         known = suggestion(name, list(alike)) if alike else "no other method has the same block and options"

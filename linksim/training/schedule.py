@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 
 
 class Schedule:
@@ -16,7 +16,7 @@ class Schedule:
     :param num_stages: of the block; what is optimised may be another part in each.
     """
 
-    def __init__(self, training: Training, num_epochs: int, epoch_steps: int, num_stages: int = 1) -> None:
+    def __init__(self, training: WholeTraining, num_epochs: int, epoch_steps: int, num_stages: int = 1) -> None:
         self.training = training
         self.num_epochs = num_epochs
         self.epoch_steps = epoch_steps

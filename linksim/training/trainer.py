@@ -25,7 +25,7 @@ from rich.console import Console
 from linksim.core.errors import LinksimError, NumericalError, ScenarioError
 from linksim.core.heartbeat import doing, duration
 from linksim.core.printing import say
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 from linksim.training.data import TrainingDrops
 from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import Estimate, measure
@@ -75,7 +75,7 @@ def check_task(trainee: Part, device: str) -> None:
                             f"{torch.cuda.device_count()} GPUs")
 
 
-def rank_from_outside(training: Training) -> int | None:
+def rank_from_outside(training: WholeTraining) -> int | None:
     """This process's rank, where torchrun or srun has started as many processes as share a training."""
     processes = training.devices * training.num_nodes
     for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
@@ -136,7 +136,7 @@ class _Mixed(MixedPrecision):
                               cache_enabled=False)
 
 
-def _fabric(training: Training, device: str) -> Fabric:
+def _fabric(training: WholeTraining, device: str) -> Fabric:
     kind, _, number = device.partition(":")
     several = training.devices * training.num_nodes > 1
     return Fabric(

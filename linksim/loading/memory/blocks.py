@@ -41,20 +41,20 @@ def _over_time(options: Options, scenario: ResolvedScenario, size: Sizes) -> flo
 
 
 def _per_order(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
-    return size.bins * (3 * (options["order"] + 1)**2 + 6 * options["order"]) * COMPLEX
+    return float(size.bins * (3 * (options["order"] + 1)**2 + 6 * options["order"]) * COMPLEX)
 
 
 def _prony(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
-    return size.bins * (3 * (options["order"] + 1)**2 + 2 * size.history) * DOUBLE
+    return float(size.bins * (3 * (options["order"] + 1)**2 + 2 * size.history) * DOUBLE)
 
 
 def _vector_kalman(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
-    return (10 * size.links * (options["order"] * size.bs)**2 + (3 + options["order"]) * size.past) * DOUBLE
+    return float(10 * size.links * (options["order"] * size.bs)**2 + (3 + options["order"]) * size.past) * DOUBLE
 
 
 def _matrix_pencil(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
     window = options["pencil_fraction"] * size.history + 1
-    return size.bins * (2 * window**2 + 2 * size.history) * DOUBLE
+    return float(size.bins * (2 * window**2 + 2 * size.history) * DOUBLE)
 
 
 def wave_sizes(options: Options, scenario: ResolvedScenario, size: Sizes) -> tuple[int, float, float, float, float]:
@@ -104,8 +104,8 @@ def reaches_band(name: str, options: Options, scenario: ResolvedScenario, method
 def _codec(name: str, options: Options, size: Sizes) -> float:
     if "delay_oversampling" in options:
         delays, beams = options["delay_oversampling"] * size.tones, options["beam_oversampling"]**2 * size.bs
-        return 8 * size.ue * delays * beams * DOUBLE
+        return float(8 * size.ue * delays * beams * DOUBLE)
     if name in ("klt", "context"):
         kept = options["num_table_drops"] * size.users * size.ue * size.bs * size.tones * COMPLEX * 4
-        return kept + 6 * (size.bs**2 + size.tones**2) * DOUBLE
+        return float(kept + 6 * (size.bs**2 + size.tones**2) * DOUBLE)
     return 0.0

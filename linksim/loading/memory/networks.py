@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from linksim.backbone.requirements import sizes_of
+from linksim.backbone.requirements import assumed_sizes
 from linksim.loading.memory.sizes import COMPLEX, Need, Sizes, placed
-from linksim.scenario.resolved import Block, ResolvedScenario
+from linksim.scenario.resolved import Block, LearningBlock, ResolvedScenario
 
 _FLOAT = 4
 _TRAINED = 4
@@ -52,7 +52,7 @@ def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
             yield placed(Need(total + batch + _LIBRARIES_BYTES, f"training {block.name}", field),
                          f"methods.{index}.{block.kind}")
     if scenario.data is not None:
-        yield from _gallery(scenario, size)
+        yield from _gallery(scenario.data, scenario, size)
 
 
 def network_of(predictor: Block, scenario: ResolvedScenario, size: Sizes) -> Network | None:
@@ -60,7 +60,7 @@ def network_of(predictor: Block, scenario: ResolvedScenario, size: Sizes) -> Net
     return _PREDICTORS[predictor.name](predictor.options, scenario, size) if predictor.name in _PREDICTORS else None
 
 
-def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users: int) -> float | None:
+def _while_learning(block: LearningBlock, scenario: ResolvedScenario, size: Sizes, users: int) -> float | None:
     """Bytes of a network and of what stands between its layers; None for blocks that are fitted in closed form.
 
     :param users: of a training drop.
@@ -85,7 +85,7 @@ def _while_learning(block: Block, scenario: ResolvedScenario, size: Sizes, users
 
 def _backbone(options: Options, tokens: float) -> Network:
     """A language model, as it is adapted."""
-    sizes = sizes_of(options["backbone"]) or sizes_of("gpt2-large")
+    sizes = assumed_sizes(options["backbone"])
     body = options.get("body", "language_model")
     layers = options["num_layers"] if body == "language_model" else 1
     whole = layers * sizes.layer_parameters if body in ("language_model", "attention") else 0
@@ -97,7 +97,7 @@ def _backbone(options: Options, tokens: float) -> Network:
 
 
 def _width(options: Options) -> int:
-    return (sizes_of(options["backbone"]) or sizes_of("gpt2-large")).width
+    return assumed_sizes(options["backbone"]).width
 
 
 def _recurrent(gates: int) -> Callable[[Options, ResolvedScenario, Sizes], Network]:
@@ -173,7 +173,7 @@ def _unfolded(options: Options, scenario: ResolvedScenario, size: Sizes, users: 
     beams, tones = array.rows * array.columns, min(size.tones, options["frequency_rank"])
     waves = beams * min(options["num_delays"], 8 * size.tones) * options["num_dopplers"]
     step = 6 * beams * (size.history * tones)**2 + waves * (20 + 3 * options["hidden_size"])
-    return options["num_steps"] * users * step * COMPLEX
+    return float(options["num_steps"] * users * step * COMPLEX)
 
 
 def _codec(options: Options, size: Sizes) -> Network:
@@ -209,10 +209,9 @@ def _universal(options: Options, size: Sizes) -> Network:
                     pictures + 5 * tokens * body.values)
 
 
-def _gallery(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
+def _gallery(data: Block, scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     """The data set, its captions as the sentence encoder sees them, and captions compared with the gallery."""
-    sent = scenario.semantic
-    name, spec, options = scenario.data.name, scenario.data.spec, scenario.data.options
+    sent, name, spec, options = scenario.semantic, data.name, data.spec, data.options
     count = next((options[key] for key in ("num_identities", "num_motions", "num_clips") if key in options), 2000)
     items = count * max((value for key, value in options.items() if "_per_" in key), default=4)
     yield placed(Need(items * (16 * 384 * _FLOAT + (200_000 if name == "motions" else 40_000)), f"the data set {name}",

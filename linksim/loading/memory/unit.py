@@ -64,7 +64,7 @@ def passing(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
 def _bounds(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     columns = RAYS * (2 if scenario.channel.ue_array.polarization == "single" else 4)
     if any(bound.name.startswith("genie") for bound in scenario.bounds):
-        factors = size.drops * columns * (2 * size.ue * size.bs + size.history + size.future + 2 * size.tones)
+        factors: float = size.drops * columns * (2 * size.ue * size.bs + size.history + size.future + 2 * size.tones)
         factors *= 1.3  # phases and repeated columns stand beside them
         one = 6 * columns**2 + columns * (2 * size.bs * size.history + size.ue * size.bs * size.future)
         yield Need((factors + one) * DOUBLE, "the genie bound (bounds)", size.largest())

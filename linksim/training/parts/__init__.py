@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from linksim.scenario.resolved import read_block, resolve
+from linksim.scenario.resolved import read_learning_block, resolve
 from linksim.scenario.schema import Scenario
 from linksim.training.part import Part
 from linksim.training.parts.feedback import CodecPart
@@ -30,5 +30,5 @@ def part_from(request: dict[str, Any]) -> Part:
     scenario = resolve(Scenario.model_validate(request["scenario"]))
     method = replace(scenario.methods[request["method"]], name=request["name"])
     own = getattr(method, request["kind"])
-    block = read_block("block", request["kind"], request["block"], own.training)
+    block = read_learning_block("block", request["kind"], request["block"], own.training)
     return KINDS[request["kind"]](scenario, method, replace(block, given=own.given))

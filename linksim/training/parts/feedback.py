@@ -19,7 +19,7 @@ from linksim.core.heartbeat import counted, doing
 from linksim.core.printing import say
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.conditions import Condition
@@ -45,7 +45,7 @@ class CodecPart(Part):
                      self.block.checkpoint))
 
     @cached_property
-    def training(self) -> Training:
+    def training(self) -> WholeTraining:
         """Speeds say nothing about one instant (a file has its own)."""
         training = self.block.training
         if source_of(self.scenario.channel).is_stored:

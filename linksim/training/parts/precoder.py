@@ -9,7 +9,7 @@ from typing import Any
 from linksim.blocks.precoding.learned import LearnedPrecoder, PrecoderShape
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.conditions import Condition
 from linksim.training.part import Part
@@ -30,7 +30,7 @@ class PrecoderPart(Part):
         return repr((self.block.key, self.scenario.channel.num_users, self.scenario.link.num_streams_per_user))
 
     @cached_property
-    def training(self) -> Training:
+    def training(self) -> WholeTraining:
         """One instant is seen with the scenario's noise, unless another one is given; at whatever speed."""
         changes: dict[str, Any] = {"speeds_kmh": [Channel.model_fields["speed_kmh"].default]}
         if self.block.training.csi_snr_db is None and self.scenario.acquisition.type != "perfect":

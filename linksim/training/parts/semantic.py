@@ -20,7 +20,7 @@ from linksim.retrieval.data import RetrievalSet, retrieval_set
 from linksim.retrieval.generation.stored import generate_captions, generated_digest, is_generated
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
-from linksim.scenario.training import Training
+from linksim.scenario.training import WholeTraining
 from linksim.training.codec_data import CodecDrops, codec_conditions
 from linksim.training.conditions import Condition
 from linksim.training.part import Part
@@ -44,7 +44,7 @@ class SemanticPart(Part):
                      scenario.link.num_streams_per_user))
 
     @cached_property
-    def training(self) -> Training:
+    def training(self) -> WholeTraining:
         """Captions see one instant, at whatever speed."""
         is_stored = source_of(self.scenario.channel).is_stored
         speeds = [] if is_stored else [Channel.model_fields["speed_kmh"].default]

@@ -67,7 +67,7 @@ def sizes_of(name: str) -> BackboneSizes | None:
 
 
 def assumed_sizes(name: str) -> BackboneSizes:
-    """`sizes_of` a model; those of a large one where only the hub could tell."""
+    """Sizes of a model, see `sizes_of`; those of a large one where only the hub could tell."""
     return sizes_of(name) or _sizes(_known()["gpt2-large"])
 
 

@@ -41,7 +41,7 @@ class Metric:
 
     @property
     def share(self) -> float:
-        """Of values that lie below a percentile."""
+        """Share of the values that lie below a percentile."""
         if self.percentile is None:
             raise ValueError(f"{self.name} is no percentile")
         return self.percentile / 100

@@ -25,7 +25,7 @@ SNR = "snr_db"
 
 
 Point = tuple[Any, ...]
-"""The values of the axes."""
+"""Values of the axes."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class _Composer(yaml.SafeLoader):
         return node
 
     def _fault(self, what: str) -> YamlFault:
-        """At the next node."""
+        """A fault at the next node."""
         return YamlFault(what, yaml.SafeLoader.peek_event(self).start_mark.line + 1)
 
 

@@ -19,7 +19,7 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.execution import Run
 from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Scenario
 from linksim.scenario.semantic import Semantic
-from linksim.scenario.training import Training, WholeTraining, merged
+from linksim.scenario.training import MethodTraining, Training, WholeTraining, merged
 
 LEARNING = {"predictor": "training", "feedback": "codec_training", "semantic": "semantic_training",
             "universal": "universal_training", "precoder": "precoder_training"}
@@ -231,7 +231,7 @@ def resolve(scenario: Scenario) -> ResolvedScenario:
     :raises ScenarioError: an entry that names no block, or options that it does not take, as ``key: message``.
     """
     precoder = read_learning_block("link.precoder", "precoder", scenario.link.precoder,
-                                   merged(scenario.training, None))
+                                   _training(scenario, None, "training"))
     methods = tuple(_method(f"methods.{index}", method, scenario, precoder)
                     for index, method in enumerate(scenario.methods))
     bounds = tuple(read_block(f"bounds.{index}", "bound", bound) for index, bound in enumerate(scenario.bounds))
@@ -255,11 +255,7 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Learn
         if reference is None:
             return None
         own = getattr(method, LEARNING[kind])
-        try:
-            training = merged(scenario.training, own)
-        except pydantic.ValidationError as error:
-            at = "training" if own is None else f"{place}.{LEARNING[kind]}"
-            raise ScenarioError(f"{at}: {describe(error.errors()[0])}") from None
+        training = _training(scenario, own, "training" if own is None else f"{place}.{LEARNING[kind]}")
         given = {"bits": scenario.feedback.bits} if kind == "feedback" and scenario.feedback.bits is not None else {}
         return read_learning_block(f"{place}.{kind}", kind, reference, training, given)
 
@@ -269,6 +265,17 @@ def _method(place: str, method: Method, scenario: Scenario, link_precoder: Learn
         block("precoder", method.precoder) or link_precoder,
         None if csi == "perfect" or answers else block("predictor", method.predictor),
         block("feedback", method.feedback), block("semantic", method.semantic), block("universal", method.universal))
+
+
+def _training(scenario: Scenario, own: MethodTraining | None, place: str) -> WholeTraining:
+    """The training of a block that has some fields of its own.
+
+    :raises ScenarioError: fields that do not go together.
+    """
+    try:
+        return merged(scenario.training, own)
+    except pydantic.ValidationError as error:
+        raise ScenarioError(f"{place}: {describe(error.errors()[0])}") from None
 
 
 def read_block(place: str, kind: str, reference: str | dict[str, Any]) -> Block:

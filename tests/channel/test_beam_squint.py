@@ -112,7 +112,7 @@ def test_a_run_says_it_and_shows_it(command, scenario_file, tmp_path):
 
 
 def test_what_cannot_go_with_it_is_refused(tiny):
-    with pytest.raises(ScenarioError, match="genie_lmmse takes the carrier's wavelength at all tones"):
+    with pytest.raises(ScenarioError, match="genie_lmmse: takes the carrier's wavelength at all tones"):
         scenario_from_dict(tiny({"channel.beam_squint": True, "bounds": ["genie_lmmse"]}))
     with pytest.raises(ValidationError, match="beam_squint is for channels that linksim computes from rays"):
         Channel(source="files", files={"format": "cir", "generator": "mine"}, beam_squint=True)

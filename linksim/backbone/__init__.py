@@ -1,6 +1,6 @@
 """Pretrained language models as a part of other blocks: loading, adaptation, word embeddings, last attention.
 
-Names are loaded on first use: what a model's sizes are is known without torch (`linksim.backbone.requirements`).
+Names are loaded on first use: what a model's sizes are is known without torch (`linksim.backbone.choice`).
 """
 
 from __future__ import annotations

@@ -3,15 +3,117 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import math
 
 import torch
 from transformers import Cache, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
-from linksim.backbone.adaptation import adapt
 from linksim.backbone.architectures import ARCHITECTURES, LastAttention
 from linksim.backbone.choice import BackboneChoice
 from linksim.backbone.loading import load
-from linksim.backbone.words import principal_words, shuffled
+from linksim.core import seeding
+from linksim.core.cache import cached_tensors
+from linksim.core.errors import ScenarioError
+from linksim.core.faults import suggestion
+
+
+def shuffled(words: torch.Tensor, seed: int) -> torch.Tensor:
+    """The entries of each word permuted, every word in its own way.
+
+    Each word keeps its length, mean and values; which entry stands for what, and so every direction and similarity
+    between words, is lost.
+
+    :param words: ``[vocabulary, width]``.
+    :returns: likewise.
+    """
+    stream = seeding.generator(seeding.stream_seed(seed, "shuffled words"))
+    order = torch.rand(words.shape, generator=stream).argsort(-1)
+    return words.gather(-1, order.to(words.device))
+
+
+def principal_words(words: torch.Tensor, count: int) -> torch.Tensor:
+    r"""PCA along the vocabulary dimension: few linear combinations of the words that carry most of their variance.
+
+    Every entry of the embedding is one observation of as many variables as there are words (CSI-ALM eq. (14), as
+    ``PCA(count).fit_transform(words.T).T`` of scikit-learn). With :math:`\mathbf D_c` the words less their own means
+    and :math:`\mathbf D_c^T \mathbf D_c = \sum_i s_i^2 \mathbf u_i \mathbf u_i^T`, the rows are
+    :math:`s_i \mathbf u_i^T`: orthogonal, strongest first. All are scaled by one factor, so that their root mean
+    square is that of the words, and the largest entry of each is positive. The first is much the strongest: it is
+    what all words have in common.
+
+    They are kept in the cache. On another machine near-equal components may come out otherwise: a block that was
+    trained with them saves them with its weights.
+
+    :param words: ``[vocabulary, width]``.
+    :param count: at most ``width - 1``.
+    :returns: ``[count, width]``, float32.
+    :raises ScenarioError: more components than there are.
+    """
+    if not 1 <= count < words.shape[1]:
+        raise ScenarioError(f"principal words: 1 to {words.shape[1] - 1} can be had of embeddings that are "
+                            f"{words.shape[1]} wide (given {count})")
+    on_cpu = words.detach().float().cpu().contiguous()
+    digest = hashlib.sha256(on_cpu.numpy()).hexdigest()[:24]
+    components = cached_tensors(f"principal_words-1/{digest}.safetensors",
+                                lambda: {"components": _components(on_cpu)})["components"][:count]
+    scale = on_cpu.square().mean().sqrt() / components.square().mean().sqrt()
+    return (scale * components).to(words.device)
+
+
+def _components(words: torch.Tensor) -> torch.Tensor:
+    """All of them, ``[width - 1, width]``, unscaled."""
+    gram = torch.zeros(words.shape[1], words.shape[1], dtype=torch.float64)
+    for part in words.split(8192):  # in double precision, a part at a time for memory
+        centred = part.double() - part.double().mean(-1, keepdim=True)
+        gram += centred.mT @ centred
+    squares, vectors = torch.linalg.eigh(gram)  # in rising order; the smallest is the mean that was taken off
+    rows = (squares.clamp_min(0).sqrt() * vectors).mT.flip(0)[:-1]
+    largest = rows.gather(-1, rows.abs().argmax(-1, keepdim=True))
+    return (rows * largest.sign()).float()
+
+
+def adapt(body: PreTrainedModel, choice: BackboneChoice) -> None:
+    """Mark the trained parameters; with "lora", add them.
+
+    :raises ScenarioError: a LoRA target that the model has not.
+    """
+    trained_names = ARCHITECTURES[body.config.model_type].norm_and_position
+    for name, parameter in body.named_parameters():
+        parameter.requires_grad_(choice.body == "attention" or choice.adaptation == "full" or (
+            choice.adaptation == "norms" and any(part in name for part in trained_names)))
+    if choice.body == "language_model" and choice.adaptation == "lora":
+        _add_low_rank(body, choice)
+
+
+def _add_low_rank(body: PreTrainedModel, choice: BackboneChoice) -> None:
+    """LoRA (Hu et al. 2021): W x + (alpha / rank) B A x, with B zero at first, so that nothing changes."""
+    from peft import LoraConfig, inject_adapter_in_model  # start-up
+
+    architecture = ARCHITECTURES[body.config.model_type]
+    linear_maps = {name.rpartition(".")[2]: None for name, module in body.named_modules()
+                   if isinstance(module, torch.nn.Linear | Conv1D)}
+    targets = choice.lora_targets or architecture.linear_maps
+    for target in targets:
+        if target not in linear_maps:
+            raise ScenarioError(f"backbone {choice.backbone!r}, option 'lora_targets': it has no linear map "
+                                f"{target!r}: {suggestion(target, linear_maps)}")
+    settings = LoraConfig(r=choice.lora_rank, lora_alpha=choice.lora_alpha, lora_dropout=choice.lora_dropout,
+                          target_modules=list(targets), fan_in_fan_out=architecture.fan_in_fan_out)
+    inject_adapter_in_model(settings, body, low_cpu_mem_usage=True)  # without values: peft's come from a shared stream
+    for name, module in body.named_modules():
+        if ".lora_" in name and isinstance(module, torch.nn.Linear):
+            module.weight = torch.nn.Parameter(_first_value(name, module.weight.shape, choice.seed))
+
+
+def _first_value(name: str, shape: torch.Size, seed: int) -> torch.Tensor:
+    """A as torch initialises linear maps, B zero."""
+    if ".lora_B." in name:
+        return torch.zeros(shape)
+    stream = seeding.generator(seeding.stream_seed(seed, "lora", name))
+    return torch.nn.init.kaiming_uniform_(torch.empty(shape), a=math.sqrt(5), generator=stream)
+
 
 EAGER_TOKENS = 192
 """With so few tokens, attention by plain matrix products takes a quarter less time to train on a CPU than torch's fused
@@ -50,7 +152,7 @@ class Backbone(torch.nn.Module):
         return self.words.detach()
 
     def principal_words(self, count: int) -> torch.Tensor:
-        """The dictionary reduced to ``[count, width]``; see `linksim.backbone.words.principal_words`."""
+        """The dictionary reduced to ``[count, width]``; see `linksim.backbone.model.principal_words`."""
         return principal_words(self.words, count)
 
     def forward(self, inputs_embeds: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ Every stage is computed once for all the sweep points that share it; methods see
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,20 +13,75 @@ import torch
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
 from linksim.channel.drops import Drops
-from linksim.channel.source import chunk_of_drops, places_of
+from linksim.channel.source import chunk_of_drops, places_of, source_of
 from linksim.core.csi import Csi, by_resource
 from linksim.core.errors import NumericalError
 from linksim.core.heartbeat import doing
 from linksim.core.seeding import generator, stream_seed
 from linksim.link.feedback import Reports, last_report_error
-from linksim.link.parts import predicted
-from linksim.link.pilot_notes import pilot_notes
 from linksim.link.point import ChunkResult, Point, Row, needs_link
 from linksim.loading.memory import drops_at_once
-from linksim.nr.acquisition import acquire
+from linksim.nr.acquisition import acquire, pilot_floor
+from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
+from linksim.scenario.schema import Acquisition
 from linksim.training.part import named_method
 from linksim.training.preparation import Built
+
+
+def predicted(predictor: Predictor, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor,
+              drops_at_once: int) -> Csi:
+    """What `Predictor.predict` says, from so many drops at a time.
+
+    A prediction never depends on its neighbours in the batch, so the parts are those of the whole, but for the rounding
+    of matrix products of another size.
+
+    :param history: ``[batch, user, ue_ant, bs_ant, time, subcarrier]``; the other parameters as of `Predictor.predict`.
+    :param drops_at_once: see `linksim.loading.memory.drops_at_once`.
+    """
+    if drops_at_once >= len(history.h):
+        return predictor.predict(history, time_s, frequency_hz)
+
+    def part(first: int) -> Csi:
+        some = slice(first, first + drops_at_once)
+        return predictor.predict(replace(
+            history, h=history.h[some], noise_variance=history.noise_variance[some],
+            max_doppler_hz=history.max_doppler_hz[some]), time_s, frequency_hz)
+
+    begun = part(0)
+    whole = replace(begun, h=begun.h.new_empty(len(history.h), *begun.h.shape[1:]),
+                    noise_variance=history.noise_variance, max_doppler_hz=history.max_doppler_hz)
+    whole.h[:drops_at_once] = begun.h
+    for first in range(drops_at_once, len(history.h), drops_at_once):
+        whole.h[first:first + drops_at_once] = part(first).h
+    return whole
+
+
+_LEAST_DB = -30.0
+"""A floor below this one limits nothing that is looked at."""
+
+
+def pilot_notes(true: Csi, acquisition: Acquisition, channel: Channel) -> set[str]:
+    """A note where interpolation between pilots errs by more than half of what noise does.
+
+    The drops themselves are looked at, not their median delay spread: the error is that of the few users whose channels
+    change most between two pilots.
+
+    :param true: the true uplink history of some drops.
+    """
+    floor = pilot_floor(true, acquisition)
+    mean_db, worst_db = (float(10 * value.clamp_min(1e-12).log10()) for value in (
+        floor.mean(), torch.quantile(floor.flatten(), 0.9)))
+    if mean_db < max(_LEAST_DB, -acquisition.csi_snr_db - 3):
+        return set()
+    # each antenna port has one tone of the comb
+    spacing_khz = channel.num_users * channel.ue_array.num_antennas * channel.subcarrier_spacing_khz
+    better = " or estimator: lmmse" if acquisition.estimator == "ls" else ""
+    return {f"pilots of a user stand {spacing_khz:.0f} kHz apart, and the {acquisition.estimator} estimate errs by "
+            f"{mean_db:.1f} dB in {source_of(channel).title(channel)} without any noise ({worst_db:.1f} dB or more for "
+            "one user in ten of the first chunk): a floor under every method; use fewer users, a smaller "
+            f"channel.subcarrier_spacing_khz{better}"}
+
 
 Estimates = dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]]
 """By `estimate_key`: the estimate ``[batch, time, subcarrier, user, ue_ant, bs_ant]``, and its measures."""
@@ -134,7 +190,7 @@ def _answered(point: Point, history: Csi) -> list[Row]:
     asked = [method for method in scenario.methods if method.universal is not None and not method.only_teaches]
     if not asked:
         return []
-    from linksim.link.universal import answers, task_link_measures, task_measures  # start-up
+    from linksim.link.measures import answers, task_link_measures, task_measures  # start-up
 
     places, true = places_of(point.drops, scenario.channel), point.drops.future
     rows = []

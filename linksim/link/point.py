@@ -138,7 +138,7 @@ class Point:
 
             measures |= block_measures(scenario.written, self.drops, self.true, h_hat, weights, report_bits, self.seed)
         if method is not None and method.semantic is not None:
-            from linksim.link.retrieval import retrieve  # optional: what semantic codecs need
+            from linksim.link.measures import retrieve  # optional: what semantic codecs need
 
             codec = self.built.of(scenario, method, "semantic")
             with named_method(method.name):

@@ -14,7 +14,7 @@ from linksim.core.errors import ScenarioError
 from linksim.loading.duration import check_duration
 from linksim.loading.memory import check_channels, check_memory
 from linksim.metrics.catalogue import METRICS, metric, metric_names
-from linksim.nr.coding_rules import check_coding, check_future
+from linksim.nr.rules import check_coding, check_future
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
 from linksim.training.rules import check_trainings

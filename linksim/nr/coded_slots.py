@@ -11,11 +11,10 @@ import torch
 from linksim.core.seeding import generator, stream_seed
 from linksim.mimo.noise import complex_normal
 from linksim.mimo.receiver import lmmse, own_streams
-from linksim.nr.block_sizes import BlockSizes
 from linksim.nr.modulation import demodulate, modulate
 from linksim.nr.pilots import PILOTS, data_symbols, estimated_channel, pilot_loss
 from linksim.nr.slots import SlotFormat
-from linksim.nr.transport_block import REDUNDANCY_VERSIONS, code_of
+from linksim.nr.transport_block import REDUNDANCY_VERSIONS, BlockSizes, code_of
 from linksim.scenario.coding import NUM_SYMBOLS, Coding
 
 _LEAST_SHARE = 1e-6

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sionna.sys import EESM
 
-from linksim.nr.block_sizes import BlockSizes
+from linksim.nr.transport_block import BlockSizes
 
 CURVES = Path(__file__).parent / "block_error_curves.json"
 """Made by ``benchmarks/block_error_curves.py``."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from linksim.nr.block_sizes import BlockSizes
 from linksim.nr.error_tables import block_error_rate
 from linksim.nr.tables import NUM_MCS
+from linksim.nr.transport_block import BlockSizes
 from linksim.scenario.coding import Coding
 
 _GRID_DB = torch.arange(-100, 301).double() / 10

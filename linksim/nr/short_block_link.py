@@ -10,8 +10,7 @@ import torch
 from sionna.phy.fec.crc import CRCDecoder, CRCEncoder
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
-from linksim.nr.bits import scrambling, to_strings, to_tensor
-from linksim.nr.modulation import demodulate, modulate
+from linksim.nr.modulation import demodulate, modulate, scrambling, to_strings, to_tensor
 from linksim.nr.short_block_plan import ShortBlockPlan, ShortBlockPlanner, crc_bits
 from linksim.nr.tables import ORDERS
 

@@ -19,10 +19,9 @@ from linksim.core.registry import register
 from linksim.core.seeding import stream_seed
 from linksim.core.types import NonNegativeInt, PositiveInt
 from linksim.retrieval.avatar_styles import STYLES, Style
-from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits, listed, pick
 from linksim.retrieval.pictures import SIZE, encoder_versions, picture_features, svg_picture
 from linksim.retrieval.requirements import identities
-from linksim.retrieval.words import listed, pick
 
 _PACKAGES = ("dicebear-core", "dicebear-styles", "resvg-py")
 _VERSION = 1

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 
 from linksim.core.errors import ScenarioError
@@ -169,3 +170,16 @@ def _check_split(where: str, split: Split) -> None:
     if not finite.all():
         raise ScenarioError(f"{where}: features of item {int((~finite).nonzero()[0])} are not finite "
                             f"({int((~finite).sum())} such items)")
+
+
+T = TypeVar("T")
+
+
+def pick(choices: Sequence[T], rng: np.random.Generator) -> T:
+    """One of some choices, all equally likely."""
+    return choices[int(rng.integers(len(choices)))]
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

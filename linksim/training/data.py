@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
+import linksim.channel
 from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
-from linksim.channel.source import chunk_of_drops, source_of
+from linksim.channel.source import chunk_of_drops, places_of, source_of
 from linksim.channel.streaming import prefetched
-from linksim.core.csi import Csi
+from linksim.core.cache import cached_tensors
+from linksim.core.csi import Csi, Panel
 from linksim.core.places import Places
 from linksim.core.seeding import generator, stream_seed
+from linksim.core.versions import sionna_version
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import channel_fields
@@ -29,7 +36,53 @@ from linksim.training.conditions import (
     training_conditions,
     training_seed,
 )
-from linksim.training.kept_drops import kept_drops
+
+_PARTS = ("history", "future", "uplink_future")
+_TENSORS = ("h", "time_s", "frequency_hz", "noise_variance", "max_doppler_hz")
+
+
+def kept_drops(identity: dict[str, Any], draw: Callable[[], TrainingBatch]) -> TrainingBatch:
+    """A batch from the cache folder, drawn and kept there at first, on the CPU.
+
+    :param identity: all that the values depend on but the code that draws them, which is added here.
+    :raises StoreError: the cache folder cannot be written.
+    """
+    text = json.dumps([identity, _code()], sort_keys=True)
+    name = f"training_drops/{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
+    return _batch(cached_tensors(name, lambda: _tensors(draw())))
+
+
+@cache
+def _code() -> list[str]:
+    """Digests of the channel's source files, and the version of what it stands on."""
+    folder = Path(linksim.channel.__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    return [sionna_version(), *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
+
+
+def _tensors(batch: TrainingBatch) -> dict[str, torch.Tensor]:
+    """Each of the batch's CSI once; ``place`` says which of them a part is."""
+    different: list[Csi] = []
+    place = []
+    for part in _PARTS:
+        csi = getattr(batch, part)
+        if not any(csi is other for other in different):
+            different.append(csi)
+        place.append(next(index for index, other in enumerate(different) if csi is other))
+    tensors = {"place": torch.tensor(place)}
+    for index, csi in enumerate(different):
+        panel = csi.panel
+        tensors[f"panel.{index}"] = torch.tensor([panel.rows, panel.columns, panel.polarizations])
+        tensors |= {f"{name}.{index}": getattr(csi, name).cpu().clone() for name in _TENSORS}
+    return tensors
+
+
+def _batch(tensors: dict[str, torch.Tensor]) -> TrainingBatch:
+    place = tensors["place"].tolist()
+    different = [Csi(**{name: tensors[f"{name}.{index}"] for name in _TENSORS},
+                     panel=Panel(*tensors[f"panel.{index}"].tolist())) for index in range(max(place) + 1)]
+    return TrainingBatch(**{part: different[index] for part, index in zip(_PARTS, place)})
+
 
 __all__ = ["CHUNK", "TrainingDrops", "condition_of", "num_chunks", "problem_shape", "training_batches",
            "training_conditions", "training_seed"]
@@ -168,3 +221,14 @@ def _each(function: Callable[..., Csi], *batches: TrainingBatch) -> TrainingBatc
     # in TDD both futures are one, and stay so
     tdd = all(batch.uplink_future is batch.future for batch in batches)
     return TrainingBatch(history, future, future if tdd else function(*(batch.uplink_future for batch in batches)))
+
+
+class PlacedDrops(TrainingDrops):
+    """Drops of ray-traced channels with the places of their terminals."""
+
+    def draw(self, chunk: Chunk, epoch: int = 0) -> TrainingBatch:
+        channel, _ = self.conditions[chunk.condition]
+        index = chunk.index + epoch * num_chunks(self.scenario, self.training)
+        drops = chunk_of_drops(channel, CHUNK, self._seed(chunk, epoch), index, self.device, chunk.split)
+        batch = TrainingBatch(drops.history, drops.future, drops.future, places_of(drops, channel))
+        return batch if chunk.num_drops == CHUNK else selected(batch, slice(chunk.num_drops))

@@ -28,8 +28,7 @@ from linksim.core.heartbeat import Heartbeat
 from linksim.core.printing import make_console, one_line, prepare_streams, say
 from linksim.scenario.plugins import load_plugins
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS
-from linksim.training.checkpoint import write_checkpoint
-from linksim.training.folder import making, writable
+from linksim.training.checkpoint import making, writable, write_checkpoint
 from linksim.training.part import Part
 from linksim.training.parts import part_from, request_of
 from linksim.training.trainer import check_task, fit, rank_from_outside

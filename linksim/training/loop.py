@@ -22,11 +22,10 @@ from lightning_fabric import Fabric
 from linksim.blocks.parameters import matched
 from linksim.core.errors import LinksimError, NumericalError, StoreError
 from linksim.core.seeding import stream_seed
+from linksim.training.checkpoint import written_whole
 from linksim.training.conditions import condition_names
-from linksim.training.event_log import EventLog
-from linksim.training.folder import written_whole
 from linksim.training.minibatches import Minibatch, Minibatches
-from linksim.training.progress import TrainingProgress, to_db
+from linksim.training.progress import EventLog, TrainingProgress, to_db
 from linksim.training.schedule import Schedule
 
 SAVE_EPOCHS_EVERY_S = 10.0

@@ -17,10 +17,9 @@ from linksim.core.heartbeat import duration
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
-from linksim.training.checkpoint import shown
+from linksim.training.checkpoint import making, shown
 from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import measure
-from linksim.training.folder import making
 from linksim.training.minibatches import Minibatches
 from linksim.training.part import Part, named_method
 from linksim.training.parts import KINDS

@@ -16,9 +16,8 @@ from linksim.core.heartbeat import counted
 from linksim.scenario.points import resolved_at, simulated_points
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import Scenario
-from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, read_weights, write_checkpoint
+from linksim.training.checkpoint import checkpoint_folder, found_checkpoint, making, read_weights, write_checkpoint
 from linksim.training.codec_data import CodecDrops
-from linksim.training.folder import making
 from linksim.training.parts.feedback import CodecPart
 
 _NUM_CHUNKS = 2

@@ -26,15 +26,14 @@ from linksim.core.errors import LinksimError, NumericalError, ScenarioError
 from linksim.core.heartbeat import doing, duration
 from linksim.core.printing import say
 from linksim.scenario.training import WholeTraining
+from linksim.training.checkpoint import with_room, written_whole
 from linksim.training.data import TrainingDrops
 from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import Estimate, measure
-from linksim.training.event_log import EventLog
-from linksim.training.folder import with_room, written_whole
 from linksim.training.loop import TrainingLoop
 from linksim.training.minibatches import Minibatches
 from linksim.training.part import Part
-from linksim.training.progress import TrainingProgress, to_db
+from linksim.training.progress import EventLog, TrainingProgress, to_db
 
 
 @dataclass(frozen=True)

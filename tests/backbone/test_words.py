@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from linksim.backbone.words import principal_words, shuffled
+from linksim.backbone.model import principal_words, shuffled
 from linksim.core.errors import ScenarioError
 
 
@@ -40,7 +40,7 @@ def test_principal_words_are_orthogonal_as_large_as_words_and_of_one_sign(own_ca
 
 def test_principal_words_are_computed_once(own_cache, words, monkeypatch):
     first = principal_words(words, 5)
-    monkeypatch.setattr("linksim.backbone.words._components", None)
+    monkeypatch.setattr("linksim.backbone.model._components", None)
     assert principal_words(words, 5).equal(first)
     with pytest.raises(TypeError):  # other words, another computation
         principal_words(words + 1, 5)

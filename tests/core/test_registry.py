@@ -60,7 +60,7 @@ def test_a_name_can_be_taken_once_but_a_notebooks_cell_run_again():
 
 
 def test_a_block_of_the_user_has_the_options_of_the_built_in_one_that_it_extends():
-    from linksim.blocks.prediction.ar import AutoregressivePredictor
+    from linksim.blocks.prediction.autoregression import AutoregressivePredictor
 
     try:
         @linksim.register("predictor", "longer_ar")

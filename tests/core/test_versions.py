@@ -10,7 +10,7 @@ import pytest
 
 import linksim
 from linksim.core.versions import installed, versions
-from linksim.training import kept_drops
+from linksim.training import data
 
 ROOT = Path(linksim.__file__).parents[1]
 
@@ -20,8 +20,8 @@ def test_sionna_needs_no_version_of_its_own(monkeypatch):
     sionna = pytest.importorskip("sionna")
     expected = metadata.version("sionna-no-rt")
     monkeypatch.delattr(sionna, "__version__", raising=False)
-    kept_drops._code.cache_clear()
-    assert kept_drops._code()[0] == versions()["sionna"] == expected
+    data._code.cache_clear()
+    assert data._code()[0] == versions()["sionna"] == expected
 
 
 def test_what_is_not_installed_has_no_version():

@@ -1,6 +1,11 @@
-"""The chain as a whole: pairing of methods, physics of the curves, unusable CSI counted or refused."""
+"""Drops that go through a predictor a few at a time come out as they do together. Warnings where pilots are too sparse.
+The chain as a whole: pairing of methods, physics of the curves, unusable CSI counted or refused.
+"""
+
+from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,11 +13,50 @@ import torch
 
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor
+from linksim.channel.statistical.drops import draw_drops
 from linksim.core.errors import NumericalError
+from linksim.core.registry import create
 from linksim.link import chain
+from linksim.link.chain import predicted, simulate_chunk
 from linksim.loading.load import scenario_from_dict
+from linksim.metrics import nmse
+from linksim.nr.acquisition import acquire
+from linksim.scenario.channel import BsArray, Channel
 from linksim.scenario.points import resolved_at, sweep_points
+from linksim.scenario.resolved import resolve
+from linksim.scenario.schema import Acquisition
 from linksim.training.preparation import Built
+
+
+@pytest.mark.parametrize("predictor", ["hold", "wiener", "kalman", "matrix_pencil", "vector_kalman", "pad"])
+def test_parts_are_those_of_the_whole(predictor):
+    drops = draw_drops(Channel(model="cdl_a", num_subcarriers=6, num_history=16, num_future=3, num_users=2,
+                               duplex="fdd_adjacent"), 5, seed=3)
+    block, future = create("predictor", predictor), drops.future
+    whole = predicted(block, drops.history, future.time_s, future.frequency_hz, 5)
+    parts = predicted(block, drops.history, future.time_s, future.frequency_hz, 2)
+    torch.testing.assert_close(parts.h, whole.h, rtol=1e-4, atol=1e-4)
+    for name in ("time_s", "frequency_hz", "noise_variance", "max_doppler_hz"):
+        assert torch.equal(getattr(parts, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize(("spacing_khz", "users", "warned"), [(15, 2, False), (60, 4, True), (360, 2, True)])
+def test_pilots_that_stand_too_far_apart_are_reported_with_the_floor_that_they_leave(spacing_khz, users, warned):
+    channel = Channel(num_users=users, num_subcarriers=48, num_history=1, subcarrier_spacing_khz=spacing_khz,
+                      bs_array=BsArray(rows=2, columns=2))
+    scenario = resolve(scenario_from_dict({
+        "channel": channel.model_dump(), "acquisition": {"type": "pilots"}, "methods": ["hold"], "bounds": [],
+        "run": {"chunk_size": 20},
+    }))
+    notes = " ".join(simulate_chunk([(0, scenario)], 1, "cpu", Built()).notes)
+    assert ("pilots of a user stand" in notes) is warned
+    if warned:
+        true = draw_drops(channel, 20, 1).history
+        noiseless = acquire(true, Acquisition(type="pilots", csi_snr_db=90), torch.Generator().manual_seed(1))[0]
+        said = float(re.search(r"errs by (-?[0-9.]+) dB", notes)[1])
+        assert said == pytest.approx(10 * nmse(noiseless.h, true.h).log10().item(), abs=0.3)
+    assert not simulate_chunk([(0, scenario)], 1, "cpu", Built(), chunk_index=1).notes
+
 
 SMALL = {"num_users": 3, "num_subcarriers": 12, "num_history": 8, "num_future": 2,
          "bs_array": {"rows": 2, "columns": 4}}

@@ -13,11 +13,10 @@ from scipy import stats
 from sionna.sys import EESM
 
 from linksim.mimo.noise import complex_normal
-from linksim.nr.block_sizes import block_sizes
 from linksim.nr.error_tables import block_error_rate, curve_at, effective_sinr
 from linksim.nr.modulation import demodulate, modulate
 from linksim.nr.slots import SlotFormat
-from linksim.nr.transport_block import code_of
+from linksim.nr.transport_block import block_sizes, code_of
 
 SLOT = SlotFormat(num_tones=48, subcarriers=6, data_symbols=12, num_streams=1)
 TABLE = json.loads((Path(sionna.sys.__file__).parent / "bler_tables/PDSCH_table1.json").read_text())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.nr.block_sizes import block_sizes
 from linksim.nr.error_tables import block_error_rate
 from linksim.nr.link_adaptation import adapt, inner_loop, thresholds_db
 from linksim.nr.slots import SlotFormat
 from linksim.nr.tables import NUM_MCS
+from linksim.nr.transport_block import block_sizes
 from linksim.scenario.coding import Coding
 
 BLOCKS = block_sizes(SlotFormat(num_tones=48, subcarriers=6, data_symbols=12, num_streams=1), 1)

@@ -1,4 +1,6 @@
-"""Faults in a data set are refused in one line; splits are by identity and follow from the seed alone."""
+"""Faults in a data set are refused in one line; splits are by identity and follow from the seed alone. What grammars of
+captions share.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from linksim.retrieval.data import (
     RetrievalData,
     RetrievalSet,
     Split,
+    listed,
     retrieval_set,
     split_identities,
     split_of,
@@ -107,3 +110,8 @@ def test_a_plug_in_is_loaded_by_name_and_options():
             retrieval_set({"modality": "audio"})
     finally:
         del registry._registered["retrieval_data", "toy_set"]
+
+
+@pytest.mark.parametrize(("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+def test_lists_read_as_english(words, text):
+    assert listed(words) == text

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from linksim.retrieval import motions
-from linksim.retrieval.actions import ACTIONS, Doing
+from linksim.retrieval.actions import ACTIONS, FRAME_RATE_HZ, JOINTS, NUM_FEATURES, Body, Doing, Tracks, body_positions
 from linksim.retrieval.motions import NUM_FRAMES, Motions, caption, draw_motions, perform
-from linksim.retrieval.skeleton import FRAME_RATE_HZ, JOINTS, NUM_FEATURES, Body, Tracks, body_positions
 
 HEIGHT, SPEED, TURNING = -4, -3, -1
 

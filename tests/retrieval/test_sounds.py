@@ -8,8 +8,17 @@ import torch
 
 from linksim.retrieval import sounds
 from linksim.retrieval.log_mel import SAMPLE_RATE_HZ
-from linksim.retrieval.sound_events import KINDS, LOUDNESS, Event, event_samples
-from linksim.retrieval.sounds import Clip, Sounds, caption, clip_samples, draw_clips
+from linksim.retrieval.sounds import (
+    KINDS,
+    LOUDNESS,
+    Clip,
+    Event,
+    Sounds,
+    caption,
+    clip_samples,
+    draw_clips,
+    event_samples,
+)
 
 
 def centroid_hz(samples):

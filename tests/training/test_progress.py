@@ -8,8 +8,7 @@ from rich.console import Console
 
 from linksim.core import heartbeat
 from linksim.scenario.training import Training
-from linksim.training.event_log import EventLog
-from linksim.training.progress import TrainingProgress, to_db
+from linksim.training.progress import EventLog, TrainingProgress, to_db
 from linksim.training.schedule import Schedule
 
 

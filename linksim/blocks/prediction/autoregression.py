@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
+from linksim.blocks.prediction.band import Band, to_target_band
+from linksim.blocks.prediction.base import Predictor
+from linksim.blocks.prediction.rules import band_in_reach
 from linksim.core.csi import Csi
+from linksim.core.registry import register
+from linksim.core.types import PositiveInt
+from linksim.mimo.angle_delay import from_angle_delay, per_user, to_angle_delay
 
 
 def horizon_steps(history: Csi, time_s: torch.Tensor) -> list[int]:
@@ -154,3 +162,75 @@ def time_covariance(h: torch.Tensor) -> torch.Tensor:
     """
     by_time = h.permute(0, 1, 4, 2, 3, 5).flatten(3).to(torch.complex128)
     return by_time @ by_time.mH / by_time.shape[-1]
+
+
+@register("predictor", "ar", min_history=1, history_per_option={"order": 2}, requires=band_in_reach)
+class AutoregressivePredictor(Predictor):
+    """Autoregressive model per angle-delay bin, fitted to the history and iterated.
+
+    :param order: number of past samples the model uses.
+    :param method: "yule_walker" (biased autocorrelation, stable), "burg" (stable), or "ls" (covariance
+        method). The noise variance loads the diagonal of the equations.
+    :param band: how to reach other subcarriers in FDD, see `to_target_band`.
+    """
+
+    whole_periods = True
+
+    def __init__(self, order: PositiveInt = 4, method: Literal["yule_walker", "burg", "ls"] = "burg",
+                 band: Band = "sparse") -> None:
+        super().__init__()
+        self.order = order
+        self.method = method
+        self.band = band
+
+    def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
+        steps = horizon_steps(history, time_s)
+        bins = to_angle_delay(history.h, history.panel)
+        loading = per_user(history.noise_variance, bins.ndim - 1)
+        if self.method == "ls":
+            coefficients = fit_least_squares(bins, self.order, loading)
+        elif self.method == "burg":
+            coefficients = fit_burg(bins, self.order, loading)
+        else:
+            coefficients = solve_yule_walker(autocorrelation(bins, self.order), loading)
+        h = from_angle_delay(run_forward(bins, coefficients, steps), history.panel)
+        return to_target_band(history.with_h(h, time_s), history, frequency_hz, self.band)
+
+
+def shared_predictor(covariance: torch.Tensor, order: int) -> torch.Tensor:
+    """Least-squares linear predictor of a whole set of sequences, from their covariance over time.
+
+    :param covariance: complex, ``[..., time, time]``: entry ``(s, t)`` averages ``h_s conj(h_t)``.
+    :returns: ``[..., order]``: ``h[t]`` is predicted by ``sum_i a[i] h[t-1-i]``.
+    """
+    # Windows of order + 1 consecutive samples, newest first, summed: the normal equations.
+    windows = covariance.unfold(-2, order + 1, 1).unfold(-2, order + 1, 1)
+    products = windows.diagonal(dim1=-4, dim2=-3).sum(-1).flip(-2, -1).conj()
+    return solve_hermitian(products[..., 1:, 1:], products[..., 1:, 0], loading=0.0)
+
+
+@register("predictor", "vector_prony", min_history=0, history_per_option={"order": 2}, requires=band_in_reach)
+class VectorPronyPredictor(Predictor):
+    """Vector Prony: one linear predictor shared by all antennas and subcarriers.
+
+    Yin et al., "Addressing the Curse of Mobility in Massive MIMO With Prony-Based Angular-Delay Domain
+    Channel Predictions" (arXiv 1912.11330). Least squares is invariant to
+    unitary transforms: full-band Prony in the angle-delay domain is the same predictor.
+
+    :param order: number of past samples combined.
+    :param band: how to reach other subcarriers in FDD, see `to_target_band`.
+    """
+
+    whole_periods = True
+
+    def __init__(self, order: PositiveInt = 8, band: Band = "sparse") -> None:
+        super().__init__()
+        self.order = order
+        self.band = band
+
+    def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
+        steps = horizon_steps(history, time_s)
+        covariance = time_covariance(history.h)
+        predictor = shared_predictor(covariance, self.order)
+        h = run_forward(history.h, predictor[:, :, None, None, None].to(history.h.dtype), steps)
+        return to_target_band(history.with_h(h, time_s), history, frequency_hz, self.band)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from linksim.backbone.requirements import check_heads, check_layers, check_tokens, check_words
+from linksim.backbone.choice import check_heads, check_layers, check_tokens, check_words
 from linksim.core.errors import ScenarioError
 from linksim.scenario.resolved import ResolvedScenario
 

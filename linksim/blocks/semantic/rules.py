@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linksim.backbone.requirements import check_heads
+from linksim.backbone.choice import check_heads
 from linksim.core.errors import ScenarioError
 from linksim.nr.rules import check_error_rate
 from linksim.nr.tables import ORDERS

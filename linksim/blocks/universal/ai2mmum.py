@@ -23,8 +23,8 @@ import torch
 
 from linksim.backbone import BackboneChoice, build_backbone
 from linksim.backbone.architectures import ARCHITECTURES
+from linksim.backbone.files import tokenizer
 from linksim.backbone.loading import configuration
-from linksim.backbone.tokens import tokenizer
 from linksim.blocks.universal.alignment import Alignment
 from linksim.blocks.universal.base import LearnedUniversalBlock, Truth, UniversalShape, View
 from linksim.blocks.universal.beams import shares_towards

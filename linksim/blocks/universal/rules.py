@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linksim.backbone.requirements import check_layers
+from linksim.backbone.choice import check_layers
 from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario

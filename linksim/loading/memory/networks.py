@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from linksim.backbone.requirements import assumed_sizes
+from linksim.backbone.choice import assumed_sizes
 from linksim.loading.memory.sizes import COMPLEX, Need, Sizes, placed
 from linksim.scenario.resolved import Block, LearningBlock, ResolvedScenario
 

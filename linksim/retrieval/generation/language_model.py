@@ -8,8 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from linksim.backbone.architectures import SIZES
-from linksim.backbone.packaged import packaged_model
-from linksim.backbone.tokens import tokenizer
+from linksim.backbone.files import packaged_model, tokenizer
 from linksim.core.errors import LinksimError
 
 

@@ -26,8 +26,8 @@ from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fie
 from linksim.scenario.resolved import ResolvedScenario
 from linksim.training.checkpoint import write_checkpoint
 from linksim.training.conditions import Condition, training_conditions
+from linksim.training.data import PlacedDrops
 from linksim.training.part import Part, named_method
-from linksim.training.universal_data import PlacedDrops
 
 
 def universal_shape(scenario: ResolvedScenario) -> UniversalShape:

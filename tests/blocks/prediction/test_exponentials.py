@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.blocks.prediction.autoregression import run_forward, time_covariance
+from linksim.blocks.prediction.autoregression import run_forward, shared_predictor, time_covariance
 from linksim.blocks.prediction.matrix_pencil import rank_by_description_length, rank_by_noise_level
-from linksim.blocks.prediction.vector_prony import shared_predictor
 from linksim.core.registry import create
 from linksim.mimo.angle_delay import from_angle_delay, to_angle_delay
 

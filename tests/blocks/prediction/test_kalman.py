@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.blocks.prediction.kalman import kalman_filter
-from linksim.blocks.prediction.vector_kalman import matrix_kalman_predict
+from linksim.blocks.prediction.kalman import kalman_filter, matrix_kalman_predict
 from linksim.core.registry import create
 
 

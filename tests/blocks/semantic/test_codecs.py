@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from linksim.blocks.semantic.adaptive import Worth, Yardstick
 from linksim.blocks.semantic.base import SemanticShape
-from linksim.blocks.semantic.worth import Worth, Yardstick
 from linksim.core import registry
 from linksim.core.errors import LinksimError
 

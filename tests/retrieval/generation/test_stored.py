@@ -1,4 +1,7 @@
-"""Generated captions: made once, kept, and gone on with after a kill."""
+"""Captions out of a language model's answers. Generated captions: made once, kept, and gone on with after a kill.
+"""
+
+from __future__ import annotations
 
 import json
 
@@ -8,6 +11,29 @@ import torch
 from linksim.core.errors import LinksimError, StoreError
 from linksim.retrieval.data import RetrievalSet, Split
 from linksim.retrieval.generation import stored
+from linksim.retrieval.generation.stored import INSTRUCTIONS, parsed, prompt
+
+
+@pytest.mark.parametrize(("answer", "caption"), [
+    ("A red apple lies on a table.", "A red apple lies on a table."),
+    ("\n\n  \"A red apple.\"\nIt is sweet.", "A red apple."),
+    ("Description: A red apple.", "A red apple."),
+    ("Here is another description of it: a red apple", "a red apple"),
+    ("New description: *a red  apple*", "a red apple"),
+    ("", None),
+    ("Apple", None),
+    ("word " * 60, None),
+])
+def test_what_counts_as_a_caption(answer, caption):
+    assert parsed(answer) == caption
+
+
+def test_the_caption_is_in_the_prompt_and_every_modality_has_one():
+    for modality in ("image", "audio", "motion"):
+        system, user = prompt("a red apple", modality)
+        assert (system["role"], user["role"]) == ("system", "user")
+        assert user["content"].endswith("a red apple")
+        assert INSTRUCTIONS[modality] in user["content"]
 
 
 @pytest.fixture

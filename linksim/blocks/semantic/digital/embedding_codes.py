@@ -10,7 +10,7 @@ import torch
 from linksim.blocks.feedback.quantizer import CodewordQuantizer
 from linksim.blocks.semantic.rules import MAX_VALUE_BITS
 from linksim.core.errors import ScenarioError
-from linksim.nr.bits import to_strings, to_tensor
+from linksim.nr.modulation import to_strings, to_tensor
 
 Allocation = Literal["water_filling", "equal"]
 

@@ -9,8 +9,7 @@ import torch
 from reedsolo import ReedSolomonError, RSCodec
 
 from linksim.blocks.semantic.rules import code_word
-from linksim.nr.bits import scrambling, to_strings, to_tensor
-from linksim.nr.modulation import demodulate, modulate
+from linksim.nr.modulation import demodulate, modulate, scrambling, to_strings, to_tensor
 
 _PRIMITIVE = {4: 0x13, 8: 0x11D}
 """Polynomials of GF(16) and GF(256): x^4 + x + 1 and x^8 + x^4 + x^3 + x^2 + 1."""

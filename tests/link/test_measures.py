@@ -9,7 +9,7 @@ from linksim.channel.source import places_of
 from linksim.core import registry
 from linksim.core.csi import Panel
 from linksim.core.errors import ScenarioError
-from linksim.link.universal import answers, task_link_measures, task_measures
+from linksim.link.measures import answers, task_link_measures, task_measures
 from linksim.scenario.channel import Channel
 
 AREAS = {"scene": "procedural", "num_areas": 5, "positions_per_area": 12, "split": "random", "min_path_gain_db": -200,

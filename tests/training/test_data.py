@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.training import data, kept_drops
+from linksim.training import data
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_another_training_finds_what_the_first_has_drawn(drops_of, drawn, duplex
         for part in ("history", "future", "uplink_future"):
             kept, true = getattr(batch, part), getattr(expected, part)
             assert kept.panel == true.panel
-            assert all(torch.equal(getattr(kept, name), getattr(true, name)) for name in kept_drops._TENSORS)
+            assert all(torch.equal(getattr(kept, name), getattr(true, name)) for name in data._TENSORS)
         assert (batch.uplink_future is batch.future) == (duplex == "tdd")
 
 
@@ -51,7 +51,7 @@ def test_other_drops_are_drawn(drops_of, drawn):
 def test_code_that_draws_otherwise_is_not_given_what_it_did_not_draw(drops_of, drawn, monkeypatch):
     drops = drops_of()
     drops.draw(drops.chunks[0])
-    monkeypatch.setattr(kept_drops, "_code", lambda: ["edited"])
+    monkeypatch.setattr(data, "_code", lambda: ["edited"])
     drops.draw(drops.chunks[0])
     assert len(drawn) == 2
 

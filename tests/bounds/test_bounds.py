@@ -124,7 +124,7 @@ def test_no_precoder_passes_the_sum_capacity(ue_ant, snr_db):
     h = torch.randn(30, 3, ue_ant, 8, dtype=torch.complex64, generator=generator)
     noise_variance = 10 ** (-snr_db / 10)
     capacity = sum_capacity(h, noise_variance)
-    for spec in registry.catalogue("precoder"):
+    for spec in (spec for spec in registry.catalogue("precoder") if not spec.trains):
         weights = registry.create("precoder", spec.name).precode(h, noise_variance, ue_ant)
         rate = achievable_rate(stream_sinr(h, weights, noise_variance)).sum(-1)
         assert (rate <= capacity + 1e-2).all(), spec.name

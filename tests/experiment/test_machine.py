@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from linksim.channel.ray_traced import source
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.experiment import machine
 from linksim.experiment.machine import missing_here, resolve_device
@@ -54,7 +55,8 @@ def nothing_installed(monkeypatch):
     def missing(package, module=None):
         raise LinksimError(f"package {package} is not installed")
     monkeypatch.setattr(machine, "package_folder", missing)
-    monkeypatch.setattr(machine, "installed_version", missing)
+    for room in (machine, source):
+        monkeypatch.setattr(room, "installed_version", missing)
 
 
 @pytest.mark.parametrize(("changes", "packages"), [

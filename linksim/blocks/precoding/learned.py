@@ -11,6 +11,7 @@ from linksim.blocks.precoding.base import Precoder
 from linksim.blocks.prediction.trained import TrainingBatch
 from linksim.core.csi import by_resource
 from linksim.core.registry import register
+from linksim.core.types import PositiveInt
 from linksim.mimo.noise import noise_variance_at
 from linksim.mimo.precoding import effective_channel, equal_power, regularized_inverse
 from linksim.mimo.receiver import achievable_rate, stream_sinr
@@ -82,7 +83,7 @@ class LearnedRzf(LearnedPrecoder):
     :param hidden_size: of the network.
     """
 
-    def __init__(self, hidden_size: int = 16) -> None:
+    def __init__(self, hidden_size: PositiveInt = 16) -> None:
         super().__init__()
         self.hidden_size = hidden_size
 

@@ -27,10 +27,10 @@ import torch
 from sionna.phy.channel import cir_to_ofdm_channel
 
 from linksim.channel.response import frequency_response
-from linksim.channel.statistical.sionna_models import build_model, draw_topology
+from linksim.channel.statistical.drops import build_model, draw_topology
 from linksim.channel.statistical.sionna_rays import sample_rays
+from linksim.core.packages import versions
 from linksim.core.seeding import sionna_seed
-from linksim.core.versions import versions
 from linksim.scenario.channel import BsArray, Channel
 
 PERIOD_S = 0.5e-3

@@ -17,7 +17,7 @@ from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi
 from linksim.core.registry import create
-from linksim.metrics.similarity import sgcs_per_drop
+from linksim.metrics.accuracy import sgcs_per_drop
 from linksim.scenario.channel import Channel
 
 CODEBOOKS = [

@@ -23,7 +23,7 @@ from linksim.bounds.rate_distortion import least_error, ray_eigenvalues
 from linksim.channel.drops import Drops
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.registry import create
-from linksim.metrics.error import nmse_per_drop
+from linksim.metrics.accuracy import nmse_per_drop
 from linksim.scenario.channel import BsArray, Channel
 
 CHANNEL = Channel(

@@ -28,8 +28,8 @@ from linksim.blocks.parameters import merge_low_rank
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape
 from linksim.core.csi import Csi, Panel
+from linksim.core.packages import versions
 from linksim.core.registry import BlockSpec, catalogue, create
-from linksim.core.versions import versions
 
 SHAPE = ProblemShape(num_history=16, num_future=4, num_subcarriers=48, max_doppler_cycles=0.111)
 PANEL = Panel(rows=4, columns=4, polarizations=2)

@@ -64,7 +64,7 @@ def _failed(error: Exception) -> int:
             write_traceback(error.__cause__)  # a plugin's own exception
         _write_error(str(error))
         return EXIT_BAD_INPUT
-    from linksim.core.optional import not_set_up  # start-up
+    from linksim.core.packages import not_set_up  # start-up
 
     if line := import_failure(error) or not_set_up(error):
         _write_error(line)
@@ -302,14 +302,14 @@ def _train(options: argparse.Namespace) -> int:
     _announce(options)
     scenario, device = _load(options)
     from linksim.core.heartbeat import Heartbeat  # start-up
+    from linksim.experiment.channel_preparation import prepare_channels  # start-up
     from linksim.experiment.failure import named_blocks  # start-up
-    from linksim.experiment.ready import make_channels_ready  # start-up
     from linksim.training.preparation import check_parts, prepare_parts  # start-up
 
     try:
         console = make_console()
         with Heartbeat(partial(say, console)), named_blocks(scenario, "in training"):
-            make_channels_ready(scenario, console)
+            prepare_channels(scenario, console)
             check_parts(scenario, device, options.method)
             lines = prepare_parts(scenario, device, console, options.method)
     except KeyboardInterrupt:

@@ -172,7 +172,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
 def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Callable[..., Any]
                  ) -> Iterator[list[int]]:
     """Tables by hand where procedural areas would be traced; gives the numbers of those that were."""
-    from linksim.channel.ray_traced import areas, path_tables, tracing
+    from linksim.channel.ray_traced import path_tables, tracing
 
     monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / "areas"))
     numbers: list[int] = []
@@ -184,7 +184,7 @@ def traced_areas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_table: Ca
         return replace(found, about={"candidates": len(found)})
 
     monkeypatch.setattr(tracing, "trace", trace)
-    monkeypatch.setattr(areas, "import_sionna_rt", lambda: None)
-    monkeypatch.setattr(areas, "num_processes", lambda jobs: 1)
+    monkeypatch.setattr(path_tables, "import_sionna_rt", lambda: None)
+    monkeypatch.setattr(path_tables, "num_processes", lambda jobs: 1)
     yield numbers
     path_tables._TABLES.clear()

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from linksim import cli
-from linksim.core.optional import EXTRAS, WEIGHTS
+from linksim.core.packages import EXTRAS, WEIGHTS
 from linksim.loading.load import load_scenario
 from linksim.scenario.resolved import resolve
 

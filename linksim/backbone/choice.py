@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
 from linksim.core.options import Only
 from linksim.core.types import PositiveFloat, PositiveInt
 

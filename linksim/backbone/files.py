@@ -25,7 +25,7 @@ from linksim.backbone.choice import INSTEAD, check_hub_name
 from linksim.core.cache import cached_tensors
 from linksim.core.errors import LinksimError
 from linksim.core.files import cache_folder
-from linksim.core.optional import WEIGHTS, package_folder
+from linksim.core.packages import WEIGHTS, package_folder
 
 if TYPE_CHECKING:
     from gguf import GGUFReader

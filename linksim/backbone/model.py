@@ -16,7 +16,7 @@ from linksim.backbone.loading import load
 from linksim.core import seeding
 from linksim.core.cache import cached_tensors
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
 
 
 def shuffled(words: torch.Tensor, seed: int) -> torch.Tensor:

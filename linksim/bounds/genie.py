@@ -18,7 +18,7 @@ import torch
 from linksim.channel.drops import Band, Drops
 from linksim.channel.rays import Rays
 from linksim.core.csi import Csi, Observation
-from linksim.mimo.phasor import phasor, unit
+from linksim.mimo.phasor import phasor, unit_phasor
 
 _FLOOR = 1e-10
 """Noise below this fraction of a user's gain is raised to it: a noiseless history needs some loading."""
@@ -110,7 +110,7 @@ def _unit_phase(ue: torch.Tensor) -> torch.Tensor:
     """Array phases of ``[..., antenna, component]`` relative to the first antenna, patterns removed."""
     strongest = ue.abs().argmax(-1, keepdim=True)
     value = ue.gather(-1, strongest).squeeze(-1)
-    return unit((value * value[..., :1].conj()).angle())
+    return unit_phasor((value * value[..., :1].conj()).angle())
 
 
 def _one_link(a: list[torch.Tensor], b: list[torch.Tensor], y: torch.Tensor, mask: torch.Tensor,

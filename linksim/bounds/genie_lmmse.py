@@ -1,4 +1,4 @@
-"""The limit of prediction from the uplink, and what every genie needs of a scenario."""
+"""The limit of prediction: LMMSE from the history, or from reports of the downlink, with every ray known."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from linksim.scenario.resolved import ResolvedScenario
 
 if TYPE_CHECKING:
     from linksim.core.csi import Csi
+
 
 ERRORS = ("nmse", "squared_")
 """Measures that a genie bounds; the least error does not mean the most similar estimate or the highest rate, which are
@@ -71,3 +72,27 @@ def genie_rows(genie: Bound, seen: Seen, late: int, estimate: Callable[[], Csi])
         others = {key: value for key, value in measures.items() if not key.startswith(ERRORS)}
         yield link, others | seen.link(h_hat, seen.scenario.precoder)
     yield genie.title, {key: value for key, value in measures.items() if key.startswith(ERRORS)}
+
+
+def check_reports(options: dict[str, Any], scenario: ResolvedScenario, _: Any) -> None:
+    """Whether there are reports."""
+    check_rays(scenario)
+    if not any(method.feedback for method in scenario.methods):
+        raise ScenarioError("bounds methods with feedback, and there are none: leave it out")
+
+
+@register("bound", "genie_lmmse_reports", title="genie LMMSE reports bound", link="genie LMMSE reports CSI",
+          requires=check_reports)
+class GenieLmmseReports(Bound):
+    """LMMSE from the terminals' own estimates, every ray known, reports of any size.
+
+    It bounds every method whose reports tell the channel; see `linksim.bounds.genie`.
+    """
+
+    def rows(self, seen: Seen) -> Iterator[Row]:
+        from linksim.bounds.genie import genie_lmmse_reports  # start-up: validating needs no torch
+
+        late = seen.scenario.feedback.delay_periods
+        arrived = len(seen.drops.history.time_s) - late
+        yield from genie_rows(self, seen, late, lambda: genie_lmmse_reports(
+            seen.drops, seen.reports_observation, arrived))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from sionna.phy import SPEED_OF_LIGHT
 
-from linksim.mimo.phasor import unit
+from linksim.mimo.phasor import unit_phasor
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ArrayEnd:
             if not position_m.any():  # the ports of a panel, or the only column: exponentials of nothing
                 one = torch.ones(1, dtype=toward.dtype.to_complex(), device=toward.device)
                 return one.expand(*toward.shape[:-2], len(position_m), toward.shape[-1])
-            return unit((position_m @ to_phase) @ toward)
+            return unit_phasor((position_m @ to_phase) @ toward)
 
         return phase(self.layout.port_m), phase(self.layout.column_m), phase(self.layout.row_m)
 

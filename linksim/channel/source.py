@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from linksim.core.errors import LinksimError, ScenarioError
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
 from linksim.core.registry import catalogue
 from linksim.scenario.channel import SOURCE_SECTIONS, Channel
 from linksim.scenario.identity import plugin_digests

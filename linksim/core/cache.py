@@ -16,9 +16,9 @@ import safetensors.torch
 import torch
 
 from linksim.core.errors import StoreError
+from linksim.core.file_lock import held
 from linksim.core.files import cache_folder
 from linksim.core.heartbeat import doing
-from linksim.core.holding import held
 
 
 def cached_tensors(name: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -42,7 +42,7 @@ def import_failure(error: BaseException) -> str | None:
         return None
     named = os.environ.get(VARIABLE)
     found = f"{VARIABLE} names {named}, which cannot be loaded" if named else f"no LLVM {LEAST} or newer was found"
-    from linksim.core.optional import to_install  # start-up
+    from linksim.core.packages import to_install  # start-up
 
     return (f"sionna-rt is installed and cannot be imported: {found}: {to_install('karellen-llvm-core')}; "
             f"leave {VARIABLE} unset then, or name a library there")

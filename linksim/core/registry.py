@@ -22,9 +22,9 @@ from linksim.core import block_index
 from linksim.core import options as constructors
 from linksim.core.block_index import BlockSpec, Requirement, function_of
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import describe, nearest, other_kinds, suggestion
 from linksim.core.files import write_atomically
 from linksim.core.heartbeat import doing
+from linksim.core.messages import describe, nearest, other_kinds, suggestion
 from linksim.core.printing import write
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""Types with a range, used by scenario fields and by the options of blocks."""
+"""Types with a range, used by scenario fields and by the options of blocks; what a section of a scenario file is."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 LARGEST = 10**9
 """Where nothing tighter is known: beyond it is a slip of the pen, and sums in single precision overflow."""
@@ -29,3 +29,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFraction = Annotated[float, Field(gt=0, ge=SMALLEST, le=1)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 """Cosine of the angle between two vectors."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

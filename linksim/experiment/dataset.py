@@ -15,16 +15,16 @@ from rich.console import Console
 
 from linksim.channel.drops import Drops, DropsWithoutRays
 from linksim.channel.files.linksim_layout import FileHeader, Key, flat
-from linksim.channel.files.llm4cp_writing import Llm4cpWriter
+from linksim.channel.files.llm4cp import Llm4cpWriter
 from linksim.channel.files.opened import file_digest
 from linksim.channel.files.writing import LinksimWriter, make_writer
 from linksim.channel.source import chunk_of_drops, source_of
 from linksim.core.heartbeat import Heartbeat, awaited, doing
+from linksim.core.packages import versions
 from linksim.core.printing import say
-from linksim.core.versions import versions
+from linksim.experiment.channel_preparation import prepare_channels
 from linksim.experiment.dataset_place import Place
 from linksim.experiment.plan import make_plan, unit_seed
-from linksim.experiment.ready import make_channels_ready
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN
 from linksim.scenario.schema import Scenario
@@ -71,7 +71,7 @@ def write_dataset(scenario: Scenario, out: Path, export: Export, device: str, co
     """
     place = Place(out, export.layout, overwrite)
     with Heartbeat(partial(say, console)), place.held(partial(say, console)):
-        make_channels_ready(scenario, console)
+        prepare_channels(scenario, console)
         torch.set_num_threads(scenario.run.threads_per_worker)
         channels, stream = _test_drops(scenario, export.num_drops, device) if export.split == "test" \
             else _training_drops(scenario, export.num_drops, device)

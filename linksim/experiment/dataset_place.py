@@ -11,7 +11,7 @@ from pathlib import Path
 
 from linksim.channel.files.opened import manifest_path
 from linksim.core.errors import LinksimError, StoreError
-from linksim.core.holding import held
+from linksim.core.file_lock import held
 
 SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
 

@@ -14,9 +14,9 @@ from typing import Any
 from linksim.core.errors import LinksimError
 from linksim.core.heartbeat import doing
 from linksim.core.interruption import handlers_kept
-from linksim.core.optional import import_optional
+from linksim.core.packages import import_optional
 from linksim.experiment.failure import BlockError, RemoteTraceback, sendable
-from linksim.experiment.unit import UnitResult, UnitRunner
+from linksim.experiment.work_unit import UnitResult, UnitRunner
 from linksim.scenario.schema import Scenario
 
 Unit = tuple[int, int]

@@ -12,7 +12,7 @@ from typing import Any
 
 from linksim.channel.source import source_of
 from linksim.core.errors import LinksimError, ScenarioError
-from linksim.core.optional import installed_version, package_folder
+from linksim.core.packages import installed_version, package_folder
 from linksim.scenario.resolved import resolve
 from linksim.scenario.schema import Scenario
 

@@ -19,15 +19,15 @@ from rich.console import Console
 from linksim.core.errors import StoreError
 from linksim.core.heartbeat import Heartbeat, doing
 from linksim.core.interruption import raise_missed
+from linksim.core.packages import versions
 from linksim.core.printing import say, visible
 from linksim.core.shipped import located
-from linksim.core.versions import versions
+from linksim.experiment.channel_preparation import prepare_channels
 from linksim.experiment.execute import LocalExecutor, RayExecutor, check_executor, make_executor
 from linksim.experiment.failure import named_blocks
 from linksim.experiment.machine import resolve_device
 from linksim.experiment.plan import ChannelPoint, Plan, format_value, make_plan
 from linksim.experiment.progress import CONVENTIONS, LiveProgress, print_header
-from linksim.experiment.ready import make_channels_ready
 from linksim.experiment.table import gaps, intervals, metrics_table
 from linksim.loading.load import load_scenario
 from linksim.loading.memory import check_workers
@@ -89,7 +89,7 @@ def run(scenario: Scenario | str | Path, *, output: str | Path | None = None, wo
             executor = make_executor(scenario, device, workers, ray_address)
         try:
             print_header(console, make_plan(scenario), versions(), device, str(folder), executor.description, blocks)
-            make_channels_ready(scenario, console)
+            prepare_channels(scenario, console)
             with Store(folder, scenario_hash(scenario), scenario.seed, fresh) as store:
                 return _Session(scenario, store, device, console, scenario_text, report).go(executor, blocks)
         finally:

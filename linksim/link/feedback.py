@@ -11,7 +11,7 @@ from linksim.blocks.feedback.base import FeedbackCodec, Report, history_of
 from linksim.channel.drops import Drops
 from linksim.core.csi import Csi, Observation
 from linksim.core.seeding import generator, stream_seed
-from linksim.metrics.error import nmse_per_drop
+from linksim.metrics.accuracy import nmse_per_drop
 from linksim.nr.acquisition import acquire
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 from linksim.scenario.schema import Acquisition, Feedback

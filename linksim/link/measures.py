@@ -14,16 +14,23 @@ from linksim.core.errors import NumericalError
 from linksim.core.places import Places
 from linksim.core.registry import block_class
 from linksim.core.seeding import generator, stream_seed
+from linksim.metrics.accuracy import (
+    nmse_per_drop,
+    rho_per_drop,
+    sgcs_per_drop,
+    sgcs_trace_per_drop,
+    squared_error,
+    squared_norm,
+    window_nmse_per_drop,
+)
 from linksim.metrics.catalogue import metric
-from linksim.metrics.error import nmse_per_drop, squared_error, squared_norm, window_nmse_per_drop
 from linksim.metrics.retrieval import retrieval_measures
-from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
 from linksim.mimo.angle_delay import dft_codebook
 from linksim.mimo.precoding import effective_channel, gram_matrix, is_deficient
 from linksim.mimo.receiver import achievable_rate, stream_sinr
 from linksim.mimo.stream_link import caption_elements, stream_link
 from linksim.scenario.resolved import ResolvedScenario
-from linksim.scenario.semantic import Semantic
+from linksim.scenario.schema import Semantic
 
 
 def csi_measures(h_hat: torch.Tensor, h: torch.Tensor, directions_only: bool = False) -> dict[str, torch.Tensor]:

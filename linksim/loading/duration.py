@@ -15,7 +15,7 @@ from linksim.core.heartbeat import rounded
 from linksim.loading.memory.blocks import reaches_band, wave_sizes
 from linksim.loading.memory.networks import network_of
 from linksim.loading.memory.sizes import NO_SIZES, Sizes
-from linksim.loading.memory.unit import RAYS
+from linksim.loading.memory.work_unit import RAYS
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
 
 LONGEST_S = 86_400.0

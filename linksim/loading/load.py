@@ -17,10 +17,25 @@ from linksim.scenario.points import check_axis, point_scenario, sweep_points
 from linksim.scenario.ray_traced import is_path
 from linksim.scenario.resolved import LEARNING, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
-from linksim.scenario.short_forms import spelled_out
 from linksim.scenario.source import Source, parse, read_text
 from linksim.scenario.validation import check_texts, validated
 from linksim.scenario.yaml_text import Place, YamlFault, data_of
+
+
+def spelled_out(data: dict[str, Any]) -> dict[str, Any]:
+    """A scenario's data with ``channel: {source: ray_tracing, scene: munich}`` as ``{source: ray_traced, ray_traced:
+    {scene: munich}}``.
+
+    A scene given in both ways stays as it is: the schema names the key that is too many.
+    """
+    channel = data.get("channel")
+    if not isinstance(channel, dict) or channel.get("source") != "ray_tracing":
+        return data
+    options = channel.get("ray_traced", {})
+    channel = {**channel, "source": "ray_traced"}
+    if isinstance(options, dict) and "scene" in channel and "scene" not in options:
+        channel["ray_traced"] = {**options, "scene": channel.pop("scene")}
+    return {**data, "channel": channel}
 
 
 def load_scenario(path: str | Path, overrides: dict[str, Any] | None = None,

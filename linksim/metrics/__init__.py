@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from linksim.metrics.error import nmse as nmse
-    from linksim.metrics.similarity import sgcs as sgcs
+    from linksim.metrics.accuracy import nmse as nmse
+    from linksim.metrics.accuracy import sgcs as sgcs
 
-_EXPORTS = {"nmse": "linksim.metrics.error", "sgcs": "linksim.metrics.similarity"}
+_EXPORTS = {"nmse": "linksim.metrics.accuracy", "sgcs": "linksim.metrics.accuracy"}
 
 
 if not TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
 
 Reduction = Literal["mean", "root_of_mean", "db_of_mean", "mean_of_db", "db_of_ratio_of_sums", "percentile",
                     "binomial"]

@@ -14,7 +14,7 @@ import pyarrow
 from scipy import stats
 
 from linksim.core.errors import ScenarioError, StoreError
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
 from linksim.metrics.catalogue import Metric, metric, metric_names
 from linksim.report.comparison import scenario_field
 from linksim.report.drops import counted, dataset_of, first_drops

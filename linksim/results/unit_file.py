@@ -105,7 +105,7 @@ def units_of(folder: Path, manifest: Mapping[str, Any]) -> dict[UnitId, Path]:
 def write_unit(path: Path, table: pa.Table, run: RunIdentity, unit: UnitId) -> None:
     """Write a unit.
 
-    :param table: of `linksim.experiment.unit.UnitRunner`, with counters and notes in its metadata.
+    :param table: of `linksim.experiment.work_unit.UnitRunner`, with counters and notes in its metadata.
     :raises OSError: cannot be written.
     """
     about = {"schema_version": SCHEMA_VERSION, "hash": run.hash, "seed": run.seed, "channel_point": unit[0],

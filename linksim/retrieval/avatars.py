@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from linksim.core.optional import import_optional, installed_versions, package_folder
+from linksim.core.packages import import_optional, installed_versions, package_folder
 from linksim.core.registry import register
 from linksim.core.seeding import stream_seed
 from linksim.core.types import NonNegativeInt, PositiveInt

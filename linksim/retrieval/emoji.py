@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from linksim.core.optional import import_optional, installed_versions, package_folder
+from linksim.core.packages import import_optional, installed_versions, package_folder
 from linksim.core.registry import register
 from linksim.core.seeding import stream_seed
 from linksim.core.types import NonNegativeInt, PositiveInt

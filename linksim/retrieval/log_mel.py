@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from linksim.core.errors import LinksimError, ScenarioError
-from linksim.core.optional import import_optional
+from linksim.core.packages import import_optional
 
 SAMPLE_RATE_HZ = 16_000
 NUM_BANDS = 64

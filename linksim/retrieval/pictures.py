@@ -17,7 +17,7 @@ import torch
 
 from linksim.core.cache import cached_tensors
 from linksim.core.errors import ScenarioError
-from linksim.core.optional import import_optional, installed_versions, package_folder
+from linksim.core.packages import import_optional, installed_versions, package_folder
 
 SIZE = 224
 """Height and width of a picture, pixels."""

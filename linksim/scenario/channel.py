@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from linksim.core.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from linksim.core.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 from linksim.scenario.ray_traced import RayTraced
-from linksim.scenario.section import Section
 
 SOURCE_SECTIONS = {"model": None, "files": "files", "ray_traced": "ray_traced"}
 """Sources of channels that linksim brings, each with the section of `Channel` that is its own; plugins bring others."""

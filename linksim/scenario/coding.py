@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from linksim.core.types import NonNegativeInt, PositiveInt
-from linksim.scenario.section import Section
+from linksim.core.types import NonNegativeInt, PositiveInt, Section
 
 NUM_SYMBOLS = 14
 """OFDM symbols of a slot (normal cyclic prefix)."""

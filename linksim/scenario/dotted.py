@@ -10,10 +10,10 @@ import re
 from typing import Any
 
 from linksim.core import registry
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
+from linksim.core.types import Section
 from linksim.scenario.resolved import read_block
 from linksim.scenario.schema import Link, Method, Scenario, whole_method
-from linksim.scenario.section import Section
 from linksim.scenario.yaml_text import MAX_DEPTH, Place
 
 

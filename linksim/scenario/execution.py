@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from linksim.core.types import PositiveFloat, PositiveInt
-from linksim.scenario.section import Section
+from linksim.core.types import PositiveFloat, PositiveInt, Section
 
 MAX_DROPS = 10_000_000
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from linksim.core.types import Section
 from linksim.scenario.channel import Channel
 from linksim.scenario.resolved import LEARNING, Block
 from linksim.scenario.schema import CHECKPOINT_WEIGHTS, Acquisition, Scenario
-from linksim.scenario.section import Section
 from linksim.scenario.training import NOT_LEARNED, Training, merged
 
 SCHEMA = {"channel": 1, "acquisition": 1, "training": 1}

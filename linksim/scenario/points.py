@@ -8,11 +8,11 @@ import re
 import pydantic
 
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import describe
+from linksim.core.messages import describe
+from linksim.core.types import Section
 from linksim.scenario.dotted import replaced, value_at
 from linksim.scenario.resolved import ResolvedScenario, resolve
 from linksim.scenario.schema import STAGE_OF_SECTION, Scenario
-from linksim.scenario.section import Section
 from linksim.scenario.source import dotted
 from linksim.scenario.training import MethodTraining
 from linksim.scenario.validation import within

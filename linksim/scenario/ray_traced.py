@@ -7,9 +7,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from linksim.core.faults import suggestion
-from linksim.core.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
-from linksim.scenario.section import Section
+from linksim.core.messages import suggestion
+from linksim.core.types import FiniteFloat, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
 
 Metres = Annotated[FiniteFloat, Field(ge=-1_000_000, le=1_000_000)]
 """A coordinate of a scene."""

@@ -9,13 +9,34 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from linksim.core.printing import hidden_character
-from linksim.core.types import Decibel, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Seed
+from linksim.core.types import Decibel, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Section, Seed
 from linksim.scenario.channel import Channel
 from linksim.scenario.coding import Coding
 from linksim.scenario.execution import Run
-from linksim.scenario.section import Section
-from linksim.scenario.semantic import Semantic
 from linksim.scenario.training import MethodTraining, Training
+
+
+class Semantic(Section):
+    """What is sent by methods that have a semantic codec, and how.
+
+    Every drop sends `captions_per_drop` captions of the test split to one user, each in `channel_uses` complex symbols
+    over ``link.num_streams_per_user`` streams; the receiver ranks the whole gallery of the test split for each.
+    """
+
+    data: str | dict[str, Any] = Field(
+        "emoji", description="A retrieval data set's name, or {type: name, option: …}; `linksim blocks` lists them."
+    )
+    channel_uses: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
+        16, description="Complex symbols of a caption, over all streams together; a multiple of the streams."
+    )
+    captions_per_drop: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
+        16, description="Captions sent over the channel of every drop, each drawn anew."
+    )
+    num_pilots: Annotated[PositiveInt, Field(le=1_000_000)] = Field(
+        8, description="Precoded pilots of each stream, of the data's power, from which the receiver estimates its "
+        "effective channel on every resource element."
+    )
+
 
 STAGES = ("channel", "acquisition", "feedback", "prediction", "precoding")
 """Stages in the order of the chain. A sweep axis repeats its own stage and the later ones, nothing before."""

@@ -86,7 +86,7 @@ def parse(text: str, path: Path) -> tuple[dict[str, Any], Source]:
 
 
 def _near_file(path: Path) -> str:
-    from linksim.core.faults import nearest  # start-up
+    from linksim.core.messages import nearest  # start-up
 
     folder = path.parent if path.parent.is_dir() else Path("scenarios")
     names = [str(folder / file.name) for file in folder.glob("*.y*ml")] if folder.is_dir() else []

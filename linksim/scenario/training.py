@@ -14,9 +14,9 @@ from linksim.core.types import (
     PositiveFloat,
     PositiveFraction,
     PositiveInt,
+    Section,
     Seed,
 )
-from linksim.scenario.section import Section
 
 PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {

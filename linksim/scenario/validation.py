@@ -10,9 +10,9 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import describe, other_kinds, suggestion
+from linksim.core.messages import describe, other_kinds, suggestion
+from linksim.core.types import Section
 from linksim.scenario.schema import Scenario
-from linksim.scenario.section import Section
 from linksim.scenario.source import Source
 from linksim.scenario.yaml_text import Place
 

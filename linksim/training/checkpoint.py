@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from linksim.core.errors import LinksimError, ScenarioError, StoreError
-from linksim.core.holding import held
+from linksim.core.file_lock import held
 from linksim.core.printing import say
 from linksim.core.shipped import RELEASED
 from linksim.scenario.resolved import ResolvedScenario

@@ -19,9 +19,9 @@ from linksim.channel.source import chunk_of_drops, places_of, source_of
 from linksim.channel.streaming import prefetched
 from linksim.core.cache import cached_tensors
 from linksim.core.csi import Csi, Panel
+from linksim.core.packages import sionna_version
 from linksim.core.places import Places
 from linksim.core.seeding import generator, stream_seed
-from linksim.core.versions import sionna_version
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import channel_fields

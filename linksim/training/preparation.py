@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import nearest
 from linksim.core.heartbeat import duration
+from linksim.core.messages import nearest
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario

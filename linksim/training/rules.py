@@ -8,7 +8,7 @@ import pydantic
 
 from linksim.channel.source import source_of
 from linksim.core.errors import ScenarioError
-from linksim.core.faults import describe, suggestion
+from linksim.core.messages import describe, suggestion
 from linksim.scenario.channel import SOURCE_SECTIONS, Channel
 from linksim.scenario.resolved import LEARNING, LearningBlock, ResolvedMethod, ResolvedScenario
 

@@ -11,7 +11,7 @@ from sionna.phy import config
 from sionna.phy.channel.tr38901 import PanelArray, UMa, UMi
 from sionna.sys import gen_tr38901_multicell_topology
 
-from linksim.channel.statistical.sionna_models import build_model, draw_topology
+from linksim.channel.statistical.drops import build_model, draw_topology
 from linksim.scenario.channel import Channel
 from studies.calibration.ports import steered_port
 from studies.calibration.wrap_around import nearest_images

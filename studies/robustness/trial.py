@@ -52,7 +52,7 @@ class Ended:
 def warm() -> None:
     """Import what commands need, once, and tell them how much memory there is."""
     for name in ("torch", "sionna.phy", "scipy.io", "h5py", "peft", "lightning_fabric", "linksim.experiment.run",
-                 "linksim.channel.drops", "linksim.channel.statistical.sionna_models", "linksim.training.trainer",
+                 "linksim.channel.drops", "linksim.channel.statistical.drops", "linksim.training.trainer",
                  "linksim.report.load"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

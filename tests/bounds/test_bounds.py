@@ -8,7 +8,7 @@ from linksim.bounds.genie import genie_lmmse, genie_lmmse_reports
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core import registry
 from linksim.metrics import nmse
-from linksim.metrics.error import nmse_per_drop
+from linksim.metrics.accuracy import nmse_per_drop
 from linksim.mimo.receiver import achievable_rate, stream_sinr
 from linksim.nr.acquisition import acquire
 from linksim.scenario.channel import BsArray, Channel, UeArray

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from linksim.channel.beam_squint import LEAST_LOSS_DB, squint_loss_db, squint_note
 from linksim.channel.drops import drops_of_rays
 from linksim.channel.response import frequency_response, squinting_response
-from linksim.channel.statistical.drops import draw_drops
-from linksim.channel.statistical.sionna_models import draw_rays
+from linksim.channel.statistical.drops import draw_drops, draw_rays
 from linksim.core.errors import ScenarioError
 from linksim.core.seeding import sionna_seed
 from linksim.loading.load import scenario_from_dict

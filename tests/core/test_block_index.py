@@ -15,7 +15,7 @@ import pytest
 
 import linksim
 from linksim.core import block_index, registry
-from linksim.core.faults import nearest
+from linksim.core.messages import nearest
 
 PACKAGE = Path(linksim.__file__).parent
 
@@ -128,4 +128,4 @@ def test_what_the_index_has_no_form_for_is_said_with_block_and_option():
             block_index.content([spec])
     with pytest.raises(TypeError, match="neither plain data nor a function of a module"):
         block_index.plain({"needs": lambda options: None})
-    assert block_index.plain({"needs": nearest}) == {"needs": "linksim.core.faults:nearest"}
+    assert block_index.plain({"needs": nearest}) == {"needs": "linksim.core.messages:nearest"}

@@ -12,9 +12,9 @@ import pytest
 from packaging.requirements import Requirement
 
 import linksim
-from linksim.core import optional
+from linksim.core import packages
 from linksim.core.errors import LinksimError
-from linksim.core.optional import EXTRAS, WEIGHTS, import_optional, installed_version, package_folder, to_install
+from linksim.core.packages import EXTRAS, WEIGHTS, import_optional, installed_version, package_folder, to_install
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -44,7 +44,7 @@ class TestPyproject:
     def test_uv_brings_the_weights_and_the_extra_that_is_said_to_come_untold(self):
         assert set(PROJECT["tool"]["uv"]["default-groups"]) == {"dev", "semantic", "weights"}
         (untold,) = map(Requirement, PROJECT["dependency-groups"]["semantic"])
-        assert untold.extras == {optional._SYNCED}
+        assert untold.extras == {packages._SYNCED}
 
     def test_the_version_is_the_code_s(self):
         assert PROJECT["project"]["version"] == linksim.__version__

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import linksim
-from linksim.core.versions import installed, versions
+from linksim.core.packages import installed, versions
 from linksim.training import data
 
 ROOT = Path(linksim.__file__).parents[1]

@@ -68,6 +68,13 @@ def simulate(scenario, seed=1):
     return {(index, method): measures for index, method, measures in result.rows}, result
 
 
+def predicting(monkeypatch, predictor):
+    """Let methods have predictors that are made here."""
+    built = Built.of
+    monkeypatch.setattr(Built, "of", lambda self, scenario, method, kind: (
+        predictor(method) if kind == "predictor" else built(self, scenario, method, kind)))
+
+
 def scenario(**changes):
     data = {"channel": SMALL, "methods": ["perfect CSI", "hold", "wiener", "zero"], "run": {"chunk_size": 20}}
     return scenario_from_dict({**data, **changes})
@@ -155,9 +162,7 @@ def test_only_predictors_trained_by_gradient_descent_have_the_precision_of_the_r
         def prepare(self, shape):
             pass
 
-    made = Built.of
-    monkeypatch.setattr(Built, "of", lambda self, scenario, method, kind: made(self, scenario, method, kind)
-                        if kind != "predictor" else Learned() if method.predictor.name == "zero" else Classical())
+    predicting(monkeypatch, lambda method: Learned() if method.predictor.name == "zero" else Classical())
     rows, _ = simulate(scenario(methods=["hold", "zero"], run={"chunk_size": 20, "precision": precision}))
     assert seen == mixed
     assert all(values.dtype.itemsize >= 4 for measures in rows.values() for values in measures.values())
@@ -172,8 +177,7 @@ class Broken(torch.nn.Module):
 
 
 def test_non_finite_csi_is_mended_and_counted_or_refused(monkeypatch):
-    made = Built.of
-    monkeypatch.setattr(Built, "of", lambda *given: Broken() if given[-1] == "predictor" else made(*given))
+    predicting(monkeypatch, lambda method: Broken())
     rows, result = simulate(scenario(methods=["hold"]))
     assert result.counters["non-finite CSI entries set to zero: hold"] == 1
     assert torch.isfinite(rows[0, "hold"]["rate_bps_hz"]).all()

@@ -4,8 +4,13 @@ import pytest
 import torch
 
 from linksim.metrics import nmse, sgcs
-from linksim.metrics.error import nmse_per_drop, window_nmse_per_drop
-from linksim.metrics.similarity import rho_per_drop, sgcs_per_drop, sgcs_trace_per_drop
+from linksim.metrics.accuracy import (
+    nmse_per_drop,
+    rho_per_drop,
+    sgcs_per_drop,
+    sgcs_trace_per_drop,
+    window_nmse_per_drop,
+)
 
 
 def csi(*shape, seed=0):

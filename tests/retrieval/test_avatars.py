@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from linksim.core.optional import package_folder
+from linksim.core.packages import package_folder
 from linksim.retrieval.avatar_styles import STYLES
 from linksim.retrieval.avatars import Avatars, caption, draw_people, draw_picture
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from linksim.core import optional
+from linksim.core import packages
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.retrieval.log_mel import SAMPLE_RATE_HZ, SILENCE, fixed_frames, log_mel, mel_filters, read_audio
 
@@ -77,5 +77,5 @@ def test_other_files_are_read_by_soundfile(tmp_path, monkeypatch):
     reader = types.ModuleType("soundfile")
     reader.read = lambda path, always_2d: (np.ones((32000, 2)), 32000)
     monkeypatch.setitem(sys.modules, "soundfile", reader)
-    monkeypatch.setattr(optional, "installed_version", lambda name: "0.13")
+    monkeypatch.setattr(packages, "installed_version", lambda name: "0.13")
     assert len(read_audio(tmp_path / "a.ogg")) == 16000

@@ -15,8 +15,7 @@ from linksim.scenario.identity import (
     training_fields,
 )
 from linksim.scenario.ray_traced import RayTraced
-from linksim.scenario.schema import Acquisition, Feedback, Link
-from linksim.scenario.semantic import Semantic
+from linksim.scenario.schema import Acquisition, Feedback, Link, Semantic
 from linksim.scenario.training import PRESETS, Training
 
 

@@ -14,7 +14,7 @@ from linksim.blocks.semantic.rules import networks
 from linksim.core.registry import register
 from linksim.core.types import Cosine, Fraction, PositiveFloat, PositiveInt
 from linksim.mimo.stream_link import StreamLink
-from linksim.retrieval.generation.stored import generated_captions
+from linksim.retrieval.generation.captions import generated_captions
 
 _NOT_FILTERED, _NONE_PASSED = -2, -1
 _FILTERED_AT_ONCE = 128

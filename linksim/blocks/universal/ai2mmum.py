@@ -214,25 +214,6 @@ class Ai2Mmum(LearnedUniversalBlock):
         return sum(task.error(self.answer(name, views[task.given]), truth) for name, task in TASKS.items()) / len(TASKS)
 
 
-@register("universal", "ai2mmum_bypass", trains=True, requires=aligned_encoders)
-class Ai2MmumBypass(Ai2Mmum):
-    """AI2MMUM whose heads also see the radio token as it was before the language model (ours).
-
-    Precoders come out worse through a language model than without one, positions and path loss better. Here every task
-    has both ways: a second linear head on the adapter's output is added to the first.
-    """
-
-    version = 1
-
-    def prepare(self, shape: UniversalShape) -> None:
-        super().prepare(shape)
-        self.direct = torch.nn.ModuleDict({name: torch.nn.Linear(head.in_features, head.out_features, bias=False)
-                                           for name, head in self.heads.items()})
-
-    def _told(self, task: str, radio: torch.Tensor) -> torch.Tensor:
-        return super()._told(task, radio) + self.direct[task](torch.nn.functional.gelu(radio))
-
-
 class _Perceptron(torch.nn.Module):
     """Residual layers beside the task's own vector, with as many parameters as LoRA and prefixes have."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from linksim.channel.files.containers import Container, open_container
 from linksim.channel.files.reader import fault
-from linksim.core.faults import suggestion
+from linksim.core.messages import suggestion
 
 SUFFIXES = (".h5", ".hdf5", ".npz", ".mat")
 

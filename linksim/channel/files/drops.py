@@ -15,7 +15,7 @@ from linksim.channel.files.reader import Header, Reader, Samples
 from linksim.channel.files.values import check_amplitudes, check_finite, check_rays, mean_power
 from linksim.channel.rays import Rays
 from linksim.core.errors import LinksimError, NumericalError
-from linksim.mimo.phasor import unit
+from linksim.mimo.phasor import unit_phasor
 from linksim.scenario.channel import Channel
 
 _UNKNOWN_SPEED = "speed unknown: neither the channel file nor channel.speed_kmh says how fast terminals are"
@@ -131,7 +131,7 @@ def tones_of_paths(gains: torch.Tensor, delays_s: torch.Tensor, offset_hz: torch
     :param offset_hz: ``[subcarrier]``, from the carrier that the coefficients refer to.
     :returns: ``[item, user, ue_ant, bs_ant, time, subcarrier]``.
     """
-    phasor = unit(-2 * torch.pi * delays_s.unsqueeze(-1) * offset_hz.to(delays_s)).to(gains.dtype)
+    phasor = unit_phasor(-2 * torch.pi * delays_s.unsqueeze(-1) * offset_hz.to(delays_s)).to(gains.dtype)
     if delays_s.ndim == 5:
         return gains.mT @ phasor
     return (gains.mT.flatten(2, 4) @ phasor).unflatten(2, (*gains.shape[2:4], gains.shape[-1]))

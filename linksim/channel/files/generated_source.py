@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from linksim.channel.files.rules import check_stored, check_training_drops
-from linksim.channel.files.source import StoredSource
+from linksim.channel.files.source import StoredSource, check_stored, check_training_drops
 from linksim.channel.source import Split, no_rays
 from linksim.core.errors import ScenarioError
 from linksim.scenario.channel import Channel

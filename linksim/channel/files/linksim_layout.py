@@ -15,7 +15,7 @@ import pydantic
 
 from linksim.channel.files.arrays import Arrays, numeric, open_arrays, require, text_of
 from linksim.channel.files.reader import Header, Point, Samples, fault
-from linksim.core.faults import describe, other_kinds
+from linksim.core.messages import describe, other_kinds
 from linksim.scenario.channel import Channel
 from linksim.scenario.dotted import replaced
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.llvm import LEAST, VARIABLE, named_too_late
-from linksim.core.optional import import_optional, installed_version, to_install
+from linksim.core.packages import import_optional, installed_version, to_install
 
 RELEASE = "2.2"
 """Release of sionna-rt. Tables are named by it, so that they are found where it is not installed."""

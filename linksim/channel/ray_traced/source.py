@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from linksim.channel.ray_traced.rules import check_ranges, check_rays_stay, check_test_positions
+from linksim.channel.ranges import Range, check_drawn, check_range
 from linksim.channel.source import ChannelSource, Split
 from linksim.core.errors import LinksimError, ScenarioError
-from linksim.core.optional import installed_version
+from linksim.core.packages import installed_version
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import STORED_PATHS, RayTraced
 from linksim.scenario.resolved import ResolvedScenario
@@ -22,6 +22,42 @@ if TYPE_CHECKING:
     from linksim.channel.drops import Drops
     from linksim.channel.rays import Rays
     from linksim.core.places import Places
+
+
+_CARRIERS_GHZ = Range(1, 100, "materials are known there, ITU-R P.2040")
+
+
+def check_ranges(channel: Channel) -> None:
+    """Whether a channel lies where materials are known.
+
+    :raises ScenarioError: it does not; ``key: message``, the key within ``channel``.
+    """
+    check_drawn(channel, "ray_traced")
+    check_range("carrier_frequency_ghz", channel.carrier_frequency_ghz, _CARRIERS_GHZ, "ray_traced")
+
+
+def check_test_positions(channel: Channel) -> None:
+    """Whether something is left to test on, as far as the scenario tells.
+
+    :raises ScenarioError: ``key: message``.
+    """
+    options = channel.ray_traced
+    dealt, what = (options.num_areas, "areas") if options.split == "areas" else (
+        options.positions_per_area if options.split == "random" else None, "positions")
+    if dealt is not None and dealt * options.test_share < 0.5:
+        raise ScenarioError(f"channel.ray_traced.test_share: {options.test_share:g} of {dealt} {what} leaves none for "
+                            "test: use a larger share")
+
+
+def check_rays_stay(channel: Channel) -> None:
+    """On ways paths are traced anew.
+
+    :raises ScenarioError: users take ways.
+    """
+    if channel.ray_traced.track_spacing_m is not None:
+        raise ScenarioError("needs rays that stay, and paths are traced anew along the way: leave it out, or "
+                            "channel.ray_traced.track_spacing_m")
+
 
 _BYTES_OF_PATH = 64
 
@@ -77,8 +113,8 @@ class RayTracedSource(ChannelSource):
     def prepare(self, channel: Channel, split: Split, say: Callable[[str], None], with_places: bool) -> None:
         """Trace the scene, unless a table of it is kept, and see whether there are enough positions."""
         from linksim.channel.ray_traced.drops import chosen_positions  # start-up
+        from linksim.channel.ray_traced.maps import maps_of  # start-up
         from linksim.channel.ray_traced.path_tables import path_table  # start-up
-        from linksim.channel.ray_traced.places import maps_of  # start-up
         from linksim.channel.ray_traced.tracks import chosen_tracks  # start-up
 
         if channel.ray_traced.track_spacing_m is not None:
@@ -114,6 +150,6 @@ class RayTracedSource(ChannelSource):
         return {}  # the channel's fields say all
 
     def places(self, channel: Channel, rays: Rays, area: torch.Tensor | None = None) -> Places:
-        from linksim.channel.ray_traced.places import places_of_rays  # start-up
+        from linksim.channel.ray_traced.maps import places_of_rays  # start-up
 
         return places_of_rays(rays, channel, area)

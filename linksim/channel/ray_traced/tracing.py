@@ -19,7 +19,7 @@ from linksim.channel.ray_traced.scene import candidate_positions, load_scene
 from linksim.channel.ray_traced.site import site_of
 from linksim.channel.ray_traced.table import PathTable, from_cache, table_name
 from linksim.core.errors import ScenarioError
-from linksim.core.optional import installed_version
+from linksim.core.packages import installed_version
 from linksim.scenario.channel import Channel
 from linksim.scenario.ray_traced import PROCEDURAL, STORED_PATHS, RayTraced
 

@@ -5,12 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from linksim.channel.ranges import Range, check_drawn, check_range
 from linksim.channel.source import ChannelSource
-from linksim.channel.statistical.rules import check_ranges
 from linksim.scenario.channel import Channel
 
 if TYPE_CHECKING:
     from linksim.channel.drops import Drops
+
+
+_CARRIER_GHZ = Range(0.5, 100, "TR 38.901 Table 7.4.1-1, note 3")
+
+_CARRIERS_GHZ = {"rma": Range(0.5, 30, "TR 38.901 Table 7.4.1-1, note 3: f_H = 30 GHz for RMa")}
+
+_HEIGHTS_M = {
+    "uma": Range(10, 150, "TR 38.901 Table 7.2-1 has 25 m, above roofs"),
+    "umi": Range(3, 50, "TR 38.901 Table 7.2-1 has 10 m, below roofs"),
+    "rma": Range(10, 150, "TR 38.901 Table 7.4.1-1: 10 m < h_BS < 150 m"),
+    "inh": Range(1.1, 10, "TR 38.901 Table 7.2-2 has 3 m, at the ceiling, and terminals at 1 m"),
+    "inf": Range(1, 25, "TR 38.901 Table 7.2-4: ceilings of halls are 5 to 25 m high"),
+}
+"""Heights of base stations, by the family of models."""
+
+
+def check_ranges(channel: Channel) -> None:
+    """Whether a channel lies where its model holds.
+
+    :raises ScenarioError: it does not; ``key: message``, the key within ``channel``.
+    """
+    model = channel.model
+    check_drawn(channel, model)
+    carriers = _CARRIERS_GHZ.get(model, _CARRIER_GHZ)
+    check_range("carrier_frequency_ghz", channel.carrier_frequency_ghz, carriers, model)
+    if channel.duplex.startswith("fdd_gapped"):
+        downlink_ghz = channel.carrier_frequency_ghz + channel.duplex_gap_mhz * 1e-3
+        check_range("duplex_gap_mhz", downlink_ghz, carriers, model, "the downlink's carrier in GHz ")
+    family = model.partition("_")[0]
+    if channel.bs_array.height_m is not None and family in _HEIGHTS_M:
+        check_range("bs_array.height_m", channel.bs_array.height_m, _HEIGHTS_M[family], model)
 
 
 class StatisticalSource(ChannelSource):

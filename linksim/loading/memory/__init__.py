@@ -10,7 +10,7 @@ from pathlib import Path
 from linksim.core.errors import ScenarioError
 from linksim.loading.memory.blocks import block_needs
 from linksim.loading.memory.sizes import Need, Sizes
-from linksim.loading.memory.unit import held, passing
+from linksim.loading.memory.work_unit import held, passing
 from linksim.scenario.resolved import ResolvedScenario
 
 PROGRAM_BYTES = 1.2e9

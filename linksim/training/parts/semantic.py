@@ -17,7 +17,7 @@ from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.printing import say
 from linksim.metrics.retrieval import RANKS
 from linksim.retrieval.data import RetrievalSet, retrieval_set
-from linksim.retrieval.generation.stored import generate_captions, generated_digest, is_generated
+from linksim.retrieval.generation.captions import generate_captions, generated_digest, is_generated
 from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
 from linksim.scenario.training import WholeTraining

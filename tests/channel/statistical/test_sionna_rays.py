@@ -8,7 +8,7 @@ from sionna.phy.channel.tr38901 import PanelArray
 from linksim.channel.antenna_arrays import array_layout
 from linksim.channel.rays import Rays
 from linksim.channel.response import frequency_response
-from linksim.channel.statistical.sionna_models import build_model, draw_rays, draw_topology
+from linksim.channel.statistical.drops import build_model, draw_rays, draw_topology
 from linksim.channel.statistical.sionna_rays import sample_rays
 from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import BsArray, Channel, UeArray

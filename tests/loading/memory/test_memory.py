@@ -117,7 +117,7 @@ import json, resource, sys
 from linksim.loading.load import scenario_from_dict
 from linksim.loading.memory import estimate
 from linksim.scenario.resolved import resolve
-from linksim.experiment.unit import UnitRunner
+from linksim.experiment.work_unit import UnitRunner
 scenario = scenario_from_dict(json.loads(sys.argv[1]))
 UnitRunner(scenario, "cpu").run(0, 0)
 print(estimate(resolve(scenario))[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from linksim.core import optional
+from linksim.core import packages
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.retrieval.data import retrieval_set
 
@@ -37,7 +37,7 @@ def soundfile(monkeypatch):
 
     reader.read = read
     monkeypatch.setitem(sys.modules, "soundfile", reader)
-    monkeypatch.setattr(optional, "installed_version", lambda name: "0.13")
+    monkeypatch.setattr(packages, "installed_version", lambda name: "0.13")
 
 
 def load(folder, **options):

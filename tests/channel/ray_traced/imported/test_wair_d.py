@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from linksim.channel.ray_traced.imported.object_arrays import read_objects
+from linksim.channel.ray_traced.imported.wair_d import read_objects
 from linksim.channel.ray_traced.maps import height_map
 from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.source import chunk_of_drops, places_of

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from linksim.core.holding import held
+from linksim.core.file_lock import held
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from linksim.core.holding import held
+from linksim.core.file_lock import held
 with held(Path(sys.argv[1]), "writes x", removed=True):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

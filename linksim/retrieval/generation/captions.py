@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from linksim.core.errors import LinksimError, StoreError
+from linksim.core.file_lock import held
 from linksim.core.files import cache_folder
 from linksim.core.heartbeat import counted
-from linksim.core.holding import held
 from linksim.core.seeding import stream_seed
 from linksim.retrieval.data import RetrievalSet
 

@@ -7,8 +7,8 @@ import torch
 from pydantic import ValidationError
 
 from linksim.channel.response import frequency_response
-from linksim.channel.statistical import sionna_models
-from linksim.channel.statistical.sionna_models import build_model, draw_rays, draw_topology
+from linksim.channel.statistical import drops
+from linksim.channel.statistical.drops import build_model, draw_rays, draw_topology
 from linksim.core.seeding import sionna_seed
 from linksim.scenario.channel import Channel
 
@@ -65,7 +65,7 @@ def test_line_of_sight_is_forced(model, los, expected):
 @pytest.mark.parametrize("model", INDOOR)
 def test_indoor_users_stand_in_the_cell_of_the_standard(model):
     topology = draw_topology(Channel(model=model, num_users=16), 20, "cpu")
-    hall = sionna_models._HALLS[model]
+    hall = drops._HALLS[model]
     assert topology["in_state"].all()
     assert (topology["ut_loc"][..., 2] == hall.ue_height_m).all()
     assert (topology["bs_loc"][..., 2] == hall.bs_height_m).all()
@@ -88,9 +88,9 @@ def test_path_loss_of_an_open_office_is_that_of_the_standard():
 ], ids=["uma", "indoor", "rma", "inh"])
 def test_a_kept_model_draws_as_a_new_one(channel):
     """Sionna reuses what a topology leaves out from the one before; that must not leak from chunk to chunk."""
-    sionna_models._model_for.cache_clear()
+    drops._model_for.cache_clear()
     kept = [drawn(channel, batch, seed) for batch, seed in ((3, 1), (5, 2), (3, 3))]
-    sionna_models._model_for.cache_clear()
+    drops._model_for.cache_clear()
     assert torch.equal(drawn(channel, 3, 3).amplitude, kept[2].amplitude)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from linksim.channel.ray_traced import areas
+from linksim.channel.ray_traced import path_tables
 from linksim.channel.ray_traced.drops import chosen_positions, drawn_positions, ray_traced_drops
 from linksim.channel.ray_traced.path_tables import path_table
 from linksim.channel.ray_traced.table import table_name
@@ -80,7 +80,7 @@ def test_areas_traced_side_by_side_are_those_traced_in_turn(sionna_rt, make_chan
     tables = []
     for processes in (1, 2):
         monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path / str(processes)))
-        monkeypatch.setattr(areas, "num_processes", lambda jobs, processes=processes: processes)
+        monkeypatch.setattr(path_tables, "num_processes", lambda jobs, processes=processes: processes)
         tables.append(path_table(channel))
     assert torch.equal(tables[0].transfer, tables[1].transfer)
     assert tables[0].line_of_sight.any()

@@ -17,7 +17,7 @@ from linksim.scenario.schema import Scenario
 _LEARNED_FROM: tuple[Split, ...] = ("training", "validation")
 
 
-def make_channels_ready(scenario: Scenario, console: Console) -> None:
+def prepare_channels(scenario: Scenario, console: Console) -> None:
     """Make ready what a scenario's drops are taken from, such as the scenes that no table is kept of, saying so.
 
     :raises ScenarioError: a scene cannot be traced, or has too few positions.

@@ -10,8 +10,8 @@ import torch
 
 from linksim.core.errors import LinksimError, StoreError
 from linksim.retrieval.data import RetrievalSet, Split
-from linksim.retrieval.generation import stored
-from linksim.retrieval.generation.stored import INSTRUCTIONS, parsed, prompt
+from linksim.retrieval.generation import captions
+from linksim.retrieval.generation.captions import INSTRUCTIONS, parsed, prompt
 
 
 @pytest.mark.parametrize(("answer", "caption"), [
@@ -67,50 +67,50 @@ def speaker(monkeypatch):
 
 
 def test_without_generated_captions_it_says_so(data):
-    assert not stored.is_generated(data)
+    assert not captions.is_generated(data)
     with pytest.raises(LinksimError, match="toy: no generated captions"):
-        stored.generated_captions(data)
+        captions.generated_captions(data)
 
 
 def test_they_are_made_once(data, speaker):
     said = []
-    stored.generate_captions(data, "any", said.append)
-    assert Speaker.asked == 2 * stored.NUM_CANDIDATES
+    captions.generate_captions(data, "any", said.append)
+    assert Speaker.asked == 2 * captions.NUM_CANDIDATES
     assert "2 of 2" in said[-1]
-    made = stored.generated_captions(data)
+    made = captions.generated_captions(data)
     assert set(made) == {"thing 0", "thing 1"}
-    assert all(1 <= len(found) <= stored.NUM_CANDIDATES for found in made.values())
-    digest = stored.generated_digest(data)
-    stored.generate_captions(data, "any", said.append)
-    assert Speaker.asked == 2 * stored.NUM_CANDIDATES
-    assert stored.generated_digest(data) == digest
+    assert all(1 <= len(found) <= captions.NUM_CANDIDATES for found in made.values())
+    digest = captions.generated_digest(data)
+    captions.generate_captions(data, "any", said.append)
+    assert Speaker.asked == 2 * captions.NUM_CANDIDATES
+    assert captions.generated_digest(data) == digest
 
 
 def test_a_generation_that_was_killed_goes_on(data, speaker, tmp_path):
-    stored.generate_captions(data, "any", lambda text: None)
+    captions.generate_captions(data, "any", lambda text: None)
     path, = (tmp_path / "generated").glob("*.json")
     about = json.loads(path.read_text())
     del about["captions"]["thing 1"]
     path.write_text(json.dumps(about))
-    assert not stored.is_generated(data)
+    assert not captions.is_generated(data)
     Speaker.asked = 0
-    stored.generate_captions(data, "any", lambda text: None)
-    assert Speaker.asked == stored.NUM_CANDIDATES
-    assert stored.is_generated(data)
+    captions.generate_captions(data, "any", lambda text: None)
+    assert Speaker.asked == captions.NUM_CANDIDATES
+    assert captions.is_generated(data)
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", "{}", '{"captions": null}', '{"captions": ["thing 0"]}',
                                      '{"captions": {"thing 0": "text"}}', '{"captions": {"thing 0": [1]}}',
                                      "[" * 100_000], ids=range(10))
 def test_damaged_captions_are_named_with_what_to_do(content, data, speaker, tmp_path):
-    stored.generate_captions(data, "any", lambda text: None)
+    captions.generate_captions(data, "any", lambda text: None)
     (path,) = (tmp_path / "generated").glob("*.json")
     path.write_text(content)
-    for action in (lambda: stored.is_generated(data), lambda: stored.generated_digest(data),
-                   lambda: stored.generate_captions(data, "any", lambda text: None)):
+    for action in (lambda: captions.is_generated(data), lambda: captions.generated_digest(data),
+                   lambda: captions.generate_captions(data, "any", lambda text: None)):
         with pytest.raises(StoreError, match=r"toy-\w+\.json: damaged \(.*delete it, and `linksim train` generates"):
             action()
     path.unlink()
-    stored.generate_captions(data, "any", lambda text: None)
-    assert stored.is_generated(data)
+    captions.generate_captions(data, "any", lambda text: None)
+    assert captions.is_generated(data)
     assert not list((tmp_path / "generated").glob("*.tmp"))

@@ -1,13 +1,13 @@
-"""AI2MMUM that is told where a straight first path would end, and learns when to believe it."""
+"""Variants of AI2MMUM that are not in the paper: heads that see the radio token, too, and the first path."""
 
 from __future__ import annotations
 
 import torch
 
-from linksim.blocks.universal.ai2mmum import Ai2MmumBypass
+from linksim.blocks.universal.ai2mmum import Ai2Mmum
 from linksim.blocks.universal.base import ChannelView, Truth, UniversalShape, View
 from linksim.blocks.universal.first_path import BELOW_DB, FirstArrival, free_space_excess_db, straight
-from linksim.blocks.universal.rules import aligned_encoders_and_delays
+from linksim.blocks.universal.rules import aligned_encoders, aligned_encoders_and_delays
 from linksim.blocks.universal.tasks import POSITION_SCALE_M
 from linksim.core.registry import register
 
@@ -16,6 +16,25 @@ _DOUBT = 4.0
 """How much more the head is believed than each place at first, natural logarithm."""
 _NEAR_M = 10.0
 _MOMENTUM = 0.05
+
+
+@register("universal", "ai2mmum_bypass", trains=True, requires=aligned_encoders)
+class Ai2MmumBypass(Ai2Mmum):
+    """AI2MMUM whose heads also see the radio token as it was before the language model (ours).
+
+    Precoders come out worse through a language model than without one, positions and path loss better. Here every task
+    has both ways: a second linear head on the adapter's output is added to the first.
+    """
+
+    version = 1
+
+    def prepare(self, shape: UniversalShape) -> None:
+        super().prepare(shape)
+        self.direct = torch.nn.ModuleDict({name: torch.nn.Linear(head.in_features, head.out_features, bias=False)
+                                           for name, head in self.heads.items()})
+
+    def _told(self, task: str, radio: torch.Tensor) -> torch.Tensor:
+        return super()._told(task, radio) + self.direct[task](torch.nn.functional.gelu(radio))
 
 
 @register("universal", "ai2mmum_first_path", trains=True, requires=aligned_encoders_and_delays)

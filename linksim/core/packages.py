@@ -1,4 +1,9 @@
-"""Packages that linksim does without until something asks for them: where they are, and what to type for one.
+"""Installed packages: versions of what numbers depend on, as the installer noted them, and what is optional.
+
+Not from a package's ``__version__``: two distributions may share a package, as sionna-no-rt and sionna-rt share
+``sionna``, and whichever was unpacked last decides what its ``__init__`` holds.
+
+Packages that linksim does without until something asks for them: where they are, and what to type for one.
 
 An extra brings each but the two that are files to read: pip would build these wheels' own requirements, which nobody
 needs here.
@@ -9,12 +14,42 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import linecache
+import platform
 import traceback
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from linksim import __version__
 from linksim.core.errors import LinksimError
-from linksim.core.versions import installed
+
+TR_38901 = "19.2"
+
+_DISTRIBUTIONS = {"torch": ("torch",), "sionna": ("sionna-no-rt", "sionna")}
+"""Names that a package is distributed under, by the package's own."""
+
+
+def installed(*distributions: str) -> str | None:
+    """Version of the first of the distributions that is installed; None where none is."""
+    for name in distributions:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def sionna_version() -> str:
+    """Version of the physical layer's part of Sionna."""
+    return installed(*_DISTRIBUTIONS["sionna"]) or "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Versions that a number may depend on, by name."""
+    found = {label: installed(*names) for label, names in _DISTRIBUTIONS.items()}
+    return {"linksim": __version__, **{label: version for label, version in found.items() if version},
+            "TR 38.901": TR_38901, "python": platform.python_version()}
+
 
 EXTRAS: dict[str, dict[str, str]] = {
     "ray": {"ray": ">=2.50,<3"},

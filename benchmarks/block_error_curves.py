@@ -21,7 +21,7 @@ from scipy import optimize, stats
 from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 from sionna.phy.mapping import Constellation, Demapper, Mapper
 
-from linksim.nr.error_tables import CURVES
+from linksim.nr.link_adaptation import CURVES
 
 SIZES = (500, 2000)
 """Bits of a code block, CRC included; larger ones differ little from the second."""

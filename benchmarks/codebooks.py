@@ -13,7 +13,7 @@ import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec
 from linksim.blocks.feedback.codebook import divide, eigenvectors
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi
 from linksim.core.registry import create

@@ -18,7 +18,7 @@ import time
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape
 from linksim.bounds.rate_distortion import least_error, ray_eigenvalues
 from linksim.channel.drops import Drops
 from linksim.channel.statistical.drops import draw_drops

@@ -20,8 +20,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from linksim.blocks.feedback.learned import LearnedCodec
-from linksim.blocks.feedback.trained import FeedbackShape
+from linksim.blocks.feedback.learned import FeedbackShape, LearnedCodec
 from linksim.core.csi import Panel
 from linksim.core.registry import create
 

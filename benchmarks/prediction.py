@@ -26,7 +26,7 @@ import torch
 
 from linksim.blocks.parameters import merge_low_rank
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape
+from linksim.blocks.prediction.learned import LearnedPredictor, ProblemShape
 from linksim.core.csi import Csi, Panel
 from linksim.core.packages import versions
 from linksim.core.registry import BlockSpec, catalogue, create

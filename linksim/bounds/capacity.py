@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 
-from linksim.core.registry import create
+from linksim.bounds.base import Bound, Row, Seen
+from linksim.core.registry import create, register
 from linksim.mimo.precoding import water_filling
 from linksim.mimo.receiver import achievable_rate, stream_sinr
 
@@ -89,3 +91,18 @@ def _root(covariance: torch.Tensor, ue_ant: int) -> torch.Tensor:
     vectors: torch.Tensor
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mH
+
+
+@register("bound", "sum_capacity", title="sum capacity")
+class SumCapacity(Bound):
+    """Dirty-paper coding with the true channel, power split over users at will.
+
+    See `linksim.bounds.capacity`.
+    """
+
+    def rows(self, seen: Seen) -> Iterator[Row]:
+        if not seen.needs_link:
+            return
+        capacity = seen.once(("sum_capacity", seen.noise_variance),
+                             lambda: drop_capacity(seen.true, seen.noise_variance))
+        yield self.title, {"sum_rate_bps_hz": capacity[:, None].expand(-1, seen.true.shape[3])}

@@ -11,8 +11,7 @@ from linksim.core.seeding import generator, stream_seed
 from linksim.mimo.noise import noise_variance_at
 from linksim.mimo.receiver import stream_sinr
 from linksim.nr.coded_slots import Downlink, send_blocks
-from linksim.nr.error_tables import block_error_rate, effective_sinr
-from linksim.nr.link_adaptation import adapt, thresholds_db
+from linksim.nr.link_adaptation import adapt, block_error_rate, effective_sinr, thresholds_db
 from linksim.nr.pilots import pilot_loss
 from linksim.nr.slots import SlotFormat, csi_rs_share, delivered_rate, report_rate
 from linksim.nr.transport_block import BlockSizes, block_sizes

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.trained import LearnedPredictor
+from linksim.blocks.prediction.learned import LearnedPredictor
 from linksim.channel.drops import Drops
 from linksim.channel.source import chunk_of_drops, places_of, source_of
 from linksim.core.csi import Csi, by_resource

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linksim.core.errors import ScenarioError
-from linksim.nr.slots import SlotFormat
-from linksim.nr.tables import EESM_TABLES, LEAST_BLOCK, LEAST_RATE, MCS_TABLES
+from linksim.nr.slots import EESM_TABLES, LEAST_BLOCK, LEAST_RATE, MCS_TABLES, SlotFormat
 from linksim.scenario.channel import horizon_s
 from linksim.scenario.coding import NUM_SYMBOLS, Coding
 from linksim.scenario.resolved import ResolvedScenario

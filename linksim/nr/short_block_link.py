@@ -12,7 +12,7 @@ from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
 from linksim.nr.modulation import demodulate, modulate, scrambling, to_strings, to_tensor
 from linksim.nr.short_block_plan import ShortBlockPlan, ShortBlockPlanner, crc_bits
-from linksim.nr.tables import ORDERS
+from linksim.nr.slots import ORDERS
 
 _LENGTHENINGS = (5.0, 4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.3, 1.2, 1.1)
 """Coded bits for each bit of the block in the codes that are built; a code word is cut to what is sent of it."""

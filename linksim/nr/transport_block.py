@@ -14,8 +14,7 @@ from sionna.phy.fec.scrambling import Descrambler
 from sionna.phy.nr import TBEncoder
 from sionna.phy.nr.utils import TransportBlockNR
 
-from linksim.nr.slots import SlotFormat
-from linksim.nr.tables import LEAST_RATE, MCS_TABLES, NUM_MCS
+from linksim.nr.slots import LEAST_RATE, MCS_TABLES, NUM_MCS, SlotFormat
 
 _LEAST_RATE_OF_LARGE, _LARGEST_OF_LOW_RATES = 1 / 3, 3840
 """Base graph 1 ends at this rate in Sionna, base graph 2 at this size."""

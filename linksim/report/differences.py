@@ -17,8 +17,7 @@ from linksim.core.errors import ScenarioError, StoreError
 from linksim.core.messages import suggestion
 from linksim.metrics.catalogue import Metric, metric, metric_names
 from linksim.report.comparison import scenario_field
-from linksim.report.drops import counted, dataset_of, first_drops
-from linksim.report.load import Axis, Run
+from linksim.report.load import Axis, Run, counted, dataset_of, first_drops
 from linksim.results.unit_file import units_of
 
 _TOLERANCE = 6

@@ -17,16 +17,21 @@ from matplotlib.typing import RcKeyType
 
 from linksim.report import canvas, drawing, maps, style
 from linksim.report.comparison import Comparison, relabelled
-from linksim.report.drops import read_measure, read_measures
-from linksim.report.fonts import Fonts, fonts_for
-from linksim.report.load import Axis
-from linksim.report.views import View, at, line_of, relevant_axes, representative, values_of, views
+from linksim.report.load import Axis, read_measure, read_measures
+from linksim.report.style import Fonts, fonts_for
 from linksim.report.wording import (
+    View,
+    at,
     axis_name,
     capitalised,
     describe,
     file_stem,
+    line_of,
     point_text,
+    relevant_axes,
+    representative,
+    values_of,
+    views,
     with_unit,
 )
 

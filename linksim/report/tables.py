@@ -10,14 +10,19 @@ import pandas
 
 from linksim.report.comparison import Comparison
 from linksim.report.load import Axis
-from linksim.report.views import at, line_of, relevant_axes, representative, values_of, views
 from linksim.report.wording import (
     MISSING,
+    at,
     capitalised,
     describe,
+    line_of,
     parameter_text,
     point_text,
+    relevant_axes,
+    representative,
     value_text,
+    values_of,
+    views,
     with_unit,
 )
 

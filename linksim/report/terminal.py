@@ -21,8 +21,7 @@ from linksim.report.comparison import Comparison, compare
 from linksim.report.differences import Difference
 from linksim.report.load import Run
 from linksim.report.tables import Table, metric_tables, point_table
-from linksim.report.views import values_of
-from linksim.report.wording import MISSING
+from linksim.report.wording import MISSING, values_of
 
 MAX_WIDTH = 100
 MAX_METHOD = 30

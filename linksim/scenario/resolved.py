@@ -16,8 +16,7 @@ from linksim.core.errors import ScenarioError
 from linksim.core.messages import describe
 from linksim.core.options import construct
 from linksim.scenario.channel import Channel
-from linksim.scenario.execution import Run
-from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Scenario, Semantic
+from linksim.scenario.schema import Acquisition, Feedback, Link, Method, Run, Scenario, Semantic
 from linksim.scenario.training import MethodTraining, Training, WholeTraining, merged
 
 LEARNING = {"predictor": "training", "feedback": "codec_training", "semantic": "semantic_training",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.channel.source import chunk_of_drops, source_of
 from linksim.core.csi import Csi
 from linksim.mimo.angle_delay import from_delay, to_delay

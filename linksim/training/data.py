@@ -14,7 +14,7 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 import linksim.channel
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.channel.source import chunk_of_drops, places_of, source_of
 from linksim.channel.streaming import prefetched
 from linksim.core.cache import cached_tensors

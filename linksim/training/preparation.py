@@ -18,9 +18,8 @@ from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
 from linksim.training.checkpoint import making, shown
-from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import measure
-from linksim.training.minibatches import Minibatches
+from linksim.training.minibatches import EpochPlan, Minibatches
 from linksim.training.part import Part, named_method
 from linksim.training.parts import KINDS
 from linksim.training.parts.universal import UniversalPart, fit_together

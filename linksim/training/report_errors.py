@@ -10,7 +10,7 @@ from rich.console import Console
 
 from linksim.blocks.feedback.base import history_of
 from linksim.blocks.parameters import matched
-from linksim.blocks.prediction.trained import normalized_errors
+from linksim.blocks.prediction.learned import normalized_errors
 from linksim.core.errors import LinksimError
 from linksim.core.heartbeat import counted
 from linksim.scenario.points import resolved_at, simulated_points

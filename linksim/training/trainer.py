@@ -28,10 +28,9 @@ from linksim.core.printing import say
 from linksim.scenario.training import WholeTraining
 from linksim.training.checkpoint import with_room, written_whole
 from linksim.training.data import TrainingDrops
-from linksim.training.epochs import EpochPlan
 from linksim.training.estimate import Estimate, measure
 from linksim.training.loop import TrainingLoop
-from linksim.training.minibatches import Minibatches
+from linksim.training.minibatches import EpochPlan, Minibatches
 from linksim.training.part import Part
 from linksim.training.progress import EventLog, TrainingProgress, to_db
 

@@ -154,7 +154,7 @@ def test_wrong_inputs_are_named(tiny, vectors):
 
 
 def test_a_checkpoint_of_a_block_on_it_holds_what_was_trained_alone(tiny):
-    from linksim.blocks.prediction.trained import LearnedPredictor
+    from linksim.blocks.prediction.learned import LearnedPredictor
 
     class Block(LearnedPredictor):
         def prepare(self, shape):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from linksim.backbone import BackboneChoice, build_backbone
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape
 from linksim.blocks.parameters import fill, matched, merge_low_rank
-from linksim.blocks.prediction.trained import ProblemShape
+from linksim.blocks.prediction.learned import ProblemShape
 from linksim.blocks.universal.base import FittedBlock, UniversalShape
 from linksim.core.csi import Panel
 from linksim.core.errors import LinksimError

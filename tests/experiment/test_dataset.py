@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy.io import loadmat
 
 from linksim.channel.files import writing
-from linksim.experiment import dataset, dataset_place
+from linksim.experiment import dataset
 from linksim.loading.load import load_scenario
 from linksim.training.data import training_conditions
 
@@ -121,7 +121,7 @@ def test_two_at_once_the_second_waits_and_the_first_is_whole(arguments, code, sc
                                                              monkeypatch):
     path, out = scenario_file(), tmp_path / "out.h5"
     begun, waiting = threading.Event(), threading.Event()
-    write, held, outcomes = dataset._write, dataset_place.held, {}
+    write, held, outcomes = dataset._write, dataset.held, {}
 
     def slowly(*given):
         begun.set()
@@ -141,7 +141,7 @@ def test_two_at_once_the_second_waits_and_the_first_is_whole(arguments, code, sc
             outcomes["first"] = error
 
     monkeypatch.setattr(dataset, "_write", slowly)
-    monkeypatch.setattr(dataset_place, "held", told)
+    monkeypatch.setattr(dataset, "held", told)
     thread = threading.Thread(target=first)
     thread.start()
     assert begun.wait(20)
@@ -178,8 +178,8 @@ def test_a_kill_blocks_no_later_command_and_loses_no_finished_set(step, there, n
         return replace(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset_place.os, "replace", killed)
-        patch.setattr(dataset_place.Place, "_clear", lambda self: None)
+        patch.setattr(dataset.os, "replace", killed)
+        patch.setattr(dataset.Place, "_clear", lambda self: None)
         try:
             written(*layout, "--overwrite", name=name, changes={"seed": 2})
         except Killed:

@@ -11,8 +11,7 @@ from linksim.experiment.plan import make_plan
 from linksim.experiment.run import run
 from linksim.loading.load import scenario_from_dict
 from linksim.report.differences import differences
-from linksim.report.drops import read_measure
-from linksim.report.load import load_run
+from linksim.report.load import load_run, read_measure
 
 METRICS = ["nmse_db", "nmse_p95_db", "rate_bps_hz"]
 

@@ -17,11 +17,10 @@ from rich.console import Console
 from linksim.core.errors import LinksimError, StoreError
 from linksim.experiment.run import run
 from linksim.loading.load import scenario_from_dict
+from linksim.report.build import render_html
 from linksim.report.comparison import compare
 from linksim.report.differences import differences
-from linksim.report.drops import read_measure
-from linksim.report.html import render_html
-from linksim.report.load import load_run
+from linksim.report.load import load_run, read_measure
 from linksim.report.terminal import final_table, print_differences
 from linksim.results.manifest import sealed
 from linksim.results.store import Store

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.base import Predictor
-from linksim.blocks.prediction.trained import LearnedPredictor
+from linksim.blocks.prediction.learned import LearnedPredictor
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.errors import NumericalError
 from linksim.core.registry import create

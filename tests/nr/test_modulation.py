@@ -10,7 +10,7 @@ from sionna.phy.mapping import Demapper
 
 from linksim.mimo.noise import complex_normal
 from linksim.nr.modulation import demodulate, modulate, scrambling, to_strings, to_tensor
-from linksim.nr.tables import ORDERS
+from linksim.nr.slots import ORDERS
 
 
 def test_strings_come_back_filled_up_with_zeros():

@@ -9,8 +9,7 @@ import torch
 from sionna.phy.nr import TBEncoder
 from sionna.phy.nr.utils import MCSDecoderNR, TransportBlockNR, calculate_tb_size
 
-from linksim.nr.slots import SlotFormat
-from linksim.nr.tables import LEAST_BLOCK, LEAST_RATE, MCS_TABLES
+from linksim.nr.slots import LEAST_BLOCK, LEAST_RATE, MCS_TABLES, SlotFormat
 from linksim.nr.transport_block import REDUNDANCY_VERSIONS, TransportBlockCode, block_sizes
 
 SLOT = SlotFormat(num_tones=48, subcarriers=6, data_symbols=12, num_streams=1)

@@ -8,8 +8,7 @@ import pandas
 import pytest
 
 from linksim.core.errors import StoreError
-from linksim.report.drops import read_measure
-from linksim.report.load import load_run
+from linksim.report.load import load_run, read_measure
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 

@@ -7,9 +7,8 @@ import pytest
 
 from linksim.report.canvas import save
 from linksim.report.comparison import compare
-from linksim.report.drops import read_measures
 from linksim.report.figures import draw_figures
-from linksim.report.load import load_run
+from linksim.report.load import load_run, read_measures
 from linksim.report.maps import draw_maps, footprint
 
 

@@ -1,12 +1,73 @@
-"""No two curves look alike, to any eye, and each looks the same everywhere."""
+"""Names in any script are drawn, or their codes where no font has them, with one note and no warning. No two curves
+look alike, to any eye, and each looks the same everywhere.
+"""
 
+from __future__ import annotations
+
+import unicodedata
+import warnings
 from itertools import combinations, product
 
 import numpy
 import pytest
+from matplotlib import font_manager
 
+from linksim.report import style
+from linksim.report.build import build_report
 from linksim.report.load import PERFECT_CSI, Method
 from linksim.report.style import GREYS, PALETTE, line_styles, style_of_run
+
+
+@pytest.fixture
+def only_own_font(monkeypatch):
+    """As on a machine without any font but matplotlib's."""
+    own = [entry for entry in font_manager.fontManager.ttflist if entry.name == style.OWN]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    style._fonts_for.cache_clear()
+    yield
+    style._fonts_for.cache_clear()
+
+
+def test_what_matplotlib_itself_has_needs_no_other_font():
+    found = style.fonts_for(["hold", "μ ∑ é ±", "سلك", "Ψ\u0301", "a\u200db"])
+    assert found.families == (style.OWN,)
+    assert found.note == ""
+
+
+@pytest.mark.usefixtures("only_own_font")
+def test_what_no_font_has_stands_by_its_code_and_is_named_once():
+    found = style.fonts_for(["基线", "基线 2", "hold"])
+    assert found.drawable("基线 2") == "\\u57fa\\u7ebf 2"
+    assert found.drawable("hold") == "hold"
+    assert "基线:" in found.note
+    assert "Noto Sans CJK" in found.note
+
+
+def test_an_installed_font_with_the_characters_is_found():
+    # STIX, which comes with matplotlib, stands for one with more: it has letters that DejaVu Sans lacks
+    own, other = (style._characters(font_manager.findfont(name)) for name in (style.OWN, "STIXGeneral"))
+    lacking = next(chr(code) for code in sorted(other - own) if unicodedata.category(chr(code)) in ("Lu", "Ll", "Sm"))
+    style._fonts_for.cache_clear()
+    found = style.fonts_for([f"a {lacking}"])
+    assert found.missing == ""
+    assert len(found.families) == 2
+    assert ord(lacking) in style._characters(font_manager.findfont(found.families[1]))
+
+
+@pytest.mark.usefixtures("only_own_font")
+def test_a_report_says_what_its_figures_cannot_show(write_run):
+    folder = write_run(snr=(0.0, 10.0), speed=(3.0,), methods=[("基线", "method"), ("hold", "method")],
+                       metrics=["rate_bps_hz"])
+    said = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = build_report([folder], say=said.append)[-1].read_text(encoding="utf-8")
+    assert len(said) == 1
+    assert said[0].startswith("note: no installed font has 基线")
+    assert said[0].removeprefix("note: ") in page
+    assert "<th scope=\"row\">基线</th>" in page
+
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009:
 # linear RGB as the red-blind and the green-blind see it

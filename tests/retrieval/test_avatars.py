@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from linksim.core.packages import package_folder
-from linksim.retrieval.avatar_styles import STYLES
-from linksim.retrieval.avatars import Avatars, caption, draw_people, draw_picture
+from linksim.retrieval.avatars import STYLES, Avatars, caption, draw_people, draw_picture
 
 KNOWN = {"a", "the", "this", "person", "someone", "somebody", "with", "wearing", "wears", "in", "and", "has"}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from linksim.blocks.prediction.trained import normalized_error
+from linksim.blocks.prediction.learned import normalized_error
 from linksim.loading.load import scenario_from_dict
 from linksim.training.data import training_batches
 from linksim.training.preparation import prepare_parts

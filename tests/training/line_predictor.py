@@ -6,8 +6,8 @@ import time
 import torch
 
 from linksim import register
+from linksim.blocks.prediction.learned import LearnedPredictor
 from linksim.blocks.prediction.sequences import from_sequences, to_sequences
-from linksim.blocks.prediction.trained import LearnedPredictor
 
 
 @register("predictor", "line", trains=True)

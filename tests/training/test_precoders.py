@@ -8,7 +8,7 @@ from rich.console import Console
 
 from linksim import load_scenario
 from linksim.blocks.precoding.learned import LearnedRzf, PrecoderShape
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.csi import Csi, Panel
 from linksim.core.registry import create
 from linksim.training.preparation import Built, prepare_parts

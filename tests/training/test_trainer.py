@@ -19,8 +19,7 @@ from linksim.core.errors import LinksimError, NumericalError, ScenarioError, Sto
 from linksim.experiment.run import run
 from linksim.training import loop
 from linksim.training.data import selected, training_batches
-from linksim.training.epochs import EpochPlan
-from linksim.training.minibatches import Minibatches
+from linksim.training.minibatches import EpochPlan, Minibatches
 from linksim.training.preparation import prepare_parts
 
 

@@ -8,6 +8,7 @@ import torch
 
 from linksim.blocks.feedback.base import ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape
 from linksim.blocks.feedback.quantizer import SCALE_BITS, scale_code, scale_of
 from linksim.blocks.feedback.symbols import (
     EVEN,
@@ -22,7 +23,6 @@ from linksim.blocks.feedback.symbols import (
     symbols_of,
     tokens_of,
 )
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.core.csi import Csi
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt

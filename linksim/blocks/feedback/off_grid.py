@@ -10,10 +10,10 @@ import torch
 
 from linksim.blocks.feedback.base import ReportGrid
 from linksim.blocks.feedback.bits import BitReader, BitWriter
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape
 from linksim.blocks.feedback.matching_pursuit import Pursuit, WaveGrid, pursue, quantized_gains, squared_error
 from linksim.blocks.feedback.quantizer import SCALE_BITS, scale_code, scale_of
 from linksim.blocks.feedback.symbols import LARGEST
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, count_table, read_waves
 from linksim.core.csi import Csi
 from linksim.core.registry import register

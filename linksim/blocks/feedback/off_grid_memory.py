@@ -9,6 +9,7 @@ import torch
 
 from linksim.blocks.feedback.base import Report, instants
 from linksim.blocks.feedback.bits import BitReader, BitWriter
+from linksim.blocks.feedback.learned import FeedbackShape
 from linksim.blocks.feedback.matching_pursuit import Pursuit, pursue
 from linksim.blocks.feedback.off_grid import LEAST_BITS_PER_WAVE, Choice, OffGridCodec, as_lists, best_choice, quantized
 from linksim.blocks.feedback.quantizer import scale_of
@@ -24,7 +25,6 @@ from linksim.blocks.feedback.symbols import (
     symbols_of,
     tokens_of,
 )
-from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.feedback.wave_memory import WaveMemory
 from linksim.blocks.feedback.wave_syntax import WaveTables, Written, read_waves
 from linksim.core.csi import Csi

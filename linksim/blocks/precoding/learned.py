@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from linksim.blocks.precoding.base import Precoder
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.csi import by_resource
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt

@@ -43,9 +43,9 @@ from typing import Literal
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModelAndWords, build_backbone
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import cdg_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import register
 from linksim.core.types import NonNegativeFloat, PositiveInt

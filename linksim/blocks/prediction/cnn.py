@@ -21,8 +21,8 @@ from itertools import pairwise
 
 import torch
 
+from linksim.blocks.prediction.learned import ProblemShape
 from linksim.blocks.prediction.sequences import SequencePredictor
-from linksim.blocks.prediction.trained import ProblemShape
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import csi_alm_light_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.transformer import sinusoidal_positions
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import register

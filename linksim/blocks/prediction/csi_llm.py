@@ -30,9 +30,9 @@ from __future__ import annotations
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModel, build_backbone
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import csi_llm_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, from_sequences, taken_sequences, to_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.csi import Csi
 from linksim.core.registry import register
 from linksim.core.types import NonNegativeFloat

@@ -28,9 +28,9 @@ from __future__ import annotations
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModel, build_backbone
+from linksim.blocks.prediction.learned import ProblemShape
 from linksim.blocks.prediction.rules import llm4cp_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
-from linksim.blocks.prediction.trained import ProblemShape
 from linksim.blocks.prediction.transformer import SampleEmbedding
 from linksim.core.registry import register
 from linksim.core.types import Fraction, PositiveInt

@@ -20,8 +20,13 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.band import bandwidth_hz, estimate_delay_profile
-from linksim.blocks.prediction.doppler import estimate_max_doppler, temporal_correlation
-from linksim.blocks.prediction.held_out import best_weight, clarke_error, hold_out
+from linksim.blocks.prediction.doppler import (
+    best_weight,
+    clarke_error,
+    estimate_max_doppler,
+    hold_out,
+    temporal_correlation,
+)
 from linksim.blocks.prediction.wave_grid import (
     DopplerCells,
     GridSize,

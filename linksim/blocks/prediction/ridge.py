@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.band import to_target_band
+from linksim.blocks.prediction.learned import ClosedFormPredictor, ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import band_in_reach
-from linksim.blocks.prediction.trained import ClosedFormPredictor, ProblemShape, TrainingBatch
 from linksim.core.csi import Csi
 from linksim.core.registry import register
 from linksim.core.types import NonNegativeInt, PositiveInt

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import torch
 
+from linksim.blocks.prediction.learned import ProblemShape
 from linksim.blocks.prediction.sequences import SequencePredictor
-from linksim.blocks.prediction.trained import ProblemShape
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt
 

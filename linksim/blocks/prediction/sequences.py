@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch
+from linksim.blocks.prediction.learned import LearnedPredictor, ProblemShape, TrainingBatch
 from linksim.core.csi import Csi
 
 

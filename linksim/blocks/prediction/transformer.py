@@ -23,9 +23,9 @@ import math
 
 import torch
 
+from linksim.blocks.prediction.learned import ProblemShape
 from linksim.blocks.prediction.rules import transformer_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor
-from linksim.blocks.prediction.trained import ProblemShape
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import register
 from linksim.core.types import Fraction, PositiveInt

@@ -18,6 +18,7 @@ from typing import Literal
 
 import torch
 
+from linksim.blocks.prediction.learned import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.plane_waves import (
     DELAY_UNCERTAINTY_S,
     Evidence,
@@ -26,7 +27,6 @@ from linksim.blocks.prediction.plane_waves import (
 )
 from linksim.blocks.prediction.rules import band_in_reach
 from linksim.blocks.prediction.sparse_bayesian import neighbours
-from linksim.blocks.prediction.trained import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.core.csi import Csi, Panel
 from linksim.core.registry import register

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import pydantic
 import torch
 
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.blocks.semantic.base import SemanticCodec, SemanticShape, relevance
 from linksim.blocks.semantic.encoders import ItemEncoder
 from linksim.core import registry

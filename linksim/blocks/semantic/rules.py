@@ -7,7 +7,7 @@ from typing import Any
 from linksim.backbone.choice import check_heads
 from linksim.core.errors import ScenarioError
 from linksim.nr.rules import check_error_rate
-from linksim.nr.tables import ORDERS
+from linksim.nr.slots import ORDERS
 from linksim.scenario.resolved import ResolvedMethod, ResolvedScenario
 
 RETRIEVAL_METRICS = ("map", "rank1", "rank5", "rank10")

@@ -5,7 +5,7 @@ arXiv:2505.10003. What it leaves open, and what is chosen here:
 
 | open | choice |
 |---|---|
-| layers of EPNN and CFENN | `linksim.blocks.universal.encoders` |
+| layers of EPNN and CFENN | `linksim.blocks.universal.alignment` |
 | language model | SmolLM2-135M's first two layers; the paper has LLaMA2-7B, trained on telecom text |
 | order of the tokens | prefix, keywords, radio: what the instruction makes of the layers is computed once for all \
 terminals, and the radio token's own way through them ends in the head. "radio_first" is radio, prefix, keywords |
@@ -24,11 +24,10 @@ import torch
 from linksim.backbone import BackboneChoice, build_backbone
 from linksim.backbone.architectures import ARCHITECTURES
 from linksim.backbone.files import tokenizer
-from linksim.backbone.loading import configuration
-from linksim.blocks.universal.alignment import Alignment
+from linksim.backbone.model import configuration
+from linksim.blocks.universal.alignment import Alignment, ChannelEncoder, EnvironmentEncoder
 from linksim.blocks.universal.base import LearnedUniversalBlock, Truth, UniversalShape, View
 from linksim.blocks.universal.beams import shares_towards
-from linksim.blocks.universal.encoders import ChannelEncoder, EnvironmentEncoder
 from linksim.blocks.universal.rules import aligned_encoders
 from linksim.blocks.universal.tasks import TASKS
 from linksim.core.errors import ScenarioError

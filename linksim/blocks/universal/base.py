@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.csi import Csi, Panel
 from linksim.core.places import Places
 from linksim.mimo.angle_delay import dft_codebook

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from linksim.blocks.feedback.learned import LearnedCodec
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape, FittedCodec, LearnedCodec
 from linksim.channel.source import source_of
 from linksim.channel.streaming import prefetched
 from linksim.core.csi import Panel
@@ -75,7 +74,7 @@ class CodecPart(Part):
         window = self.block.options["delay_window"] if self.is_learned else 0
         return CodecDrops(self.scenario.written, self.training, device, window, self.remembers)
 
-    def _new(self, folder: Path | None = None) -> TrainedCodec:
+    def _new(self, folder: Path | None = None) -> FittedCodec:
         array = self.scenario.channel.bs_array
         panel = Panel(array.rows, array.columns, 2 if array.polarization == "dual" else 1)
         codec = self.block.create()
@@ -83,10 +82,10 @@ class CodecPart(Part):
                                     self.scenario.channel.num_subcarriers))
         return codec
 
-    def _fill(self, block: TrainedCodec, state: dict[str, torch.Tensor]) -> None:
+    def _fill(self, block: FittedCodec, state: dict[str, torch.Tensor]) -> None:
         block.restore(state)
 
-    def in_use(self, block: TrainedCodec) -> TrainedCodec:
+    def in_use(self, block: FittedCodec) -> FittedCodec:
         return block.at_budget(self.block.options)
 
     def fit(self, console: Console, device: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from linksim.blocks.prediction.trained import ClosedFormPredictor, LearnedPredictor, ProblemShape, TrainedPredictor
+from linksim.blocks.prediction.learned import ClosedFormPredictor, FittedPredictor, LearnedPredictor, ProblemShape
 from linksim.core.errors import LinksimError
 from linksim.core.heartbeat import counted, doing
 from linksim.core.printing import say
@@ -37,7 +37,7 @@ class PredictorPart(Part):
     def drops(self, device: str) -> TrainingDrops:
         return TrainingDrops(self.scenario.written, self.training, device)
 
-    def _new(self, folder: Path | None = None) -> TrainedPredictor:
+    def _new(self, folder: Path | None = None) -> FittedPredictor:
         block = self.block.create()
         block.prepare(problem_shape(self.scenario.written, self.training) if folder is None
                       else ProblemShape(**read_about(folder)["shape"]))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.context import NUM_CONTEXTS, ContextCodec, contexts_of, delay_classes
+from linksim.blocks.feedback.learned import FeedbackShape
 from linksim.blocks.feedback.topm import TopMCodec
-from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.metrics import nmse
 
 

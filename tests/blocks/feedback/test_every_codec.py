@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.base import FeedbackCodec, Report, ReportGrid, history_of, instants
-from linksim.blocks.feedback.trained import ClosedFormCodec, FeedbackShape, TrainedCodec
+from linksim.blocks.feedback.learned import ClosedFormCodec, FeedbackShape, FittedCodec
 from linksim.core.csi import Csi
 from linksim.core.errors import LinksimError, ReportError
 from linksim.core.registry import block_class, catalogue, create, find
 from linksim.metrics import nmse, sgcs
 
 NAMES = [spec.name for spec in catalogue("feedback")
-         if not issubclass(block_class("feedback", spec.name), TrainedCodec)
+         if not issubclass(block_class("feedback", spec.name), FittedCodec)
          or issubclass(block_class("feedback", spec.name), ClosedFormCodec)]
 WITH_BUDGET = [name for name in NAMES if "bits" in find("feedback", name).options.model_fields]
 
@@ -193,7 +193,7 @@ def create_like(codec: FeedbackCodec, bits: int) -> FeedbackCodec:
     """The same codec, training included, with another budget."""
     options = {"bits": bits}
     fresh = create("feedback", codec.block_name, options)
-    if isinstance(fresh, TrainedCodec):
+    if isinstance(fresh, FittedCodec):
         fresh.prepare(codec.shape)
         for name, buffer in codec.named_buffers():
             setattr(fresh, name, buffer)

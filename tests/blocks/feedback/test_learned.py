@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.base import Report
-from linksim.blocks.feedback.learned import DelayWindow, LearnedCodec
+from linksim.blocks.feedback.learned import DelayWindow, FeedbackShape, LearnedCodec
 from linksim.blocks.feedback.masked import MaskedCodec
-from linksim.blocks.feedback.trained import FeedbackShape
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.errors import ReportError, ScenarioError
 from linksim.core.registry import block_class, catalogue, create
 from linksim.metrics import nmse

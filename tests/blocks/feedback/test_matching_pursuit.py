@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from linksim.blocks.feedback.learned import FeedbackShape
 from linksim.blocks.feedback.matching_pursuit import WaveGrid, pursue, quantized_gains, squared_error
-from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.core.csi import Panel
 from linksim.core.registry import create
 from linksim.metrics import nmse

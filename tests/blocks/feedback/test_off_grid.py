@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from linksim.blocks.feedback import off_grid
-from linksim.blocks.feedback.trained import FeedbackShape
+from linksim.blocks.feedback.learned import FeedbackShape
 
 
 def test_gains_of_twins_beyond_what_can_be_written_do_not_end_a_fit(plane_waves, monkeypatch):

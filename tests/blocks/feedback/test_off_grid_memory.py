@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from linksim.blocks.feedback.base import Report
+from linksim.blocks.feedback.learned import FeedbackShape
 from linksim.blocks.feedback.off_grid_memory import OffGridMemoryCodec
-from linksim.blocks.feedback.trained import FeedbackShape
 from linksim.blocks.feedback.wave_memory import WaveMemory
 from linksim.channel.statistical.drops import draw_drops
 from linksim.core.csi import Csi

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.doppler import temporal_correlation
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.csi import Csi, Panel
 
 PERIOD_S = 5e-4

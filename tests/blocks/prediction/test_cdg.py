@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.cdg import WordAttention
+from linksim.blocks.prediction.learned import ProblemShape, normalized_error
 from linksim.blocks.prediction.sequences import taken_sequences
-from linksim.blocks.prediction.trained import ProblemShape, normalized_error
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import create
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.csi_alm import CrossModalAlignment, CrossSpatialAttention, CsiAlmNetwork
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.sequences import to_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.registry import create
 
 SHAPE = ProblemShape(num_history=6, num_future=3, num_subcarriers=5, max_doppler_cycles=0.1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.csi_alm_light import log_relations, relation_loss
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.sequences import to_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import create
 

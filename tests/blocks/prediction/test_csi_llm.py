@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.csi_llm import steps_after
+from linksim.blocks.prediction.learned import ProblemShape, normalized_error
 from linksim.blocks.prediction.sequences import taken_sequences
-from linksim.blocks.prediction.trained import ProblemShape, normalized_error
 from linksim.core.registry import create
 
 SHAPE = ProblemShape(num_history=6, num_future=3, num_subcarriers=5, max_doppler_cycles=0.1)

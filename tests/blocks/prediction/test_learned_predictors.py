@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_error
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch, normalized_error
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import create, find, validate_options
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from linksim.blocks.prediction.learned import ProblemShape
 from linksim.blocks.prediction.llm4cp import ChannelAttention, PatchLayer
-from linksim.blocks.prediction.trained import ProblemShape
 from linksim.core.registry import create
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.sequences import from_sequences, taken_sequences, to_sequences
-from linksim.blocks.prediction.trained import ProblemShape, TrainingBatch, normalized_errors
 from linksim.core.registry import create
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.registry import create
 
 GRID = {"num_delays": 24, "num_dopplers": 8, "frequency_rank": 12}

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from linksim.blocks.prediction.trained import TrainingBatch
+from linksim.blocks.prediction.learned import TrainingBatch
 from linksim.core.csi import Csi, Panel
 from linksim.retrieval.data import RetrievalSet, Split
 

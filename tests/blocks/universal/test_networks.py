@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from linksim.blocks.universal.encoders import angle_delay_picture, eigenbeams
+from linksim.blocks.universal.alignment import angle_delay_picture, eigenbeams
 from linksim.mimo.precoding import band_precoder
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linksim.channel.ray_traced.area import MATERIALS, SIDE_M, make_area
-from linksim.channel.ray_traced.area_files import write_area
+from linksim.channel.ray_traced.scene import write_area
 
 
 def _raster(area, cell_m=2.0):

@@ -30,7 +30,7 @@ def test_the_base_station_stands_on_the_map_and_on_a_roof():
 
 @pytest.mark.slow
 def test_a_scene_seen_from_above_is_its_geometry(sionna_rt, monkeypatch, tmp_path):
-    from linksim.channel.ray_traced.area_files import write_area
+    from linksim.channel.ray_traced.scene import write_area
 
     monkeypatch.setenv("LINKSIM_CACHE", str(tmp_path))
     drawn = RayTraced(scene="procedural", first_area=3, azimuth_deg=20)

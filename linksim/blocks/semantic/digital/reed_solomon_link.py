@@ -22,7 +22,7 @@ class ReedSolomonLink:
     decoder cannot correct is handed on as it was received: errors reach the source decoder, as in the paper.
 
     :param channel_uses: complex symbols of a caption.
-    :param order: bits of a QAM symbol, one of `linksim.nr.tables.ORDERS`.
+    :param order: bits of a QAM symbol, one of `linksim.nr.slots.ORDERS`.
     :param rate: of the code, above 0 and below 1; parity is rounded to whole correctable errors, at least one.
     :param symbol_bits: of a code symbol: 8 for GF(256), 4 for GF(16).
     :raises ScenarioError: an option out of range, or too few channel uses for one code word.

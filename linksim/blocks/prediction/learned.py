@@ -41,7 +41,7 @@ class TrainingBatch:
     places: Places | None = None
 
 
-class TrainedPredictor(Predictor):
+class FittedPredictor(Predictor):
     """A predictor with parameters. ``version`` changes whenever old checkpoints must not be used any more."""
 
     version: int = 1
@@ -54,7 +54,7 @@ class TrainedPredictor(Predictor):
         """Make parameters and buffers of the right size, untrained."""
 
 
-class LearnedPredictor(TrainedPredictor):
+class LearnedPredictor(FittedPredictor):
     """Fitted by gradient descent in the shared trainer, `linksim.training.trainer`; it never writes its own loop.
 
     `predict` must be differentiable in the parameters and treat every user on its own. A block that another one can
@@ -98,7 +98,7 @@ def normalized_errors(h_hat: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     return error / power.clamp_min(torch.finfo(power.dtype).tiny)
 
 
-class ClosedFormPredictor(TrainedPredictor):
+class ClosedFormPredictor(FittedPredictor):
     """Fitted from sums over training drops, with hyper-parameters chosen on validation drops."""
 
     @abstractmethod

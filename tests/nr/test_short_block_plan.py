@@ -9,8 +9,8 @@ import torch
 
 from linksim.mimo.noise import complex_normal
 from linksim.nr.modulation import demodulate, modulate
-from linksim.nr.symbol_information import best_modulation, symbol_information
-from linksim.nr.tables import ORDERS
+from linksim.nr.short_block_plan import best_modulation, symbol_information
+from linksim.nr.slots import ORDERS
 
 
 @pytest.mark.parametrize("order", ORDERS)

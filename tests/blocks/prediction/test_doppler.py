@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from linksim.blocks.prediction.held_out import best_weight, clarke_error, hold_out
+from linksim.blocks.prediction.doppler import best_weight, clarke_error, hold_out
 
 
 def test_slow_fading_is_foreseen_and_fast_fading_is_not():

@@ -13,7 +13,7 @@ from linksim.loading.memory.sizes import Need, Sizes
 from linksim.loading.memory.work_unit import held, passing
 from linksim.scenario.resolved import ResolvedScenario
 
-PROGRAM_BYTES = 1.2e9
+PROGRAM_BYTES = 1.3e9
 """Memory of Python, torch and Sionna."""
 
 _USABLE = 0.95

@@ -5,9 +5,7 @@ Those of learned codewords are fitted on training codewords alone, one for each 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from functools import cache
 from typing import Literal
 
 import torch
@@ -119,25 +117,6 @@ def lloyd_max(samples: torch.Tensor, bits: int, num_iterations: int = 1000, tole
         if moved < tolerance * deviation:
             break
     return TableQuantizer(levels.cummax(0).values)
-
-
-@cache
-def gaussian_lloyd_max(bits: int) -> TableQuantizer:
-    """Max's quantiser of a unit Gaussian, from its distribution instead of samples (cached).
-
-    Cell means follow from density and distribution function in closed form, iterated until they stand still.
-    """
-    levels = 3 * (2 * (torch.arange(2**bits, dtype=torch.float64) + 0.5) / 2**bits - 1)
-    infinity = levels.new_tensor([math.inf])
-    for _ in range(20000):
-        edges = torch.cat([-infinity, (levels[1:] + levels[:-1]) / 2, infinity])
-        density = torch.exp(-0.5 * edges.square()) / math.sqrt(2 * math.pi)
-        means = -density.diff() / torch.special.ndtr(edges).diff()
-        moved = float((means - levels).abs().max())
-        levels = means
-        if moved < 1e-13:
-            break
-    return TableQuantizer((levels - levels.flip(0)) / 2)
 
 
 MAX_BITS = 10

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -151,21 +150,6 @@ def truth_of(csi: Csi, places: Places) -> Truth:
     power = (h.mT @ dft_codebook(csi.panel).to(h)).abs().square().sum((1, 2))
     return Truth(places.offset_m[..., :2].flatten(0, 1), places.line_of_sight.flatten(),
                  band_precoder(h, min(h.shape[1:3])), power / power.sum(1, keepdim=True), -places.gain_db.flatten())
-
-
-def selected_view(view: View, index: torch.Tensor) -> View:
-    """Some of the terminals."""
-    return _each(view, lambda tensor: tensor[index])
-
-
-def selected_truth(truth: Truth, index: torch.Tensor) -> Truth:
-    """Truth of some of the terminals."""
-    return Truth(**{name: tensor[index] for name, tensor in vars(truth).items()})
-
-
-def _each(view: View, function: Callable[[torch.Tensor], torch.Tensor]) -> View:
-    return replace(view, **{field.name: function(getattr(view, field.name)) for field in fields(view)
-                            if field.name != "maps"})
 
 
 class LearnedUniversalBlock(UniversalBlock):

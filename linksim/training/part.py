@@ -73,6 +73,11 @@ class Part(ABC):
         return self.block.key
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is the method's block of its kind, not one that is loaded with that."""
+        return getattr(self.method, self.kind) == self.block
+
+    @property
     def training(self) -> WholeTraining:
         """How it is trained."""
         return self.block.training

@@ -38,6 +38,8 @@ def parts_of(scenario: Scenario, only: str | None = None) -> list[Part]:
 
     def add(part: Part) -> None:
         if part.key in found:
+            if part.is_own:  # another method's companion is this one's own block
+                found[part.key] = part
             return
         if part.block.is_trained and (part.training.teacher or part.training.start_from) and part.is_unmade:
             for other in part.needed_first():
@@ -62,6 +64,11 @@ def parts_of(scenario: Scenario, only: str | None = None) -> list[Part]:
                 if only in (None, method.name, name):
                     add(KINDS[kind](there, replace(method, name=name), of=method.name))
     return list(found.values())
+
+
+def used_parts(scenario: Scenario) -> list[Part]:
+    """Those of `parts_of` whose blocks the chain uses, not what only teaches or generates for them."""
+    return [part for part in parts_of(scenario) if part.is_own and not part.method.only_teaches]
 
 
 def _at(scenario: Scenario, point: dict[str, float | str]) -> ResolvedScenario:
@@ -249,8 +256,7 @@ class Built:
         """
         from linksim.blocks.parameters import merge_low_rank  # start-up
 
-        learned = {part.key: part.load(device) for part in parts_of(scenario)
-                   if not part.method.only_teaches and getattr(part.method, part.kind) == part.block}
+        learned = {part.key: part.load(device) for part in used_parts(scenario)}
         for block in learned.values():
             merge_low_rank(block)
         return cls(learned, load_report_errors(scenario))

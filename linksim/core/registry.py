@@ -39,6 +39,12 @@ responses (plugins alone), and data sets for retrieval (`linksim.retrieval.data.
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
+_DATA_SETS = "studies/data_sets/"
+_PLUGINS = {"retrieval_data": {
+    "clotho": f"{_DATA_SETS}clotho.py", "kit_motion": f"{_DATA_SETS}kit_motion.py", "stamps": f"{_DATA_SETS}stamps.py",
+    **dict.fromkeys(("cuhk_pedes", "rstpreid", "icfg_pedes"), f"{_DATA_SETS}photographed_persons.py")}}
+"""Blocks that were built in, by kind and name: where they are now."""
+
 _registered: dict[tuple[str, str], tuple[BlockSpec, Any]] = {}
 """Blocks whose modules have been imported, plugged in or built in, and their classes."""
 
@@ -148,6 +154,9 @@ def find(kind: str, name: str) -> BlockSpec:
     """
     spec = _registered[kind, name][0] if (kind, name) in _registered else _built_in().get((kind, name))
     if spec is None:
+        if name in _PLUGINS.get(kind, {}):
+            raise ScenarioError(f"{kind} {name!r} is a plugin: write plugins: [{_PLUGINS[kind][name]}] (the path from "
+                                "the scenario file to linksim's checkout)")
         near = nearest(name, [other.name for other in catalogue(kind)])
         broken = "".join(f"; not all blocks can be read: {reason}" for reason in unreadable())
         raise ScenarioError(f"unknown {kind} {name!r}: did you mean {near!r}? (`linksim blocks` lists all){broken}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -72,6 +75,14 @@ def test_a_block_of_the_user_has_the_options_of_the_built_in_one_that_it_extends
             registry.create("predictor", "longer_ar", {"ordre": 3})
     finally:
         del registry._registered["predictor", "longer_ar"]
+
+
+def test_data_sets_that_became_plugins_say_where_they_are():
+    root = Path(linksim.__file__).parents[1]
+    for name, path in registry._PLUGINS["retrieval_data"].items():
+        assert f'register("retrieval_data", "{name}"' in (root / path).read_text(encoding="utf-8")
+        with pytest.raises(ScenarioError, match=re.escape(f"is a plugin: write plugins: [{path}]")):
+            registry.find("retrieval_data", name)
 
 
 def test_an_unknown_block_names_the_nearest():

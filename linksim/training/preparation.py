@@ -38,7 +38,7 @@ def parts_of(scenario: Scenario, only: str | None = None) -> list[Part]:
 
     def add(part: Part) -> None:
         if part.key in found:
-            if part.is_own:  # another method's companion is this one's own block
+            if part.is_own and not found[part.key].is_own:  # another method's companion is this one's own block
                 found[part.key] = part
             return
         if part.block.is_trained and (part.training.teacher or part.training.start_from) and part.is_unmade:

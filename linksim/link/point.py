@@ -13,7 +13,7 @@ from linksim.channel.drops import Drops
 from linksim.core.csi import Csi, Observation, by_resource
 from linksim.core.errors import NumericalError
 from linksim.link.feedback import Reports
-from linksim.link.measures import count_deficient, csi_measures, link_measures, mend, plugged_measures
+from linksim.link.measures import count_deficient, csi_measures, link_measures, mend, plugged_measures, retrieve
 from linksim.metrics.catalogue import metric
 from linksim.mimo.noise import noise_variance_at
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
@@ -138,8 +138,6 @@ class Point:
 
             measures |= block_measures(scenario.written, self.drops, self.true, h_hat, weights, report_bits, self.seed)
         if method is not None and method.semantic is not None:
-            from linksim.link.measures import retrieve  # optional: what semantic codecs need
-
             codec = self.built.of(scenario, method, "semantic")
             with named_method(method.name):
                 measures |= retrieve(codec, self.true, h_hat, weights, noise_variance, scenario.semantic, self.seed)

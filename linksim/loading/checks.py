@@ -77,11 +77,13 @@ def check(scenario: ResolvedScenario) -> None:
     for spec in registry.catalogue("metric"):
         if spec.name in METRICS:
             raise ScenarioError(f"plugins: {spec.source}: there is already a metric {spec.name!r}: choose another name")
+    known = metric_names(can_be_computed=True)
     for index, name in enumerate(scenario.metrics):
         try:
-            metric(name)
+            if metric(name).plugged and name not in known:
+                raise KeyError(name)
         except KeyError:
-            near = registry.nearest(name, metric_names())
+            near = registry.nearest(name, known)
             raise ScenarioError(f"metrics.{index}: unknown metric {name!r}: did you mean {near!r}?") from None
         except ScenarioError as error:
             raise ScenarioError(f"metrics.{index}: {error}") from None
@@ -93,8 +95,8 @@ def check(scenario: ResolvedScenario) -> None:
             raise ScenarioError(
                 f"metrics.{index}: there is no predicted step {step}: channel.num_future is {channel.num_future}"
             )
-    if scenario.run.stopping.metric not in metric_names():
-        near = registry.nearest(scenario.run.stopping.metric, metric_names())
+    if scenario.run.stopping.metric not in known:
+        near = registry.nearest(scenario.run.stopping.metric, known)
         raise ScenarioError(
             f"run.stopping.metric: unknown metric {scenario.run.stopping.metric!r}: did you mean {near!r}?"
         )

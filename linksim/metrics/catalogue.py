@@ -163,9 +163,13 @@ def metric_specs() -> list[registry.BlockSpec]:
     return [*own, *registry.catalogue("metric")]
 
 
-def metric_names() -> list[str]:
-    """All that `metric` knows, but for steps."""
-    return list(dict.fromkeys([*METRICS, *(spec.name for spec in registry.catalogue("metric")), *_TOLD]))
+def metric_names(can_be_computed: bool = False) -> list[str]:
+    """All that `metric` knows, but for steps.
+
+    :param can_be_computed: without those whose plugins are not here.
+    """
+    here = [*METRICS, *(spec.name for spec in registry.catalogue("metric"))]
+    return list(dict.fromkeys(here if can_be_computed else [*here, *_TOLD]))
 
 
 def _of_plugin(spec: registry.BlockSpec) -> Metric:

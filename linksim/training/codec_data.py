@@ -11,7 +11,7 @@ from linksim.core.csi import Csi
 from linksim.mimo.angle_delay import from_delay, to_delay
 from linksim.scenario.channel import Channel
 from linksim.scenario.schema import Acquisition, Scenario
-from linksim.scenario.training import Training
+from linksim.scenario.training import Training, WholeTraining
 from linksim.training.conditions import CHUNK, Chunk, Condition, training_conditions
 from linksim.training.data import TrainingDrops
 
@@ -35,6 +35,12 @@ def codec_scenario(scenario: Scenario, training: Training, remembers: bool = Fal
         update["channel"] = scenario.channel.model_copy(update={**short, "num_history": 1, "num_future": 1})
     kept = {axis: values for axis, values in scenario.sweep.items() if axis.startswith("channel.")}
     return scenario.model_copy(update={**update, "sweep": kept})
+
+
+def of_one_instant(training: WholeTraining, channel: Channel) -> WholeTraining:
+    """A training whose blocks see one instant, about which speeds say nothing; stored drops have their own."""
+    speeds = [] if source_of(channel).is_stored else [Channel.model_fields["speed_kmh"].default]
+    return training.model_copy(update={"speeds_kmh": speeds})
 
 
 def codec_conditions(scenario: Scenario, training: Training, remembers: bool = False) -> list[Condition]:

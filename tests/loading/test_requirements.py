@@ -12,6 +12,7 @@ import linksim
 from linksim.core import registry
 from linksim.core.errors import ScenarioError
 from linksim.loading.load import scenario_from_dict
+from linksim.metrics import catalogue
 
 PANEL = {"rows": 2, "columns": 2, "polarization": "dual"}
 CHANNEL = {"num_subcarriers": 8, "num_history": 8, "num_future": 2, "bs_array": PANEL}
@@ -147,3 +148,13 @@ def test_needs_are_known_without_torch():
             "        assert callable(getattr(__import__(module, fromlist=[name]), name)), spec\n"
             "assert 'torch' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_metric_that_only_results_tell_of_cannot_be_asked_for(monkeypatch):
+    monkeypatch.setattr(catalogue, "_TOLD", {})
+    catalogue.tell([{"name": "of_a_plugin", "label": "its own", "unit": "", "definition": "Its own.", "measure":
+                     "of_a_plugin", "reduction": "mean", "higher_is_better": True, "plugged": True}])
+    assert catalogue.metric("of_a_plugin").label == "its own"  # in reports
+    for key in ("metrics", "run.stopping.metric"):
+        with pytest.raises(ScenarioError, match="unknown metric 'of_a_plugin'"):
+            scenario_from_dict({"methods": ["hold"]}, {key: ["of_a_plugin"] if key == "metrics" else "of_a_plugin"})

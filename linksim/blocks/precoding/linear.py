@@ -9,6 +9,7 @@ import torch
 from linksim.blocks.precoding.base import Precoder
 from linksim.blocks.precoding.rules import null_space
 from linksim.core.registry import register
+from linksim.core.types import NonNegativeFloat
 from linksim.mimo.precoding import maximum_ratio, regularized_zero_forcing, singular_vectors, zero_forcing
 
 
@@ -32,11 +33,18 @@ class ZeroForcing(Precoder):
 class RegularizedZeroForcing(Precoder):
     """Regularised zero forcing: loading by streams x noise variance, equal power per stream.
 
-    Source: Peel, Hochwald, Swindlehurst, IEEE Trans. Commun. 53(1), 2005, eq. (21): loading K sigma^2 / P.
+    Source: Peel, Hochwald, Swindlehurst, IEEE Trans. Commun. 53(1), 2005, eq. (21): loading K sigma^2 / P. An error of
+    the CSI, white and of known variance, meets unit transmit power as noise of that variance.
+
+    :param csi_error_variance: of an entry of the channel, at unit average gain; counted as noise.
     """
 
+    def __init__(self, csi_error_variance: NonNegativeFloat = 0.0) -> None:
+        super().__init__()
+        self.csi_error_variance = csi_error_variance
+
     def precode(self, h_hat: torch.Tensor, noise_variance: float, num_streams: int) -> torch.Tensor:
-        return regularized_zero_forcing(h_hat, noise_variance, num_streams)
+        return regularized_zero_forcing(h_hat, noise_variance + self.csi_error_variance, num_streams)
 
 
 @register("precoder", "svd", requires=null_space)

@@ -16,11 +16,10 @@ from linksim.core.csi import Panel
 from linksim.core.errors import LinksimError
 from linksim.core.heartbeat import counted, doing
 from linksim.core.printing import say
-from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
 from linksim.scenario.training import WholeTraining
 from linksim.training.checkpoint import write_checkpoint
-from linksim.training.codec_data import CodecDrops, codec_conditions
+from linksim.training.codec_data import CodecDrops, codec_conditions, of_one_instant
 from linksim.training.conditions import Condition
 from linksim.training.part import Part
 
@@ -45,13 +44,10 @@ class CodecPart(Part):
 
     @cached_property
     def training(self) -> WholeTraining:
-        """Speeds say nothing about one instant (a file has its own)."""
-        training = self.block.training
-        if source_of(self.scenario.channel).is_stored:
-            return training.model_copy(update={"speeds_kmh": []})
-        if self.remembers:
-            return training
-        return training.model_copy(update={"speeds_kmh": [Channel.model_fields["speed_kmh"].default]})
+        """One instant is seen, but by what remembers (stored drops have their own speeds all the same)."""
+        if self.remembers and not source_of(self.scenario.channel).is_stored:
+            return self.block.training
+        return of_one_instant(self.block.training, self.scenario.channel)
 
     @property
     def remembers(self) -> bool:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from linksim.blocks.precoding.learned import LearnedPrecoder, PrecoderShape
-from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, acquisition_fields, channel_fields
 from linksim.scenario.training import WholeTraining
-from linksim.training.codec_data import CodecDrops, codec_conditions
+from linksim.training.codec_data import CodecDrops, codec_conditions, of_one_instant
 from linksim.training.conditions import Condition
 from linksim.training.part import Part
 
@@ -31,11 +30,12 @@ class PrecoderPart(Part):
 
     @cached_property
     def training(self) -> WholeTraining:
-        """One instant is seen with the scenario's noise, unless another one is given; at whatever speed."""
-        changes: dict[str, Any] = {"speeds_kmh": [Channel.model_fields["speed_kmh"].default]}
-        if self.block.training.csi_snr_db is None and self.scenario.acquisition.type != "perfect":
-            changes["csi_snr_db"] = self._ends("acquisition.csi_snr_db", self.scenario.acquisition.csi_snr_db)
-        return self.block.training.model_copy(update=changes)
+        """One instant is seen, with the scenario's noise unless another one is given."""
+        training = of_one_instant(self.block.training, self.scenario.channel)
+        if training.csi_snr_db is not None or self.scenario.acquisition.type == "perfect":
+            return training
+        noise = self._ends("acquisition.csi_snr_db", self.scenario.acquisition.csi_snr_db)
+        return training.model_copy(update={"csi_snr_db": noise})
 
     def _ends(self, axis: str, value: float) -> tuple[float, float]:
         """Ends of a swept field."""

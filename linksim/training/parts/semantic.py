@@ -11,17 +11,15 @@ from rich.console import Console
 
 from linksim.blocks.semantic.base import SemanticShape
 from linksim.blocks.semantic.learned import LearnedSemanticCodec
-from linksim.channel.source import source_of
 from linksim.core import registry
 from linksim.core.errors import LinksimError, ScenarioError
 from linksim.core.printing import say
 from linksim.metrics.retrieval import RANKS
 from linksim.retrieval.data import RetrievalSet, retrieval_set
 from linksim.retrieval.generation.captions import generate_captions, generated_digest, is_generated
-from linksim.scenario.channel import Channel
 from linksim.scenario.identity import NOT_DRAWN, channel_fields, chosen_options
 from linksim.scenario.training import WholeTraining
-from linksim.training.codec_data import CodecDrops, codec_conditions
+from linksim.training.codec_data import CodecDrops, codec_conditions, of_one_instant
 from linksim.training.conditions import Condition
 from linksim.training.part import Part
 
@@ -45,10 +43,8 @@ class SemanticPart(Part):
 
     @cached_property
     def training(self) -> WholeTraining:
-        """Captions see one instant, at whatever speed."""
-        is_stored = source_of(self.scenario.channel).is_stored
-        speeds = [] if is_stored else [Channel.model_fields["speed_kmh"].default]
-        return self.block.training.model_copy(update={"speeds_kmh": speeds, "csi_snr_db": None})
+        """Captions see one instant, and no noise of estimates."""
+        return of_one_instant(self.block.training, self.scenario.channel).model_copy(update={"csi_snr_db": None})
 
     @cached_property
     def data(self) -> RetrievalSet:

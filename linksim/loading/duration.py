@@ -24,17 +24,17 @@ LONGEST_S = 86_400.0
 _PRODUCT_S, _NETWORK_S, _NETWORK_BF16_S, _PASS_S = 3e-10, 3e-11, 1.5e-11, 4e-9
 """Seconds of one core: a complex product in a matrix product, a real one in a network, an entry gone through."""
 
-_PASSES = {"draw": 12, "acquire": 6, "measure": 40, "predict": 20}
-"""Over every entry, about."""
+_PASSES = {"draw": 12, "acquire": 6, "predict": 20}
+"""Passes over every entry, about."""
 
 _RESOURCE_S = 1e-5
 """Seconds of precoding and SINR on a resource, whatever its size."""
 
 _DECODER_PASSES = 400
-"""Over a code's bits, in an iteration of its decoder."""
+"""Passes over a code's bits, in an iteration of its decoder."""
 
 _BITS_OF_WAVE, _WAVE_STEPS = 8, 400
-"""Off the grid, whose gains are solved for together each time that one is added."""
+"""Bits of a wave off the grid, and steps when one is added: the gains of all are solved for together each time."""
 
 _BAND_STEPS = 400
 """Products of matrices over tones with which another band is reached."""

@@ -114,6 +114,10 @@ class Training(Section):
         None, description="Wall-clock budget of each method, minutes, 0: none (0). The schedule is shortened to what "
         "fits; the best weights so far count."
     )
+    weight_averaging: Fraction = Field(
+        0.0, description="Memory of an exponential average of the weights, as a share of the steps made so far, 0: no "
+        "average. Steps go on from the weights themselves; what is validated, chosen and kept is their average."
+    )
     devices: Annotated[PositiveInt, Field(le=1024)] = Field(
         1, description="GPUs (or CPU processes) of each machine that share every step."
     )

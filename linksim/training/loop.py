@@ -22,6 +22,7 @@ from lightning_fabric import Fabric
 from linksim.blocks.parameters import matched
 from linksim.core.errors import LinksimError, NumericalError, StoreError
 from linksim.core.seeding import stream_seed
+from linksim.training.averaging import WeightAverage
 from linksim.training.checkpoint import written_whole
 from linksim.training.conditions import condition_names
 from linksim.training.minibatches import Minibatch, Minibatches
@@ -42,7 +43,8 @@ _STEPS_BETWEEN_LOOKS = 20
 
 _STEPS_BETWEEN_LOGS = 10
 
-_STATE = {"step": int, "used_s": float, "block": dict, "moments": dict, "precision": dict, "selection": dict}
+_STATE = {"step": int, "used_s": float, "block": dict, "average": dict, "moments": dict, "precision": dict,
+          "selection": dict}
 """What a state holds; learning rates and dropout depend on the step alone, drops and their noise on seeds."""
 
 
@@ -124,6 +126,7 @@ class TrainingLoop:
         self.step = 0
         self.nmse: float | None = None
         self.selection = Selection()
+        self.average = WeightAverage(block, training.weight_averaging) if training.weight_averaging else None
         self._stage: int | None = None
         self._first_bad_step = torch.tensor(-1, device=fabric.device)
         self._began = self._kept_at = time.monotonic()
@@ -165,6 +168,8 @@ class TrainingLoop:
         if self.selection.stage != stage:
             self.block.load_state_dict(self.selection.weights, strict=False)
             self.selection.begin(stage)
+            if self.average:
+                self.average.begin()
         self.block.begin_stage(stage)
         self._stage = stage
 
@@ -204,6 +209,8 @@ class TrainingLoop:
                                        error_if_nonfinite=False)  # half precision skips such a step
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
         self.step += 1
         return loss.detach()
 
@@ -232,8 +239,24 @@ class TrainingLoop:
                               f"{self.schedule.epoch_steps}")
 
     def _validate(self, epoch: int, log: EventLog) -> None:
-        """The mean error of the validation drops of each condition; every condition counts the same."""
+        """The mean error of the validation drops of each condition; every condition counts the same.
+
+        What is validated, and kept if it is the best, is the average of the weights where there is one.
+        """
         began = time.monotonic()
+        with self.average.in_place() if self.average else contextlib.nullcontext():
+            values = self._validation_errors()
+            self.nmse = sum(values) / len(values)
+            if not math.isfinite(self.nmse):
+                raise self._not_finite("the validation NMSE", self.step - 1)
+            self.selection.consider(self.nmse, epoch, self.block)
+        each = {f"/{name}": value for name, value in zip(self.conditions, values)} if len(values) > 1 else {}
+        log.add({f"validation_nmse_db{name}": to_db(value) for name, value in {"": self.nmse, **each}.items()},
+                self.step)
+        self._validation_s = time.monotonic() - began
+
+    def _validation_errors(self) -> list[float]:
+        """Of each condition, the mean over its drops."""
         sums = torch.zeros(len(self.conditions), 2, dtype=torch.float64, device=self.fabric.device)  # errors, drops
         if self.fabric.world_size > 1:  # what is validated is what will be kept: the first process's
             for buffer in self.block.buffers():
@@ -244,15 +267,7 @@ class TrainingLoop:
                     errors = self.block.validation_errors(item.batch).double()
                 sums[item.condition] += torch.stack([errors.sum(), torch.full_like(errors[0], len(errors))])
         sums = self.fabric.all_reduce(sums, reduce_op="sum")
-        values = (sums[:, 0] / sums[:, 1]).tolist()
-        self.nmse = sum(values) / len(values)
-        if not math.isfinite(self.nmse):
-            raise self._not_finite("the validation NMSE", self.step - 1)
-        each = {f"/{name}": value for name, value in zip(self.conditions, values)} if len(values) > 1 else {}
-        log.add({f"validation_nmse_db{name}": to_db(value) for name, value in {"": self.nmse, **each}.items()},
-                self.step)
-        self.selection.consider(self.nmse, epoch, self.block)
-        self._validation_s = time.monotonic() - began
+        return (sums[:, 0] / sums[:, 1]).tolist()
 
     def _keep(self, every_s: float) -> None:
         """Keep the state, whole or not at all, if the last one is as old as this."""
@@ -265,6 +280,7 @@ class TrainingLoop:
         if self.fabric.is_global_zero:
             content = io.BytesIO()  # a file that torch writes itself fails alike for a full disk and other faults
             torch.save({"step": self.step, "used_s": self.used_s, "block": dict(self.block.saved_state()),
+                        "average": self.average.state() if self.average else {},
                         "moments": self.optimizer.state_dict()["state"], "precision": self._precision.state_dict(),
                         "selection": vars(self.selection)}, content)
             with written_whole(self.state) as waiting:
@@ -287,6 +303,8 @@ class TrainingLoop:
             for weights in (state["block"], selection.weights or state["block"]):
                 matched(self.block.saved_state(), weights, self.name)
             self.block.load_state_dict(state["block"], strict=False)
+            if self.average:
+                self.average.restore(state["average"], self.name)
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state["moments"]})
             self._precision.load_state_dict(state["precision"])
             self.step, self.selection = state["step"], selection

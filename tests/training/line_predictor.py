@@ -15,19 +15,30 @@ class LinePredictor(LearnedPredictor):
     """One linear layer over time, the same for every subcarrier, real and imaginary part.
 
     :param trouble: ``nan`` from the 31st step on, ``memory`` or ``slow``.
+    :param level: with the mean of what it saw in training, a statistic that no gradient reaches.
+    :param num_stages: of its training, which differ in nothing.
     """
 
-    def __init__(self, dropout: float = 0.0, trouble: str = "") -> None:
+    def __init__(self, dropout: float = 0.0, trouble: str = "", level: bool = False, num_stages: int = 1) -> None:
         super().__init__()
         self.dropout = torch.nn.Dropout(dropout)
         self.trouble = trouble
+        self.level, self.num_stages = level, num_stages
         self.steps = 0
+        self.stages = []
+
+    def begin_stage(self, stage):
+        self.stages.append(stage)
 
     def prepare(self, shape):
         self.over_time = torch.nn.Linear(shape.num_history, shape.num_future, bias=False)
+        if self.level:
+            self.norm = torch.nn.BatchNorm1d(1)
 
     def predict(self, history, time_s, frequency_hz):
         x, scale = to_sequences(history)
+        if self.level:
+            x = self.norm(x.reshape(-1, 1)).reshape(x.shape)
         return from_sequences(self.over_time(self.dropout(x).mT).mT, scale, history, time_s, frequency_hz)
 
     def training_loss(self, batch):

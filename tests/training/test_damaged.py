@@ -136,7 +136,7 @@ def states():
     """Files that torch can read and that are no state of a training."""
     selection = {"nmse": 0.5, "epoch": 0, "waited": 0, "stage": 0, "weights": {"over_time.weight": torch.zeros(2, 6)}}
     sound = {"step": 3, "used_s": 1.0, "block": {"over_time.weight": torch.zeros(2, 6)}, "precision": {},
-             "moments": {}, "selection": selection}
+             "average": {}, "moments": {}, "selection": selection}
     yield from ([], {}, 3, torch.zeros(2), {"state_dict": {}})
     for whole, within in ((sound, lambda part: part), (selection, lambda part: {**sound, "selection": part})):
         for key in whole:

@@ -31,13 +31,14 @@ def by_hand(toy, folder, changes=None):
 def test_all_that_changes_the_weights_changes_the_name_and_nothing_else_does(toy, name):
     plain = name(toy())
     same = ({"training.devices": 2}, {"training.cache_gb": 0}, {"training.keep_drops": True},
+            {"training.weight_averaging": 0},
             {"training.preset": "gpu", "training.patience": 10, "training.antenna_pairs": 2, "training.precision": 32},
             {"methods.line.training.batch_drops": 20}, {"link.snr_db": 3}, {"seed": 9})
     assert {name(toy(changes)) for changes in same} == {plain}
     others = [{f"training.{key}": value} for key, value in (
         ("batch_drops", 10), ("learning_rate", 0.1), ("fraction", 0.5), ("csi_snr_db", [5, 20]), ("weights_seed", 2),
         ("fresh_drops", True), ("max_minutes", 5), ("precision", "bf16-mixed"), ("seed", 1),
-        ("channel", {"model": "umi"}), ("antenna_pairs", 1))]
+        ("channel", {"model": "umi"}), ("antenna_pairs", 1), ("weight_averaging", 0.1))]
     others += [{"methods.line.predictor.dropout": 0.1}, {"channel.los": "nlos"}]
     assert len({plain, *(name(toy(changes)) for changes in others)}) == 1 + len(others)
 

@@ -40,9 +40,11 @@ def test_a_process_that_was_killed_says_nothing(failure):
 
 
 @pytest.mark.slow
-def test_two_processes_share_every_step(toy, train, about, validation_nmse):
+@pytest.mark.parametrize("averaged", [{}, {"training.weight_averaging": 0.3, "methods.line.predictor.level": True}],
+                         ids=["weights", "their average"])
+def test_two_processes_share_every_step(averaged, toy, train, about, validation_nmse):
     # three chunks for validation: one more for the first process
-    one, two = ({"training.num_drops": 375, "training.devices": devices, "training.num_epochs": 20}
+    one, two = ({"training.num_drops": 375, "training.devices": devices, "training.num_epochs": 20, **averaged}
                 for devices in (1, 2))
     alone, shared = train(toy(one, "one")), train(toy(two, "two"))
     assert alone.name == shared.name

@@ -212,7 +212,8 @@ from linksim.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
-DISTURBED = {"methods.line.predictor": {"type": "line", "trouble": "slow", "dropout": 0.1},
+DISTURBED = {"methods.line.predictor": {"type": "line", "trouble": "slow", "dropout": 0.1, "level": True},
+             "training.weight_averaging": 0.3,
              "sweep": {"channel.speed_kmh": [10, 60]}, "training.num_drops": 500, "training.num_epochs": 4}
 
 

@@ -19,7 +19,7 @@ import torch
 
 from linksim.core.errors import LinksimError
 from linksim.loading.load import load_scenario
-from linksim.training.checkpoint import write_checkpoint
+from linksim.training.checkpoint import LEARNING_CURVE, write_checkpoint
 from linksim.training.identity import digest
 from linksim.training.part import Part
 from linksim.training.preparation import parts_of
@@ -64,13 +64,15 @@ def _comes_along(part: Part, scenario: str) -> bool:
 
 
 def release(source: Path, target: Path) -> None:
-    """A checkpoint's weights and what it says of itself; neither logs nor the state of a training."""
+    """A checkpoint's weights, what it says of itself and its learning curve; no logs, and no state of a training."""
     state = safetensors.torch.load_file(source / "weights.safetensors")
     state = {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in state.items()}
     faults = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if faults:
         raise SystemExit(f"{source}: too large for half precision: {', '.join(faults)}")
     write_checkpoint(target, state, json.loads((source / "about.json").read_text(encoding="utf-8")))
+    if (source / LEARNING_CURVE).is_file():  # not of those made before there were any, nor of what is fitted
+        shutil.copyfile(source / LEARNING_CURVE, target / LEARNING_CURVE)
 
 
 def stays_out(source: Path) -> bool:

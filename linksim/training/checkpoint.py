@@ -89,6 +89,9 @@ def with_room(folder: Path) -> Iterator[None]:
                          "on from what was kept last, or set training.folder") from None
 
 
+LEARNING_CURVE = "learning_curve.csv"
+"""Beside the weights: what `linksim.training.progress.write_curve` wrote."""
+
 _ABOUT = "about.json"
 _DIGEST = "weights_sha256"
 

@@ -23,10 +23,10 @@ from linksim.blocks.parameters import matched
 from linksim.core.errors import LinksimError, NumericalError, StoreError
 from linksim.core.seeding import stream_seed
 from linksim.training.averaging import WeightAverage
-from linksim.training.checkpoint import written_whole
+from linksim.training.checkpoint import LEARNING_CURVE, written_whole
 from linksim.training.conditions import condition_names
 from linksim.training.minibatches import Minibatch, Minibatches
-from linksim.training.progress import EventLog, TrainingProgress, to_db
+from linksim.training.progress import CurvePoint, EventLog, TrainingProgress, to_db, write_curve
 from linksim.training.schedule import Schedule
 
 SAVE_EPOCHS_EVERY_S = 10.0
@@ -43,8 +43,8 @@ _STEPS_BETWEEN_LOOKS = 20
 
 _STEPS_BETWEEN_LOGS = 10
 
-_STATE = {"step": int, "used_s": float, "block": dict, "average": dict, "moments": dict, "precision": dict,
-          "selection": dict}
+_STATE = {"step": int, "used_s": float, "cpu_s": float, "block": dict, "average": dict, "moments": dict,
+          "precision": dict, "selection": dict, "curve": list}
 """What a state holds; learning rates and dropout depend on the step alone, drops and their noise on seeds."""
 
 
@@ -103,15 +103,15 @@ class TrainingLoop:
     :param name: of the method, for messages.
     :param minibatches: of this process.
     :param num_epochs: at the most.
-    :param state: file to keep the state in.
+    :param folder: of the checkpoint: the learning curve is written there, and the state kept within.
     :raises LinksimError: nothing to train.
     :raises StoreError: the state cannot be read.
     :ivar step: number of steps made.
-    :ivar nmse: of the last validation, linear, mean over conditions.
     :ivar selection: the best so far.
+    :ivar curve: all validations so far.
     """
 
-    def __init__(self, fabric: Fabric, block: Any, name: str, minibatches: Minibatches, num_epochs: int, state: Path
+    def __init__(self, fabric: Fabric, block: Any, name: str, minibatches: Minibatches, num_epochs: int, folder: Path
                  ) -> None:
         training = minibatches.drops.training
         parameters = [parameter for parameter in block.parameters() if parameter.requires_grad]
@@ -122,16 +122,17 @@ class TrainingLoop:
         self.fabric, self.block, self.name, self.training, self.minibatches = fabric, block, name, training, minibatches
         self.schedule = Schedule(training, num_epochs, minibatches.plan.num_steps, getattr(block, "num_stages", 1))
         self.conditions = condition_names(minibatches.drops.conditions)
-        self.state = state
+        self.folder, self.state = folder, folder / "resume" / "state.ckpt"
         self.step = 0
-        self.nmse: float | None = None
         self.selection = Selection()
+        self.curve: list[CurvePoint] = []
         self.average = WeightAverage(block, training.weight_averaging) if training.weight_averaging else None
         self._stage: int | None = None
         self._first_bad_step = torch.tensor(-1, device=fabric.device)
         self._began = self._kept_at = time.monotonic()
+        self._cpu_began = time.process_time()
         self._validation_s = 0.0
-        if state.is_file():
+        if self.state.is_file():
             self._resume()
 
     def run(self, log: EventLog, progress: TrainingProgress) -> None:
@@ -154,6 +155,17 @@ class TrainingLoop:
     def used_s(self) -> float:
         """Time spent, that before an interruption included."""
         return time.monotonic() - self._began
+
+    @property
+    def nmse(self) -> float | None:
+        """Of the last validation, linear, mean over conditions; None before the first one."""
+        return self.curve[-1].validation_nmse if self.curve else None
+
+    def cpu_s(self) -> float:
+        """CPU time of all threads and processes that share the training, s, that before an interruption included; all
+        processes have to ask at once."""
+        own = torch.tensor(time.process_time() - self._cpu_began, dtype=torch.float64, device=self.fabric.device)
+        return float(self.fabric.all_reduce(own, reduce_op="sum"))
 
     @property
     def seconds_left(self) -> float:
@@ -246,13 +258,17 @@ class TrainingLoop:
         began = time.monotonic()
         with self.average.in_place() if self.average else contextlib.nullcontext():
             values = self._validation_errors()
-            self.nmse = sum(values) / len(values)
-            if not math.isfinite(self.nmse):
+            nmse = sum(values) / len(values)
+            if not math.isfinite(nmse):
                 raise self._not_finite("the validation NMSE", self.step - 1)
-            self.selection.consider(self.nmse, epoch, self.block)
+            self.selection.consider(nmse, epoch, self.block)
+        point = CurvePoint(self.step, self.minibatches.plan.drops_seen(self.step), self.cpu_s(), nmse)
+        self.curve.append(point)
         each = {f"/{name}": value for name, value in zip(self.conditions, values)} if len(values) > 1 else {}
-        log.add({f"validation_nmse_db{name}": to_db(value) for name, value in {"": self.nmse, **each}.items()},
-                self.step)
+        log.add({f"validation_nmse_db{name}": to_db(value) for name, value in {"": nmse, **each}.items()}
+                | {"cpu_s": point.cpu_s, "drops_seen": point.drops_seen}, self.step)
+        if self.fabric.is_global_zero:
+            write_curve(self.folder / LEARNING_CURVE, self.curve)
         self._validation_s = time.monotonic() - began
 
     def _validation_errors(self) -> list[float]:
@@ -277,12 +293,14 @@ class TrainingLoop:
         if not all(bool(parameter.isfinite().all()) for parameter in self.block.parameters()
                    if parameter.requires_grad):
             return  # the next loss will say so
+        cpu_s = self.cpu_s()
         if self.fabric.is_global_zero:
             content = io.BytesIO()  # a file that torch writes itself fails alike for a full disk and other faults
-            torch.save({"step": self.step, "used_s": self.used_s, "block": dict(self.block.saved_state()),
+            torch.save({"step": self.step, "used_s": self.used_s, "cpu_s": cpu_s,
+                        "block": dict(self.block.saved_state()),
                         "average": self.average.state() if self.average else {},
                         "moments": self.optimizer.state_dict()["state"], "precision": self._precision.state_dict(),
-                        "selection": vars(self.selection)}, content)
+                        "selection": vars(self.selection), "curve": [tuple(point) for point in self.curve]}, content)
             with written_whole(self.state) as waiting:
                 waiting.write_bytes(content.getbuffer())
         self._kept_at = time.monotonic()
@@ -308,7 +326,10 @@ class TrainingLoop:
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state["moments"]})
             self._precision.load_state_dict(state["precision"])
             self.step, self.selection = state["step"], selection
+            self.curve = [CurvePoint(*point) for point in state["curve"]]
             self._began -= state["used_s"]
+            if self.fabric.is_global_zero:  # it is that of all processes
+                self._cpu_began -= state["cpu_s"]
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever a file may hold

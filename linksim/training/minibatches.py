@@ -45,7 +45,7 @@ class EpochPlan:
             raise ScenarioError(f"training.batch_drops: {training.batch_drops} drops per step, but there are {total} "
                                 f"training drops{used}: use at most {total}, or more training.num_drops")
         batch = training.batch_drops // num_ranks
-        held = [sum(chunk.num_drops for chunk in share) for share in _shares(chunks, num_ranks)]
+        self._held = held = [sum(chunk.num_drops for chunk in share) for share in _shares(chunks, num_ranks)]
         self.pass_steps = max(-(-drops // batch) for drops in held)
         self.num_passes = round(1 / training.fraction) if training.even_steps else 1
         if min(held) < self.pass_steps:
@@ -58,6 +58,12 @@ class EpochPlan:
     def num_steps(self) -> int:
         """Steps of an epoch."""
         return self.num_passes * self.pass_steps
+
+    def drops_seen(self, num_steps: int) -> int:
+        """Drops in the first steps of a training, of all processes; in another pass each counts again."""
+        passes, steps = divmod(num_steps, self.pass_steps)
+        parts = [divmod(drops, self.pass_steps) for drops in self._held]
+        return passes * sum(self._held) + sum(steps * small + min(steps, larger) for small, larger in parts)
 
     def steps(self, number: int) -> list[list[Pick]]:
         """The drops of every step of a pass, mixed over the conditions."""

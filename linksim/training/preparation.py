@@ -17,7 +17,7 @@ from linksim.core.messages import nearest
 from linksim.scenario.points import point_scenario, simulated_points
 from linksim.scenario.resolved import LEARNING, Block, ResolvedMethod, ResolvedScenario, resolve
 from linksim.scenario.schema import Scenario
-from linksim.training.checkpoint import making, shown
+from linksim.training.checkpoint import making, read_about, shown
 from linksim.training.estimate import measure
 from linksim.training.minibatches import EpochPlan, Minibatches
 from linksim.training.part import Part, named_method
@@ -190,9 +190,18 @@ def _made(parts: list[Part], device: str, console: Console) -> list[str]:
         here = [part in missing for part in parts]
     took = time.monotonic() - began
     return [f"{part.name}: " + (
-        f"{part.verb} in {took:.0f} s, kept in {part.folder}" if made
+        f"{part.verb} in {took:.0f} s{_cost(part)}, kept in {part.folder}" if made
         else f"loaded from {shown(part.folder)}, {part.verb} by another process meanwhile")
         for part, made in zip(parts, here)]
+
+
+def _cost(part: Part) -> str:
+    """What a training took in all, before interruptions, too; empty for what is fitted."""
+    try:
+        record = read_about(part.folder).get("record")
+    except ScenarioError:  # of several processes the first one is about to write it
+        return ""
+    return f" (in all {duration(record['cpu_s'])} of CPU time, {record['drops_seen']} drops seen)" if record else ""
 
 
 def _loaded(part: Part) -> str:

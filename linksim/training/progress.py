@@ -1,4 +1,4 @@
-"""How a training goes: one line about epoch, pace, validation and time left, and event files for TensorBoard."""
+"""How a training goes: one line about epoch, pace, validation and time left, its learning curve, and event files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from linksim.core.files import write_whole
 from linksim.core.heartbeat import doing, duration
 from linksim.core.printing import visible
 from linksim.training.schedule import Schedule
@@ -73,6 +74,31 @@ class TrainingProgress(contextlib.ExitStack):
 def to_db(value: float) -> float:
     """A ratio of powers in decibel."""
     return 10 * math.log10(value) if value > 0 else -math.inf
+
+
+class CurvePoint(NamedTuple):
+    """A validation, and what the training had cost by then.
+
+    :param step: number of steps made.
+    :param drops_seen: in these steps; one that is in two of them counts twice.
+    :param cpu_s: CPU time of all threads and processes, s.
+    :param validation_nmse: linear, mean over conditions.
+    """
+
+    step: int
+    drops_seen: int
+    cpu_s: float
+    validation_nmse: float
+
+
+def write_curve(path: Path, curve: Iterable[CurvePoint]) -> None:
+    """A learning curve as CSV, always whole: what was validated again after an interruption stands there once.
+
+    :raises OSError: the disk is full.
+    """
+    rows = [f"{step},{drops_seen},{cpu_s:.1f},{nmse:.6g}" for step, drops_seen, cpu_s, nmse in curve]
+    text = "\n".join([",".join(CurvePoint._fields), *rows, ""])
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 class EventLog:

@@ -105,7 +105,7 @@ def fit(trainee: Part, folder: Path, device: str, console: Console) -> Trained:
             block.antenna_pairs = training.antenna_pairs
             num_epochs = fabric.broadcast(
                 _num_epochs(trainee, folder, block, minibatches, console) if fabric.is_global_zero else 0)
-            loop = TrainingLoop(fabric, block, trainee.name, minibatches, num_epochs, folder / "resume" / "state.ckpt")
+            loop = TrainingLoop(fabric, block, trainee.name, minibatches, num_epochs, folder)
             try:
                 with EventLog(folder / "logs" if fabric.is_global_zero else None) as log, \
                         TrainingProgress(console, trainee.name, loop.schedule, loop.step) as progress:
@@ -118,9 +118,11 @@ def fit(trainee: Part, folder: Path, device: str, console: Console) -> Trained:
                 with torch.no_grad(), doing(f"finishing {trainee.name}"):
                     block.finish(minibatches.training())
             block.cpu()
+        cpu_s = loop.cpu_s()
     return Trained(block, loop.selection.nmse, {
         "epochs": -(-loop.step // plan.num_steps), "epochs_planned": num_epochs,
-        "best_epoch": loop.selection.epoch + 1, "steps": loop.step, "seconds": round(loop.used_s, 1),
+        "best_epoch": loop.selection.epoch + 1, "steps": loop.step, "drops_seen": plan.drops_seen(loop.step),
+        "seconds": round(loop.used_s, 1), "cpu_s": round(cpu_s, 1),
         "device": _device_name(device), "devices": training.devices, "num_nodes": training.num_nodes,
         "threads": trainee.scenario.run.threads_per_worker,
     })

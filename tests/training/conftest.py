@@ -7,6 +7,7 @@ import json
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from rich.console import Console
@@ -48,6 +49,12 @@ def train():
 def about():
     """What a checkpoint says of itself."""
     return lambda folder: json.loads((folder / "about.json").read_text())
+
+
+@pytest.fixture
+def curve():
+    """A checkpoint's learning curve."""
+    return lambda folder: pd.read_csv(folder / "learning_curve.csv")
 
 
 @pytest.fixture

@@ -135,8 +135,8 @@ def test_a_damaged_plan_is_none_and_made_again(content, tmp_path):
 def states():
     """Files that torch can read and that are no state of a training."""
     selection = {"nmse": 0.5, "epoch": 0, "waited": 0, "stage": 0, "weights": {"over_time.weight": torch.zeros(2, 6)}}
-    sound = {"step": 3, "used_s": 1.0, "block": {"over_time.weight": torch.zeros(2, 6)}, "precision": {},
-             "average": {}, "moments": {}, "selection": selection}
+    sound = {"step": 3, "used_s": 1.0, "cpu_s": 1.0, "block": {"over_time.weight": torch.zeros(2, 6)},
+             "precision": {}, "average": {}, "moments": {}, "selection": selection, "curve": []}
     yield from ([], {}, 3, torch.zeros(2), {"state_dict": {}})
     for whole, within in ((sound, lambda part: part), (selection, lambda part: {**sound, "selection": part})):
         for key in whole:
@@ -144,6 +144,7 @@ def states():
                 yield within({name: value for name, value in whole.items() if name != key or whole is selection})
                 yield within({**whole, key: [1]})
     yield {**sound, "step": -1}
+    yield {**sound, "curve": [(10, 200, 1.0)]}
     yield {**sound, "step": 10**6}
     yield {**sound, "block": {"over_time.weight": torch.zeros(3, 6)}}
     yield {**sound, "selection": {**selection, "weights": {"over_time.weight": torch.zeros(3, 6)}}}

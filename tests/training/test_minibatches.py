@@ -38,6 +38,17 @@ def test_every_drop_is_in_one_step_of_an_epoch_on_one_process(num_ranks):
         assert sorted(seen) == [(chunk.index, drop) for chunk in CHUNKS for drop in range(25)]
 
 
+@pytest.mark.parametrize("num_ranks", [1, 3])
+def test_drops_seen_are_those_of_the_steps_of_all_processes(num_ranks):
+    plans = [plan(rank, num_ranks, batch_drops=33) for rank in range(num_ranks)]
+    steps = [sum(map(len, each)) for each in zip(*(p.steps(0) for p in plans))]
+    assert len(set(steps)) > 1
+    for p in plans:
+        assert [p.drops_seen(number) for number in range(len(steps) + 1)] == [
+            sum(steps[:number]) for number in range(len(steps) + 1)]
+        assert p.drops_seen(2 * len(steps) + 3) == 2 * 1000 + sum(steps[:3])
+
+
 def test_steps_mix_the_conditions_and_few_chunks_are_needed_at_a_time():
     steps = plan().steps(0)
     for step in steps:

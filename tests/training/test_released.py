@@ -36,7 +36,7 @@ def test_every_one_is_used_and_named_by_what_it_was_trained_on(update):
 def test_all_together_are_small_and_finite(update):
     files = [file for path in FOLDERS for file in path.iterdir()]
     assert sum(file.stat().st_size for file in files) <= update.LIMIT_MB * 1e6
-    assert {file.name for file in files} <= {"weights.safetensors", "about.json"}
+    assert {file.name for file in files} <= {"weights.safetensors", "about.json", "learning_curve.csv"}
     for path in FOLDERS:
         for name, tensor in read_weights(path).items():  # whose digest is in about.json
             assert tensor.isfinite().all(), (path.name, name)
@@ -47,12 +47,14 @@ def test_half_precision_is_kept_and_too_large_a_weight_is_told(update, tmp_path)
     source.mkdir()
     (source / "about.json").write_text("{}", encoding="utf-8")
     (source / "resume").mkdir()
+    (source / "logs").mkdir()
+    (source / "learning_curve.csv").write_text("step\n", encoding="utf-8")
     state = {"weight": torch.tensor([0.1, -3.0]), "count": torch.tensor(7)}
     safetensors.torch.save_file(state, source / "weights.safetensors")
     update.release(source, target)
     kept = safetensors.torch.load_file(target / "weights.safetensors")
     assert (kept["weight"].dtype, kept["count"].dtype) == (torch.float16, torch.int64)
-    assert sorted(path.name for path in target.iterdir()) == ["about.json", "weights.safetensors"]
+    assert sorted(path.name for path in target.iterdir()) == ["about.json", "learning_curve.csv", "weights.safetensors"]
     safetensors.torch.save_file({"weight": torch.tensor([1e6])}, source / "weights.safetensors")
     with pytest.raises(SystemExit, match="too large for half precision: weight"):
         update.release(source, target)

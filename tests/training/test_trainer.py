@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def test_a_checkpoint_is_used_again_and_holds_the_best_epoch(toy, train, about, 
     scenario = toy()
     folder = train(scenario)
     assert prepare_parts(scenario, "cpu", Console(quiet=True)) == [f"line: loaded from {folder}"]
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "about.json", "logs", "weights.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock", "about.json", "learning_curve.csv", "logs", "weights.safetensors"]
     assert validation_nmse(scenario) == pytest.approx(about(folder)["validation_nmse"], rel=1e-5)
 
 
@@ -127,6 +129,24 @@ def test_validation_of_each_condition_is_logged(toy, train):
                 "validation_nmse_db/speed_kmh 60.0"):
         assert events.Scalars(tag)
     assert len(events.Scalars("validation_nmse_db")) == 3
+    assert [event.value for event in events.Scalars("drops_seen")] == [400, 800, 1200]
+    assert all(event.value > 0 for event in events.Scalars("cpu_s"))
+
+
+def test_what_it_cost_and_how_it_went_stand_beside_the_weights(toy, about, curve, part):
+    scenario = toy()
+    (line,) = prepare_parts(scenario, "cpu", Console(quiet=True))
+    folder = part(scenario).folder
+    steps = curve(folder)
+    record = about(folder)["record"]
+    assert steps.step.tolist() == [10, 20, 30, 40, 50, 60]
+    assert steps.drops_seen.tolist() == [200, 400, 600, 800, 1000, 1200]
+    assert steps.cpu_s.is_monotonic_increasing
+    assert 0 < steps.cpu_s.max() <= record["cpu_s"] + 0.1
+    assert steps.validation_nmse.min() == pytest.approx(about(folder)["validation_nmse"], rel=1e-5)
+    assert steps.validation_nmse.argmin() + 1 == record["best_epoch"]
+    assert record["drops_seen"] == 1200
+    assert re.search(r"trained in \d+ s \(in all \d+ s of CPU time, 1200 drops seen\), kept in ", line)
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_best_weights(toy, train, part, about, tmp_path):
@@ -236,32 +256,40 @@ def started(toy, tmp_path, wait_for):
     return started
 
 
-def goes_on_to_the_same(expected, state, toy, capsys):
-    """Resume in this process, and compare."""
-    done = torch.load(state, weights_only=True)["step"]
-    assert 0 < done < 80
-    prepare_parts(toy(DISTURBED, "killed"), "cpu", Console(width=200))
-    assert "training line goes on from" in capsys.readouterr().out
-    assert weights(state.parents[1]) == expected
-    assert not state.parent.exists()
-    return done
+@pytest.fixture
+def goes_on_to_the_same(toy, capsys, curve, about):
+    """Resume in this process, and compare; returns after how many steps it was resumed."""
+    def goes_on_to_the_same(whole, state):
+        before = torch.load(state, weights_only=True)
+        assert 0 < before["step"] < 80
+        prepare_parts(toy(DISTURBED, "killed"), "cpu", Console(width=200))
+        assert "training line goes on from" in capsys.readouterr().out
+        folder = state.parents[1]
+        assert weights(folder) == weights(whole)
+        assert not state.parent.exists()
+        assert curve(folder).drop(columns="cpu_s").equals(curve(whole).drop(columns="cpu_s"))
+        assert curve(folder).cpu_s.is_monotonic_increasing, "that before is included"
+        assert before["cpu_s"] < about(folder)["record"]["cpu_s"]
+        return before["step"]
+
+    return goes_on_to_the_same
 
 
-def test_a_killed_training_goes_on_to_the_very_weights_it_would_have_had(toy, train, started, capsys):
+def test_a_killed_training_goes_on_to_the_very_weights_it_would_have_had(toy, train, started, goes_on_to_the_same):
     folder = train(toy(DISTURBED, "whole"))
     process, state = started(0, folder.name)
     while torch.load(state, weights_only=True)["step"] % 20 < 2:  # not at the end of an epoch
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    assert goes_on_to_the_same(weights(folder), state, toy, capsys) % 20
+    assert goes_on_to_the_same(folder, state) % 20
 
 
 @pytest.mark.slow
-def test_so_does_one_that_was_interrupted_within_an_epoch(toy, train, started, capsys):
+def test_so_does_one_that_was_interrupted_within_an_epoch(toy, train, started, goes_on_to_the_same):
     folder = train(toy(DISTURBED, "whole"))
     process, state = started(1000, folder.name)
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "interrupted: run the same command to go on\n")
-    assert goes_on_to_the_same(weights(folder), state, toy, capsys) % 20 == 0
+    assert goes_on_to_the_same(folder, state) % 20 == 0

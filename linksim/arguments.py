@@ -62,6 +62,9 @@ def make_parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) ->
     train = commands.add_parser("train", help="train what a scenario's learned blocks need and keep checkpoints")
     _scenario_arguments(train)
     train.add_argument("--method", metavar="NAME", help="only this method, and what teaches it or it starts from")
+    train.add_argument("--status", action="store_true",
+                       help="say what is made, what is in training (how far, until when) and what is not begun; train "
+                            "nothing")
     train.set_defaults(command=functions["train"])
 
     dataset = commands.add_parser("dataset", help="write a scenario's channels to .h5, .npz or .mat")

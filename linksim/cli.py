@@ -297,6 +297,8 @@ def _schema(_: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.status:
+        return _train_status(options)
     # a thread draws drops while another trains: idle ones sleep instead of spinning, before torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _announce(options)
@@ -317,6 +319,14 @@ def _train(options: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     if _speaks():
         write(*(lines or ["nothing to train"]))
+    return EXIT_DONE
+
+
+def _train_status(options: argparse.Namespace) -> int:
+    scenario, _ = _load(options)
+    from linksim.training.status import training_status  # start-up
+
+    write(*(training_status(scenario, options.method) or ["nothing to train"]))
     return EXIT_DONE
 
 

@@ -59,6 +59,24 @@ def held(lock: Path, what: str, say: Callable[[str], None] = to_stderr, *, remov
                 lock.unlink()
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a process has the place; nothing is made where nobody ever had it.
+
+    A process that comes at this very moment waits for a fraction of a second.
+    """
+    if not lock.is_file():
+        return False
+    file = filelock.FileLock(lock)
+    try:
+        file.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    except OSError:  # not ours to write: nothing can be said
+        return False
+    file.release()
+    return False
+
+
 def _acquire(file: filelock.FileLock, lock: Path, what: str, say: Callable[[str], None]) -> bool:
     """:returns: whether another process had it."""
     for seconds in (0, _SILENT_S):

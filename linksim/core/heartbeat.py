@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from linksim.core.interruption import raise_missed
@@ -116,6 +117,14 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.3g} days"
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """A time for people, in the zone of ``now``: the day is said where it is another one."""
+    at = at.astimezone(now.tzinfo)
+    if at.date() == now.date():
+        return f"{at:%H:%M}"
+    return f"{at:%a %H:%M}" if abs(at - now) < timedelta(days=6) else f"{at:%Y-%m-%d %H:%M}"
 
 
 def rounded(seconds: float) -> str:

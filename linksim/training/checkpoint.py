@@ -44,6 +44,10 @@ def written_whole(path: Path) -> Iterator[Path]:
             raise
 
 
+LOCK = ".lock"
+"""In a checkpoint's folder: held by the process that makes it."""
+
+
 @contextlib.contextmanager
 def making(folder: Path, console: Console) -> Iterator[bool]:
     """A checkpoint's folder for this process alone; waits for another one that trains there, saying so.
@@ -54,7 +58,7 @@ def making(folder: Path, console: Console) -> Iterator[bool]:
     with contextlib.ExitStack() as stack:
         with writable(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(folder / ".lock", f"trains {folder}", partial(say, console)))
+            stack.enter_context(held(folder / LOCK, f"trains {folder}", partial(say, console)))
         yield not (folder / CHECKPOINT_WEIGHTS).is_file()
 
 

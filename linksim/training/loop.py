@@ -149,6 +149,7 @@ class TrainingLoop:
             self._begin_stage(self.schedule.stage(epoch))
             has_time = self._steps_of(epoch, log, progress)
             self._validate(epoch, log)
+            self._tell(progress)
             self._keep(SAVE_EPOCHS_EVERY_S)
 
     @property
@@ -171,6 +172,9 @@ class TrainingLoop:
     def seconds_left(self) -> float:
         """Seconds left of the budget."""
         return 60 * self.training.max_minutes - self.used_s if self.training.max_minutes else math.inf
+
+    def _tell(self, progress: TrainingProgress) -> None:
+        progress.tell(self.step, self.seconds_left, self.nmse, self.selection.nmse)
 
     def _begin_stage(self, stage: int) -> None:
         """Tell a block that has several stages which one it is in; each begins with the best weights of the one before.
@@ -197,7 +201,7 @@ class TrainingLoop:
                 if self.step % min(_STEPS_BETWEEN_LOGS, self.schedule.epoch_steps) == 0:
                     log.add({"training_loss": loss, "learning_rate": self.schedule.learning_rate(self.step - 1),
                              "epoch": epoch}, self.step)
-                progress.tell(self.step, self.seconds_left, self.nmse, self.selection.nmse)
+                self._tell(progress)
                 if self.fabric.world_size == 1 or self.step % _STEPS_BETWEEN_CLOCKS == 0:
                     if self.training.max_minutes and self.fabric.broadcast(self.seconds_left <= self._validation_s):
                         return False

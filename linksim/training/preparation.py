@@ -107,7 +107,7 @@ def check_parts(scenario: Scenario, device: str, only: str | None = None) -> Non
     :raises LinksimError: a checkpoint that is named does not fit; a training that cannot begin.
     """
     if only is not None:
-        _check_name(scenario, only)
+        check_name(scenario, only)
     from linksim.training.trainer import check_task  # start-up
 
     for part in parts_of(scenario, only):
@@ -122,7 +122,11 @@ def check_parts(scenario: Scenario, device: str, only: str | None = None) -> Non
             part.check()
 
 
-def _check_name(scenario: Scenario, only: str) -> None:
+def check_name(scenario: Scenario, only: str) -> None:
+    """Whether a method of this name, with its swept values or without, learns something.
+
+    :raises ScenarioError: there is none, or it learns nothing.
+    """
     own = {method.name: method for method in resolve(scenario).methods}
     if only in own and not any(block.learns for block in own[only].blocks):
         raise ScenarioError(f"--method {only}: this method is not trained")

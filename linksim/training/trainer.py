@@ -107,8 +107,9 @@ def fit(trainee: Part, folder: Path, device: str, console: Console) -> Trained:
                 _num_epochs(trainee, folder, block, minibatches, console) if fabric.is_global_zero else 0)
             loop = TrainingLoop(fabric, block, trainee.name, minibatches, num_epochs, folder)
             try:
-                with EventLog(folder / "logs" if fabric.is_global_zero else None) as log, \
-                        TrainingProgress(console, trainee.name, loop.schedule, loop.step) as progress:
+                with EventLog(folder / "logs" if fabric.is_global_zero else None) as log, TrainingProgress(
+                        console, trainee.name, loop.schedule, loop.step, folder if fabric.is_global_zero else None
+                        ) as progress:
                     loop.run(log, progress)
             except NumericalError as error:
                 raise NumericalError(f"{error}{_what_is_left(trainee, folder, loop)}") from None

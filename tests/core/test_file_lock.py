@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from linksim.core.file_lock import held
+from linksim.core.file_lock import held, is_held
 
 HOLDER = """
 import sys, time
@@ -73,3 +73,18 @@ def test_a_killed_holders_file_blocks_nobody(holder, tmp_path):
         assert not waited
     assert said == []
     assert (tmp_path / "lock").exists()
+
+
+def test_whether_a_place_is_held_is_told_without_taking_it(holder, tmp_path):
+    assert not is_held(tmp_path / "lock")
+    assert list(tmp_path.iterdir()) == []
+    other = holder(3600)
+    since = (tmp_path / "lock").stat().st_atime
+    assert is_held(tmp_path / "lock")
+    assert (tmp_path / "lock").stat().st_atime == since, "that is what waiting ones are told"
+    other.kill()
+    other.wait()
+    assert not is_held(tmp_path / "lock")
+    with held(tmp_path / "lock", "writes x") as waited:
+        assert not waited
+        assert is_held(tmp_path / "lock")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from linksim.core import heartbeat
-from linksim.core.heartbeat import Heartbeat, awaited, counted, doing
+from linksim.core.heartbeat import Heartbeat, awaited, clock, counted, doing
 
 
 @pytest.fixture
@@ -56,3 +57,11 @@ def test_the_watching_ends():
     with Heartbeat(print):
         pass
     assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_clock_says_the_day_where_it_is_another():
+    now = datetime(2026, 3, 5, 23, 50, tzinfo=timezone(timedelta(hours=1)))
+    assert clock(now + timedelta(minutes=5), now) == "23:55"
+    assert clock(now + timedelta(minutes=20), now) == "Fri 00:10"
+    assert clock(now + timedelta(days=9), now) == "2026-03-14 23:50"
+    assert clock((now + timedelta(minutes=5)).astimezone(UTC), now) == "23:55", "in the zone of here"

@@ -22,6 +22,7 @@ from linksim.training import loop
 from linksim.training.data import selected, training_batches
 from linksim.training.minibatches import EpochPlan, Minibatches
 from linksim.training.preparation import prepare_parts
+from linksim.training.status import training_status
 
 
 def weights(folder):
@@ -280,8 +281,10 @@ def test_a_killed_training_goes_on_to_the_very_weights_it_would_have_had(toy, tr
     process, state = started(0, folder.name)
     while torch.load(state, weights_only=True)["step"] % 20 < 2:  # not at the end of an epoch
         time.sleep(0.01)
+    assert training_status(toy(DISTURBED, "killed"))[0].startswith("line: in training: step ")
     process.kill()
     process.communicate()
+    assert training_status(toy(DISTURBED, "killed"))[0].startswith("line: interrupted ")
     assert goes_on_to_the_same(folder, state) % 20
 
 

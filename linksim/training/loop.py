@@ -22,6 +22,7 @@ from lightning_fabric import Fabric
 from linksim.blocks.parameters import matched
 from linksim.core.errors import LinksimError, NumericalError, StoreError
 from linksim.core.seeding import stream_seed
+from linksim.scenario.training import WholeTraining
 from linksim.training.averaging import WeightAverage
 from linksim.training.checkpoint import LEARNING_CURVE, written_whole
 from linksim.training.conditions import condition_names
@@ -82,6 +83,13 @@ class Selection:
         return self.stage == last_stage and 0 < patience <= self.waited
 
 
+def make_optimizer(parameters: list[torch.nn.Parameter], training: WholeTraining) -> torch.optim.AdamW:
+    """AdamW; on a CPU in one pass over memory, three to four times as fast as torch's default there."""
+    # on a GPU Fabric cannot clip what such an optimiser unscales: there torch chooses
+    fused = all(parameter.device.type == "cpu" and parameter.is_floating_point() for parameter in parameters) or None
+    return torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay, fused=fused)
+
+
 class _Loss(torch.nn.Module):
     """The loss of a step: the call that Fabric runs in the chosen precision and averages the gradients of."""
 
@@ -117,8 +125,7 @@ class TrainingLoop:
         parameters = [parameter for parameter in block.parameters() if parameter.requires_grad]
         if not parameters:
             raise LinksimError(f"method {name!r}: its block has no parameter to train")
-        optimizer = torch.optim.AdamW(parameters, training.learning_rate, weight_decay=training.weight_decay)
-        self.loss, self.optimizer = fabric.setup(_Loss(block), optimizer)
+        self.loss, self.optimizer = fabric.setup(_Loss(block), make_optimizer(parameters, training))
         self.fabric, self.block, self.name, self.training, self.minibatches = fabric, block, name, training, minibatches
         self.schedule = Schedule(training, num_epochs, minibatches.plan.num_steps, getattr(block, "num_stages", 1))
         self.conditions = condition_names(minibatches.drops.conditions)

@@ -40,23 +40,33 @@ def test_a_process_that_was_killed_says_nothing(failure):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("averaged", [{}, {"training.weight_averaging": 0.3, "methods.line.predictor.level": True}],
-                         ids=["weights", "their average"])
-def test_two_processes_share_every_step(averaged, toy, train, about, validation_nmse):
+def test_two_processes_share_every_step(toy, train, about, validation_nmse):
     # three chunks for validation: one more for the first process
-    one, two = ({"training.num_drops": 375, "training.devices": devices, "training.num_epochs": 20, **averaged}
+    one, two = ({"training.num_drops": 375, "training.devices": devices, "training.num_epochs": 20}
                 for devices in (1, 2))
     alone, shared = train(toy(one, "one")), train(toy(two, "two"))
     assert alone.name == shared.name
     assert len({(folder / "weights.safetensors").read_bytes() for folder in (alone, shared)}) == 2
     assert about(shared)["record"]["steps"] == about(alone)["record"]["steps"]
     scenario = toy(two, "two")
-    assert validation_nmse(scenario, scenario.methods[0]) == pytest.approx(about(shared)["validation_nmse"], rel=1e-5)
+    assert validation_nmse(scenario) == pytest.approx(about(shared)["validation_nmse"], rel=1e-5)
     assert about(shared)["validation_nmse"] == pytest.approx(about(alone)["validation_nmse"], rel=0.1)
     with pytest.raises(LinksimError, match=r"method 'line': 20 drops per step do not fit the memory"):
         train(toy({"methods.line.predictor.trouble": "memory", "training.devices": 2}))
     with pytest.raises(NumericalError, match=r"the training loss is not finite in epoch 2, .* \(epoch 1, .* dB\)"):
         train(toy({**two, "methods.line.predictor.trouble": "nan"}))
+
+
+@pytest.mark.slow
+def test_the_average_of_two_processes_is_one_and_costs_are_those_of_both(toy, train, about, curve, validation_nmse):
+    # statistics of normalisations are each process's own
+    scenario = toy({"training.num_drops": 375, "training.devices": 2, "training.num_epochs": 4,
+                    "training.weight_averaging": 0.3, "methods.line.predictor.level": True})
+    folder = train(scenario)
+    assert validation_nmse(scenario) == pytest.approx(about(folder)["validation_nmse"], rel=1e-5)
+    assert curve(folder).drops_seen.tolist() == [300, 600, 900, 1200]
+    assert about(folder)["record"]["drops_seen"] == 1200
+    assert about(folder)["record"]["cpu_s"] >= curve(folder).cpu_s.iloc[-1] > 0
 
 
 @pytest.mark.slow

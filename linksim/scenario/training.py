@@ -67,6 +67,10 @@ class Training(Section):
     fresh_drops: bool = Field(
         False, description="Draw other training drops in every epoch, instead of the same ones again."
     )
+    fresh_noise: bool = Field(
+        True, description="Draw another noise of the histories in every epoch; without it they stay as in the first, "
+        "and what a block makes of them before its weights come in (csi_alm_ad's classical estimate) is made once."
+    )
     weights_seed: Seed = Field(
         0, description="Seed of initial weights, order, dropout and the noise of histories; data stay as they are."
     )
@@ -147,6 +151,9 @@ def check_training(training: Any) -> None:
     if training.csi_snr_db is not None and training.csi_snr_db[0] > training.csi_snr_db[1]:
         raise ValueError(f"csi_snr_db goes from {training.csi_snr_db[0]:g} down to {training.csi_snr_db[1]:g}: write "
                          "the lower one first")
+    if training.fresh_drops and training.fresh_noise is False:
+        raise ValueError("fresh_drops draws other histories in every epoch, which fresh_noise: false forbids: leave "
+                         "one of them out")
     processes = (training.devices or 1) * (training.num_nodes or 1)
     if training.batch_drops is not None and training.batch_drops % processes:
         raise ValueError(f"batch_drops ({training.batch_drops}) cannot be shared evenly by {processes} processes: use "

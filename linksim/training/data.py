@@ -177,7 +177,12 @@ def training_batches(scenario: Scenario, device: str = "cpu", training: Training
 def selected(batch: TrainingBatch, index: slice | torch.Tensor) -> TrainingBatch:
     """Some drops of a batch."""
     found = _each(lambda csi: replace(csi, **{name: getattr(csi, name)[index] for name in _PER_DROP}), batch)
-    return found if batch.places is None else replace(found, places=batch.places.each(lambda tensor: tensor[index]))
+    if batch.places is not None:
+        found = replace(found, places=batch.places.each(lambda tensor: tensor[index]))
+    if batch.prepared is None:
+        return found
+    drops = torch.arange(len(batch.prepared))[index.cpu() if isinstance(index, torch.Tensor) else index]
+    return replace(found, prepared=[batch.prepared[drop] for drop in drops.tolist()])
 
 
 def joined(batches: list[TrainingBatch]) -> TrainingBatch:
@@ -186,9 +191,11 @@ def joined(batches: list[TrainingBatch]) -> TrainingBatch:
         return batches[0]
     found = _each(lambda *parts: replace(
         parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in _PER_DROP}), *batches)
-    if batches[0].places is None:
+    if batches[0].places is not None:
+        found = replace(found, places=Places.joined([batch.places for batch in batches]))
+    if batches[0].prepared is None:
         return found
-    return replace(found, places=Places.joined([batch.places for batch in batches]))
+    return replace(found, prepared=[entry for batch in batches for entry in batch.prepared])
 
 
 def moved(batch: TrainingBatch, device: torch.device | str) -> TrainingBatch:

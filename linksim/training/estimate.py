@@ -45,6 +45,8 @@ def measure(block: Any, minibatches: Minibatches) -> Estimate:
     with torch.no_grad():
         noise_s = _seconds(lambda: drops.observed(plan.chunks[0], true, "estimate"), device)
         batch = drops.observed(plan.chunks[0], true, "estimate")
+        prepared_s = _seconds(lambda: minibatches.prepared(batch), device)
+        batch = minibatches.prepared(batch)
     size = -(-sum(chunk.num_drops for chunk in plan.chunks) // plan.pass_steps)
     batch = selected(batch, torch.arange(size, device=batch.history.h.device) % len(batch.history.h))
     before = {name: tensor.clone() for name, tensor in block.saved_state().items()}
@@ -79,7 +81,12 @@ def measure(block: Any, minibatches: Minibatches) -> Estimate:
     validation_drops = sum(chunk.num_drops for chunk in minibatches.validation_chunks)
     epoch_s = plan.num_steps * step_s + validation_drops / size * validation_s + seen * noise_s \
         + (1 - kept) * seen * draw_s
-    return Estimate(kept * chunks * draw_s, epoch_s)
+    if drops.training.fresh_noise:
+        epoch_s += len(plan.chunks) * plan.num_passes * prepared_s
+        chunks_once = for_validation
+    else:
+        chunks_once = chunks
+    return Estimate(kept * chunks * draw_s + chunks_once * prepared_s, epoch_s)
 
 
 def _seconds(work: Any, device: torch.device) -> float:

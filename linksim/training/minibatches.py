@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -131,15 +132,21 @@ class Minibatches:
     """The steps of each epoch, and the validation drops.
 
     Channels are kept in memory from epoch to epoch as far as ``training.cache_gb`` allows, and drawn again otherwise;
-    both give the same values. The history's noise is another one in every pass, but the same for validation.
+    both give the same values. The history's noise is another one in every pass (without ``training.fresh_noise`` the
+    same one), but always the same for validation. What a block makes of a history before its weights come in is kept
+    as long as that is the same.
 
     :param drops: where they come from.
     :param plan: of this process.
+    :param prepared: the block's method of that name, if it has one.
     """
 
-    def __init__(self, drops: TrainingDrops, plan: EpochPlan, rank: int = 0, num_ranks: int = 1) -> None:
+    def __init__(self, drops: TrainingDrops, plan: EpochPlan, rank: int = 0, num_ranks: int = 1,
+                 prepared: Callable[[TrainingBatch], list[Any] | None] | None = None) -> None:
         self.drops = drops
         self.plan = plan
+        self._prepare = prepared
+        self._prepared: dict[int, list[Any]] = {}
         self.validation_chunks = [chunk for chunk in drops.chunks if chunk.validation][rank::num_ranks]
         self._grids = [grid_of(channel) for channel, _ in drops.conditions]
         self._kept: dict[int, TrainingBatch] = {}
@@ -181,7 +188,8 @@ class Minibatches:
         """All validation drops, chunk by chunk."""
         def make(chunk: Chunk) -> ValidationBatch:
             with torch.no_grad():
-                return ValidationBatch(chunk.condition, self.drops.observed(chunk, self.true(chunk)))
+                seen = self.drops.observed(chunk, self.true(chunk))
+                return ValidationBatch(chunk.condition, self.prepared(seen, chunk))
 
         yield from prefetched(make, self.validation_chunks, self.drops.device)
 
@@ -189,7 +197,23 @@ class Minibatches:
         """As seen in a pass."""
         training = self.drops.training
         true = self.drops.draw(chunk, number) if training.fresh_drops and number else self.true(chunk)
-        return self.drops.observed(chunk, true, training.weights_seed, number)
+        if training.fresh_noise:
+            return self.prepared(self.drops.observed(chunk, true, training.weights_seed, number))
+        return self.prepared(self.drops.observed(chunk, true, training.weights_seed, 0), chunk)
+
+    def prepared(self, batch: TrainingBatch, kept_for: Chunk | None = None) -> TrainingBatch:
+        """With what the block makes of its histories.
+
+        :param kept_for: the chunk whose history is the same whenever it is asked for.
+        """
+        if self._prepare is None:
+            return batch
+        if kept_for is not None and kept_for.index in self._prepared:
+            return replace(batch, prepared=self._prepared[kept_for.index])
+        made = self._prepare(batch)
+        if kept_for is not None and made is not None:
+            self._prepared[kept_for.index] = made
+        return replace(batch, prepared=made)
 
     def true(self, chunk: Chunk) -> TrainingBatch:
         """The true channels of a chunk, kept or drawn."""

@@ -301,5 +301,6 @@ def training_time(part: Part, device: str) -> str:
         block.antenna_pairs = training.antenna_pairs
         chunks = [chunk for chunk in drops.chunks if not chunk.validation]
         num_ranks = training.devices * training.num_nodes
-        estimate = measure(block, Minibatches(drops, EpochPlan(chunks, training, 0, num_ranks), 0, num_ranks))
+        plan = EpochPlan(chunks, training, 0, num_ranks)
+        estimate = measure(block, Minibatches(drops, plan, 0, num_ranks, getattr(block, "prepared", None)))
     return duration(estimate.seconds(estimate.epochs_within(training)))

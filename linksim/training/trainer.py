@@ -99,7 +99,7 @@ def fit(trainee: Part, folder: Path, device: str, console: Console) -> Trained:
         block = trainee.untrained(device)
         drops = trainee.drops(device)
         plan = _plan(drops, fabric.global_rank, fabric.world_size)
-        minibatches = Minibatches(drops, plan, fabric.global_rank, fabric.world_size)
+        minibatches = Minibatches(drops, plan, fabric.global_rank, fabric.world_size, getattr(block, "prepared", None))
         with _own_random_numbers(device), _threads(trainee.scenario.run.threads_per_worker, device):
             block.to(device).train()
             block.antenna_pairs = training.antenna_pairs

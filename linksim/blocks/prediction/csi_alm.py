@@ -2,27 +2,32 @@
 
 | | trained | all | published (Table I) | published latency (RTX A6000) |
 |---|---|---|---|---|
-| csi_alm with gpt2 | 5,613,976 | 87.53 M | 11.8 M of 93.8 M | 198.2 ms |
-| csi_alm with smollm2 | 3,235,096 | 52.79 M | | |
-
-The frozen 82 M are the paper's. Its equations (9) to (20) hold 5.4 M parameters at GPT-2's width, LoRA and projection
-0.2 M; where the other 6.2 M stand it does not say, and none were made up to fill the gap.
+| csi_alm with gpt2 | TRAINED_GPT2 | ALL_GPT2 M | 11.8 M of 93.8 M | 198.2 ms |
+| csi_alm with smollm2 | TRAINED_SMOL | ALL_SMOL M | | |
 
 Source: Z. Li, Q. Yang, Z. Xiong, Z. Shi and T. Q. S. Quek, "Bridging the Modality Gap: Enhancing Channel Prediction
 with Semantically Aligned LLMs and Knowledge Distillation", Sections III and V; equation numbers are the paper's.
 
-What the paper leaves open, and what is chosen here:
+What the paper leaves open, and what is chosen here; `docs/results/readings.md` says what each choice is worth:
 
 | open | choice |
 |---|---|
 | CSSA, drawn in Fig. 2 alone | self-attention between the 2F feature rows, added to its input |
 | normalisation (8) over the training batch | each user's own root mean square, see `to_sequences` |
-| which axis Linear (10) maps | features to the model's width: one token for each sample |
+| which axis Linear (10) maps | a patch's features and samples to the model's width: a token is a patch, as in \
+LLM4CP and PatchTST; "patching … to reduce computational complexity" reduces nothing otherwise |
+| positions of tokens before (13) | learned |
+| "MHSA" (13), cross-attention (15) | a transformer's encoder layer, and several heads with an output map, as in CALF |
 | size of W_gate (17), inconsistent as printed | 2D to D for each token, with a bias |
 | a score for each anchor and token (20) | an anchor's is its mean cosine with all tokens of a sequence |
-| PCA size d, anchors m, heads | 100, 32, 8 |
-| several steps ahead: equations predict one, the experiments L | the projection maps all tokens' times to L steps |
+| what stands around the language model | a path, as in CALF: its output is added to its input |
+| projection (12), and several steps ahead: equations predict one, the experiments L | one linear map of all tokens, \
+prompts too, to all L steps |
+| PCA size d, anchors m, heads, feed-forward width | 100, 32, 8, 2048 (CALF's) |
 | lambda_1 | 0.01 |
+
+With a token for each patch, the encoder layer and the flattened projection the number of parameters is the published
+one, which no reading without them meets.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from __future__ import annotations
 import torch
 
 from linksim.backbone import Backbone, BackboneChoice, LanguageModelAndWords, build_backbone
+from linksim.blocks.prediction.alignment import PromptedText
 from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import csi_alm_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
@@ -58,29 +64,6 @@ class CrossSpatialAttention(torch.nn.Module):
         return y + (weight @ self.value(y).flatten(2)).view_as(y)
 
 
-class CrossModalAlignment(torch.nn.Module):
-    """Tokens of CSI meet the principal words of the dictionary: (13) to (18).
-
-    :param width: of the language model, D.
-    """
-
-    def __init__(self, width: int, num_heads: int) -> None:
-        super().__init__()
-        self.self_attention = torch.nn.MultiheadAttention(width, num_heads)
-        self.query, self.key, self.value = (torch.nn.Linear(width, width, bias=False) for _ in range(3))
-        self.gate = torch.nn.Linear(2 * width, width)
-
-    def forward(self, tokens: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """``[sequence, token, D]`` and ``[d, D]`` to ``[sequence, token, D]``."""
-        # contiguous, as products with transposed tokens copy the weights for each of them
-        rows = tokens.transpose(0, 1).contiguous()
-        time = self.self_attention(rows, rows, rows, need_weights=False)[0].transpose(0, 1).contiguous()  # (13)
-        scores = self.query(time) @ self.key(words).mT / words.shape[-1] ** 0.5
-        cross = scores.softmax(-1) @ self.value(words)  # (15), (16)
-        gate = self.gate(torch.cat([cross, time], -1)).sigmoid()  # (17)
-        return cross * gate + time * (1 - gate)  # (18)
-
-
 class CsiAlmNetwork(torch.nn.Module):
     """Fig. 1: preprocessing, alignment, prompts, language model, projection.
 
@@ -88,46 +71,38 @@ class CsiAlmNetwork(torch.nn.Module):
     :param num_words: principal words, d.
     :param num_anchors: semantic anchors, m.
     :param num_prompts: anchors put before the tokens, K.
+    :param feedforward_width: of the encoder layer (13).
     """
 
     def __init__(self, shape: ProblemShape, backbone: Backbone, patch_size: int, num_words: int, num_anchors: int,
-                 num_prompts: int, num_heads: int) -> None:
+                 num_prompts: int, num_heads: int, feedforward_width: int) -> None:
         super().__init__()
-        if backbone.width % num_heads:
-            raise ScenarioError(f"csi_alm: the language model's width {backbone.width} is no multiple of num_heads "
-                                f"{num_heads}")
         features = 2 * shape.num_subcarriers
         self.padding = -shape.num_history % patch_size
-        self.num_history, self.num_prompts, self.patch_size = shape.num_history, num_prompts, patch_size
+        self.patch_size, self.num_future = patch_size, shape.num_future
+        num_patches = (shape.num_history + self.padding) // patch_size
         self.attend_rows = CrossSpatialAttention(shape.num_history + self.padding, patch_size)
-        self.embedding = torch.nn.Linear(features, backbone.width)
-        self.align = CrossModalAlignment(backbone.width, num_heads)
-        self.register_buffer("words", backbone.principal_words(num_words))  # (14), once before training
-        self.to_anchors = torch.nn.Linear(num_words, num_anchors, bias=False)
+        self.embedding = torch.nn.Linear(features * patch_size, backbone.width)
+        self.positions = torch.nn.Parameter(0.02 * torch.randn(num_patches, backbone.width))
+        self.text = PromptedText(backbone, num_words, num_anchors, num_prompts, num_heads, feedforward_width)
         self.backbone = backbone
-        self.output_features = torch.nn.Linear(backbone.width, features)
-        self.output_times = torch.nn.Linear(shape.num_history, shape.num_future)
+        self.output = torch.nn.Linear((num_prompts + num_patches) * backbone.width, shape.num_future * features)
 
     def tokens(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the language model reads.
 
         :param x: ``[sequence, num_history, 2 * subcarrier]``.
-        :returns: ``[sequence, K + num_history, D]`` (21), and ``[sequence]``, the cosine (31) of prompts and tokens.
+        :returns: ``[sequence, K + patch, D]`` (21), and ``[sequence]``, the cosine (31) of prompts and tokens.
         """
         rows = torch.nn.functional.pad(x.mT, (0, self.padding)).unflatten(2, (-1, self.patch_size))
-        rows = self.attend_rows(rows).flatten(2)[..., :self.num_history]
-        text = self.align(self.embedding(rows.mT), self.words)
-        anchors = self.to_anchors(self.words.mT).mT  # (19): [m, D]
-        unit = torch.nn.functional.normalize
-        cosine = (unit(text, dim=-1) @ unit(anchors, dim=-1).mT).mean(1)  # (20): [sequence, m]
-        best = cosine.topk(self.num_prompts, -1)
-        return torch.cat([anchors[best.indices], text], 1), best.values.mean(-1)
+        patches = self.attend_rows(rows).transpose(1, 2).flatten(2)  # [sequence, patch, feature times sample]
+        return self.text(self.embedding(patches) + self.positions)
 
     def with_alignment(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The prediction, and the cosine ``[sequence]`` that the loss rewards."""
         tokens, cosine = self.tokens(x)
-        hidden = self.backbone(tokens)[:, self.num_prompts:]
-        return self.output_times(self.output_features(hidden).mT).mT, cosine  # (12)
+        hidden = tokens + self.backbone(tokens)
+        return self.output(hidden.flatten(1)).unflatten(1, (self.num_future, -1)), cosine  # (12)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``[sequence, num_history, 2 * subcarrier]`` to ``[sequence, num_future, 2 * subcarrier]``."""
@@ -142,23 +117,26 @@ class CsiAlmPredictor(SequencePredictor):
     :param num_words: principal words, d.
     :param num_anchors: semantic anchors, m.
     :param num_prompts: anchors put before the tokens, K.
-    :param num_heads: of the self-attention (13).
+    :param num_heads: of the self-attention (13) and the cross-attention (15).
+    :param feedforward_width: of the layer around the self-attention.
     :param alignment_weight: lambda_1 of the loss (29).
     """
 
-    version = 2  # 1 described a row by the mean of its patches
+    version = 3  # 2 had one token a sample, without positions, and nothing around (13) and the language model
     sequences_at_once = 512
 
     def __init__(self, language_model: LanguageModelAndWords = BackboneChoice(), patch_size: PositiveInt = 4,
                  num_words: PositiveInt = 100, num_anchors: PositiveInt = 32, num_prompts: PositiveInt = 4,
-                 num_heads: PositiveInt = 8, alignment_weight: NonNegativeFloat = 0.01) -> None:
+                 num_heads: PositiveInt = 8, feedforward_width: PositiveInt = 2048,
+                 alignment_weight: NonNegativeFloat = 0.01) -> None:
         super().__init__()
         if not num_prompts <= num_anchors < num_words:
             raise ScenarioError(f"csi_alm: num_prompts {num_prompts} of num_anchors {num_anchors} out of num_words "
                                 f"{num_words}: at most as many prompts as anchors, and fewer anchors than words")
         self.choice = language_model
         self.sizes = {"patch_size": patch_size, "num_words": num_words, "num_anchors": num_anchors,
-                      "num_prompts": num_prompts, "num_heads": num_heads}
+                      "num_prompts": num_prompts, "num_heads": num_heads,
+                      "feedforward_width": feedforward_width}
         self.alignment_weight = alignment_weight
 
     def make_network(self, shape: ProblemShape) -> CsiAlmNetwork:

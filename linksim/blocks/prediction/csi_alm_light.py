@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import torch
 
+from linksim.backbone import Backbone
 from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
 from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import csi_alm_light_sizes
@@ -57,6 +58,25 @@ def relation_loss(teacher: tuple[torch.Tensor, ...], student: tuple[torch.Tensor
         target, found = (log_relations(part.float(), num_relation_heads) for part in (of_teacher, of_student))
         loss = loss + (target.exp() * (target - found)).sum(-1).mean()
     return loss
+
+
+def check_relations(name: str, backbone: Backbone, taught_prompts: int, num_prompts: int, width: int,
+                    num_relation_heads: int) -> None:
+    """Whether a student can have a teacher's attention relations.
+
+    :param name: of the student's block, for messages.
+    :param backbone: the teacher's.
+    :raises ScenarioError: it cannot.
+    """
+    if backbone.body is None:
+        raise ScenarioError(f"{name}: its teacher has body 'none', so no attention to learn from")
+    if taught_prompts != num_prompts:
+        raise ScenarioError(f"{name}: {num_prompts} prompts, but its teacher has {taught_prompts}; attention relations "
+                            "need as many tokens: set num_prompts")
+    for each in (width, backbone.width):
+        if each % num_relation_heads:
+            raise ScenarioError(f"{name}: num_relation_heads {num_relation_heads} does not divide the widths of "
+                                f"student and teacher, {width} and {backbone.width}")
 
 
 Attended = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -153,16 +173,8 @@ class CsiAlmLightPredictor(SequencePredictor):
         if not isinstance(teacher, CsiAlmPredictor):
             raise ScenarioError(f"csi_alm_light learns from csi_alm alone (training.teacher is a {teacher.block_name})")
         network = teacher.network
-        if network.backbone.body is None:
-            raise ScenarioError("csi_alm_light: its teacher has body 'none', so no attention to learn from")
-        if network.num_prompts != self.sizes["num_prompts"]:
-            raise ScenarioError(f"csi_alm_light: {self.sizes['num_prompts']} prompts, but its teacher has "
-                                f"{network.num_prompts}; attention relations need as many tokens: set num_prompts")
-        for width in (self.sizes["width"], network.backbone.width):
-            if width % self.num_relation_heads:
-                raise ScenarioError(f"csi_alm_light: num_relation_heads {self.num_relation_heads} does not divide the "
-                                    f"widths of student and teacher, {self.sizes['width']} and "
-                                    f"{network.backbone.width}")
+        check_relations("csi_alm_light", network.backbone, network.text.num_prompts, self.sizes["num_prompts"],
+                        self.sizes["width"], self.num_relation_heads)
         self._teacher = [teacher.eval().requires_grad_(False)]
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -33,12 +34,14 @@ class TrainingBatch:
     :param future: the true downlink future.
     :param uplink_future: the true uplink at the same times, for blocks that predict before changing band.
     :param places: where the terminals stand, of ray-traced drops that are drawn with them.
+    :param prepared: what the block's ``prepared`` made of each drop's history; None if it was not asked.
     """
 
     history: Csi
     future: Csi
     uplink_future: Csi
     places: Places | None = None
+    prepared: list[Any] | None = None
 
 
 class FittedPredictor(Predictor):
@@ -64,6 +67,14 @@ class LearnedPredictor(FittedPredictor):
 
     antenna_pairs: int = 0
     """``training.antenna_pairs``, set by the trainer: for blocks that see each antenna pair by itself."""
+
+    def prepared(self, batch: TrainingBatch) -> list[Any] | None:
+        """What the block makes of each drop's history before any weight comes in, one entry a drop; None: nothing.
+
+        The trainer asks for it once for each history, and keeps it as long as the history is the same: see
+        ``training.fresh_noise``.
+        """
+        return None
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
         """What is minimised on a batch: by default the NMSE, mean over users of the per-user ratio."""

@@ -37,6 +37,7 @@ from linksim.blocks.prediction.wave_grid import (
     polar,
 )
 from linksim.core.csi import Csi, Panel
+from linksim.mimo.inverse import hermitian_inverse
 
 DELAY_UNCERTAINTY_S = 5e-9
 """Standard deviation of a delay estimated in 8.64 MHz, most of it the grid's: a cell of that band is 14.5 ns wide."""
@@ -55,8 +56,6 @@ _LEAST_LOADING = 2e-7
 _LEAST_BEAM_POWER = 1e-3
 # Clarke's fading that is not foreseen to less than this share of its power leaves doubt of what is learned beyond it.
 _LARGEST_FORESEEN = 0.5
-# Larger matrices are inverted by halves.
-_FACTORED_AT_ONCE = 32
 # Users solved at once, plane waves of theirs, and entries of their beams' covariances: these bound the memory.
 _USERS_AT_ONCE = 8
 _WAVES_AT_ONCE = 2**19
@@ -170,34 +169,6 @@ Estimate = Callable[["PlaneWaves"], tuple[torch.Tensor, torch.Tensor]]
 """Powers ``[user, beam, doppler, delay]``, and the noise ``[user]`` that they go with."""
 
 
-class _HermitianInverse(torch.autograd.Function):
-    """An inverse whose derivative is two products rather than that of a factorisation."""
-
-    @staticmethod
-    def forward(ctx, matrix: torch.Tensor) -> torch.Tensor:
-        inverse, failed = _inverse_by_halves(matrix)
-        if failed.any():  # accurate reports leave too little noise for single precision
-            inverse[failed] = torch.cholesky_inverse(torch.linalg.cholesky(matrix[failed].to(torch.complex128))
-                                                     ).to(inverse.dtype)
-        ctx.save_for_backward(inverse)
-        return inverse
-
-    @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
-        inverse, = ctx.saved_tensors
-        return -(inverse @ (gradient @ inverse))
-
-
-def hermitian_inverse(matrix: torch.Tensor) -> torch.Tensor:
-    """Inverse of Hermitian positive definite matrices, ``[..., n, n]``, differentiable.
-
-    Matrices that single precision cannot factor are inverted in double precision.
-
-    :raises torch.linalg.LinAlgError: one is not positive definite there either.
-    """
-    return _HermitianInverse.apply(matrix)
-
-
 def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor, size: GridSize,
                      doppler: Literal["known", "estimated"], estimate: Estimate,
                      delay_uncertainty_s: torch.Tensor | float = DELAY_UNCERTAINTY_S) -> Csi:
@@ -212,21 +183,37 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
         outside the history's band the prediction fades with the distance from it.
     :raises ValueError: subcarriers that are not evenly spaced.
     """
+    target_hz = frequency_hz.double() - history.frequency_hz[0].double()
+    fading = fading_between_bands(history, frequency_hz, delay_uncertainty_s)
+    history = with_doppler(history, doppler)
+    weight = _weight_of_learned(history, time_s.double(), size, estimate)
+    first, learned = _predictions(history, time_s.double(), target_hz, size, estimate, weight < 1)
+    h = torch.where(_per_user(weight, first) < 1, first + _per_user(weight, first) * (learned - first), learned)
+    h = (h * fading).to(history.h.dtype)
+    return history.with_h(h.unflatten(0, history.h.shape[:2]), time_s, frequency_hz)
+
+
+def with_doppler(history: Csi, doppler: Literal["known", "estimated"]) -> Csi:
+    """The same with the largest Doppler shift and the noise as estimated from it, or as they are known."""
+    if doppler == "known":
+        return history
+    max_doppler_hz, noise_variance = estimate_max_doppler(history)
+    return replace(history, max_doppler_hz=max_doppler_hz, noise_variance=noise_variance)
+
+
+def fading_between_bands(history: Csi, frequency_hz: torch.Tensor, delay_uncertainty_s: torch.Tensor | float
+                         ) -> torch.Tensor:
+    """How far a prediction is believed on each subcarrier, ``[target subcarrier]``: 1 within the history's band.
+
+    :param delay_uncertainty_s: as of `predict_by_waves`.
+    """
     past_hz, target_hz = _offsets(history), frequency_hz.double() - history.frequency_hz[0].double()
     outside_hz = (target_hz - target_hz.clamp(0, past_hz[-1])).abs()
     if len(past_hz) > 1:
         delay_uncertainty_s = delay_uncertainty_s * (_BANDWIDTH_HZ / float(bandwidth_hz(past_hz)))
     else:
         delay_uncertainty_s = _UNKNOWN_DELAY_S
-    fading = torch.exp(-0.5 * (2 * math.pi * outside_hz * delay_uncertainty_s).square())
-    if doppler == "estimated":
-        max_doppler_hz, noise_variance = estimate_max_doppler(history)
-        history = replace(history, max_doppler_hz=max_doppler_hz, noise_variance=noise_variance)
-    weight = _weight_of_learned(history, time_s.double(), size, estimate)
-    first, learned = _predictions(history, time_s.double(), target_hz, size, estimate, weight < 1)
-    h = torch.where(_per_user(weight, first) < 1, first + _per_user(weight, first) * (learned - first), learned)
-    h = (h * fading.to(h.real.dtype)).to(history.h.dtype)
-    return history.with_h(h.unflatten(0, history.h.shape[:2]), time_s, frequency_hz)
+    return torch.exp(-0.5 * (2 * math.pi * outside_hz * delay_uncertainty_s).square()).to(history.h.real.dtype)
 
 
 def _weight_of_learned(history: Csi, time_s: torch.Tensor, size: GridSize, estimate: Estimate) -> torch.Tensor:
@@ -273,32 +260,6 @@ def _predictions(history: Csi, time_s: torch.Tensor, target_hz: torch.Tensor, si
 
 def _per_user(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return x.reshape(-1, *(1,) * (like.ndim - 1))
-
-
-def _inverse_by_halves(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """By Schur complements: products run on all cores, factorisations of a batch one after the other.
-
-    :returns: inverses ``[..., n, n]``, and which of them are none, ``[...]`` bool.
-    """
-    size = matrix.shape[-1]
-    if size <= _FACTORED_AT_ONCE:
-        factor, fault = torch.linalg.cholesky_ex(matrix)
-        failed = fault != 0
-        if failed.any():  # what is left of them may have zeros on the diagonal, which cannot be inverted
-            identity = torch.eye(size, dtype=factor.dtype, device=factor.device)
-            factor = torch.where(failed[..., None, None], identity, factor)
-        return torch.cholesky_inverse(factor), failed
-    half = size // 2
-    corner, corner_failed = _inverse_by_halves(matrix[..., :half, :half])
-    side = corner @ matrix[..., :half, half:]
-    rest, rest_failed = _inverse_by_halves(matrix[..., half:, half:] - matrix[..., half:, :half] @ side)
-    across = side @ rest
-    inverse = torch.empty_like(matrix)
-    inverse[..., :half, :half] = corner + across @ side.mH
-    inverse[..., :half, half:] = -across
-    inverse[..., half:, :half] = -across.mH
-    inverse[..., half:, half:] = rest
-    return inverse, corner_failed | rest_failed
 
 
 def by_size(history: Csi, size: GridSize, time_s: torch.Tensor) -> Iterator[tuple[torch.Tensor, PlaneWaves]]:

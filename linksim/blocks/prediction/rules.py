@@ -41,6 +41,17 @@ def llm4cp_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: Re
 
 def csi_alm_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Prompts among anchors among principal words among the width; heads that divide it; positions for all tokens."""
+    patches = -(-scenario.channel.num_history // options["patch_size"])
+    _check_prompts(options, patches, "use fewer prompts or a shorter history")
+
+
+def csi_alm_ad_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
+    """As `csi_alm_sizes`, and delays that tell the other band."""
+    band_in_reach(options, scenario, method)
+    _check_prompts(options, options["num_tokens"], "use fewer prompts or tokens")
+
+
+def _check_prompts(options: dict[str, Any], num_tokens: int, fix: str) -> None:
     prompts, anchors, words = (options[name] for name in ("num_prompts", "num_anchors", "num_words"))
     if not prompts <= anchors < words:
         raise ScenarioError(f"num_prompts {prompts} of num_anchors {anchors} out of num_words {words}: at most as many "
@@ -49,7 +60,7 @@ def csi_alm_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: R
     check_words(sizes, words)
     if sizes is not None:
         check_heads(sizes.width, options["num_heads"], "the language model's width")
-    check_tokens(sizes, options, prompts + scenario.channel.num_history, "use fewer prompts or a shorter history")
+    check_tokens(sizes, options, prompts + num_tokens, fix)
 
 
 def cdg_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
@@ -71,20 +82,38 @@ def cdg_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: Resol
 def csi_alm_light_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
     """Heads divide the width; a teacher is CSI-ALM with attention relations that this student can have."""
     check_heads(options["width"], options["num_heads"])
+    _check_teacher("csi_alm_light", "csi_alm", ("patch_size", "num_prompts"), options, scenario, method)
+
+
+def csi_alm_ad_light_sizes(options: dict[str, Any], scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
+    """As `csi_alm_light_sizes`, of CSI-ALM-AD."""
+    band_in_reach(options, scenario, method)
+    check_heads(options["width"], options["num_heads"])
+    _check_teacher("csi_alm_ad_light", "csi_alm_ad", ("num_iterations", "num_tokens", "num_prompts"), options, scenario,
+                   method)
+
+
+def _check_teacher(student: str, block: str, equal: tuple[str, ...], options: dict[str, Any],
+                   scenario: ResolvedScenario, method: ResolvedMethod | None) -> None:
+    """Whether the teacher that the file names is of the right block, reads the same tokens and has relations to teach.
+
+    :param equal: options that must be the teacher's.
+    """
     if method is None:
         return
     name = method.predictor.training.teacher
     teacher = next((other.predictor for other in scenario.methods if other.name == name and other is not method), None)
     if teacher is None:
         return
-    if teacher.name != "csi_alm":
-        raise ScenarioError(f"csi_alm_light learns from csi_alm alone, and training.teacher {name!r} is {teacher.name}")
+    if teacher.name != block:
+        raise ScenarioError(f"{student} learns from {block} alone, and training.teacher {name!r} is {teacher.name}")
     taught = teacher.options
     if taught["body"] == "none":
         raise ScenarioError(f"its teacher {name!r} has body: none, so no attention to learn from")
-    if taught["num_prompts"] != options["num_prompts"]:
-        raise ScenarioError(f"num_prompts: {options['num_prompts']}, but its teacher {name!r} has "
-                            f"{taught['num_prompts']}; attention relations need as many tokens: make them equal")
+    for option in equal:
+        if taught[option] != options[option]:
+            raise ScenarioError(f"{option}: {options[option]}, but its teacher {name!r} has {taught[option]}; "
+                                "attention relations need as many tokens, of the same things: make them equal")
     try:
         sizes = check_layers(taught)
     except ScenarioError:  # the teacher's own fault, told at its place

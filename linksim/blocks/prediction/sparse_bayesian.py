@@ -9,6 +9,7 @@ import torch
 from linksim.blocks.prediction.base import Predictor
 from linksim.blocks.prediction.plane_waves import PlaneWaves, predict_by_waves
 from linksim.blocks.prediction.rules import band_in_reach
+from linksim.blocks.prediction.wave_evidence import neighbours
 from linksim.blocks.prediction.wave_grid import GridSize
 from linksim.core.csi import Csi, Panel
 from linksim.core.registry import register
@@ -61,13 +62,3 @@ class SparseBayesianPredictor(Predictor):
     def _shared(self, x: torch.Tensor, panel: Panel) -> torch.Tensor:
         columns, rows = neighbours(x, panel)
         return x + self.beam_sharing * (columns + rows)
-
-
-def neighbours(x: torch.Tensor, panel: Panel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums over the two beams next to each one in the panel's columns, and in its rows (beams of a DFT form a ring).
-
-    :param x: ``[user, beam, ...]``.
-    """
-    by_panel = x.unflatten(1, panel.shape[1:])
-    columns, rows = (by_panel.roll(1, dim) + by_panel.roll(-1, dim) for dim in (1, 2))
-    return columns.flatten(1, 2), rows.flatten(1, 2)

@@ -19,74 +19,13 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.learned import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
-from linksim.blocks.prediction.plane_waves import (
-    DELAY_UNCERTAINTY_S,
-    Evidence,
-    PlaneWaves,
-    predict_by_waves,
-)
+from linksim.blocks.prediction.plane_waves import DELAY_UNCERTAINTY_S, PlaneWaves, predict_by_waves
 from linksim.blocks.prediction.rules import band_in_reach
-from linksim.blocks.prediction.sparse_bayesian import neighbours
+from linksim.blocks.prediction.wave_evidence import PowerUpdate
 from linksim.blocks.prediction.wave_grid import GridSize
-from linksim.core.csi import Csi, Panel
+from linksim.core.csi import Csi
 from linksim.core.registry import register
 from linksim.core.types import PositiveInt
-
-_BEAM_SHARING = 0.5
-"""Beam sharing of `sparse_bayesian`, where every step starts from."""
-
-_LARGEST_FACTOR = 5.0
-"""A step multiplies no power by more than exp of this, nor divides it by more."""
-
-
-class PowerUpdate(torch.nn.Module):
-    """One step: from powers and the evidence under them to new powers."""
-
-    num_features = 15
-
-    def __init__(self, hidden_size: int, num_dopplers: int) -> None:
-        super().__init__()
-        self.num_dopplers = num_dopplers
-        self.network = torch.nn.Sequential(
-            torch.nn.Linear(self.num_features, hidden_size), torch.nn.GELU(),
-            torch.nn.Linear(hidden_size, hidden_size), torch.nn.GELU(),
-            torch.nn.Linear(hidden_size, 1))
-        torch.nn.init.zeros_(self.network[-1].weight)
-        torch.nn.init.zeros_(self.network[-1].bias)
-
-    def forward(self, power: torch.Tensor, evidence: Evidence, waves: PlaneWaves, panel: Panel) -> torch.Tensor:
-        """``[user, beam, doppler, delay]`` to the same shape."""
-        features = self.features(power, evidence, waves, panel)
-        change = features[..., 0] + self.network(features)[..., 0]
-        return power * change.clamp(-_LARGEST_FACTOR, _LARGEST_FACTOR).exp()
-
-    def features(self, power: torch.Tensor, evidence: Evidence, waves: PlaneWaves, panel: Panel) -> torch.Tensor:
-        """``[user, beam, doppler, delay, feature]``; the first is the logarithm of `sparse_bayesian`'s multiplier."""
-        seen, expected = evidence.seen * power, evidence.expected * power
-        seen_columns, seen_rows = neighbours(seen, panel)
-        expected_columns, expected_rows = neighbours(expected, panel)
-        noise = waves.noise[:, None, None, None]
-        crowd = power.shape[2] / self.num_dopplers  # a finer grid holds less in a cell
-        largest_doppler = waves.doppler.shift_hz.abs().amax(-1).to(power.dtype)[:, None, None, None]
-        found = [
-            _log_ratio(seen + _BEAM_SHARING * (seen_columns + seen_rows),
-                       expected + _BEAM_SHARING * (expected_columns + expected_rows)),
-            _log_ratio(seen, expected),
-            _log_ratio(seen_columns, expected_columns),
-            _log_ratio(seen_rows, expected_rows),
-            _log_ratio(seen.sum(1, True), expected.sum(1, True)),
-            _log_ratio(_beside(seen, 2), _beside(expected, 2)),
-            _log_ratio(_beside(seen, 3), _beside(expected, 3)),
-            _log_ratio(seen.sum(2, True), expected.sum(2, True)),
-            _level(crowd * expected) / 3,
-            _level(crowd * power / noise) / 5,
-            _level(power.sum(2, True) / noise) / 5,
-            _level(crowd * power.sum(1, True) / noise) / 5,
-            _level(power.sum((1, 2), True) / noise) / 5,
-            noise.log() / 3 + 1,
-            (largest_doppler / 100 + 0.1).log(),
-        ]
-        return torch.stack([feature.expand_as(power) for feature in found], -1)
 
 
 @register("predictor", "unfolded_sparse_bayesian", trains=True, min_history=2, requires=band_in_reach)
@@ -129,18 +68,3 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
         """The logarithm of each user's NMSE: what is hard to predict does not outweigh what is easy."""
         predicted = self.predict(batch.history, batch.future.time_s, batch.future.frequency_hz)
         return normalized_errors(predicted.h, batch.future.h).clamp_min(1e-9).log().mean()
-
-
-def _log_ratio(seen: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    return (seen.clamp_min(1e-12) / expected.clamp_min(1e-12)).log().clamp(-6, 6)
-
-
-def _level(x: torch.Tensor) -> torch.Tensor:
-    return x.clamp_min(1e-9).log()
-
-
-def _beside(x: torch.Tensor, dim: int) -> torch.Tensor:
-    """Sum of the two neighbours along a dimension, none beyond its ends."""
-    nothing = torch.zeros_like(x.narrow(dim, 0, 1))
-    inner = x.shape[dim] - 1
-    return torch.cat([nothing, x.narrow(dim, 0, inner)], dim) + torch.cat([x.narrow(dim, 1, inner), nothing], dim)

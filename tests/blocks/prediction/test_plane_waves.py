@@ -11,7 +11,6 @@ from linksim.blocks.prediction.plane_waves import (
     _to_beams,
     by_size,
     from_beams,
-    hermitian_inverse,
     predict_by_waves,
 )
 from linksim.blocks.prediction.wave_grid import GridSize
@@ -66,37 +65,6 @@ def test_the_prediction_is_the_conditional_mean_of_the_plane_waves(waves):
     mean = cross @ torch.linalg.solve(covariance, waves.observed[0]) * waves.scale[0]
     predicted = waves.predict(waves.first_power, waves.noise, time_s, frequency_hz)[0]
     assert torch.allclose(predicted.flatten(2).mT, mean, rtol=1e-3, atol=1e-3 * float(mean.abs().max()))
-
-
-def test_the_derivative_of_the_inverse_is_the_factorisations():
-    root = torch.randn(3, 5, 5, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
-
-    def inverse(root, invert):
-        return invert(root @ root.mH + 0.1 * torch.eye(5)).abs().square().sum()
-
-    gradients = [torch.autograd.grad(inverse(x, invert), x)[0] for invert in (hermitian_inverse, torch.linalg.inv)
-                 for x in [root.clone().requires_grad_()]]
-    assert torch.allclose(*gradients, rtol=1e-9)
-
-
-def test_what_single_precision_cannot_factor_is_inverted_in_double():
-    noise = torch.Generator().manual_seed(0)
-    parts = torch.randn(3, 64, 64, dtype=torch.complex64, generator=noise)
-    directions = torch.linalg.qr(parts).Q
-    energy = torch.logspace(0, -7.3, 64)
-    hard = (directions * energy) @ directions.mH
-    hard = (hard + hard.mH) / 2
-    easy = torch.eye(64, dtype=torch.complex64).expand(1, -1, -1) * 2
-    inverse = hermitian_inverse(torch.cat([easy, hard]))
-    assert inverse.isfinite().all()
-    torch.testing.assert_close(inverse[0], easy[0] / 4)
-    exact = torch.linalg.inv(hard.to(torch.complex128))
-    assert (inverse[1:] - exact).norm() < 0.2 * exact.norm()
-
-
-def test_what_is_not_positive_definite_is_refused():
-    with pytest.raises(torch.linalg.LinAlgError):
-        hermitian_inverse(-torch.eye(64, dtype=torch.complex64)[None])
 
 
 def test_beams_are_undone(history):

@@ -13,7 +13,7 @@ from typing import Any
 from linksim.core.errors import ScenarioError
 from linksim.core.heartbeat import rounded
 from linksim.loading.memory.blocks import reaches_band, wave_sizes
-from linksim.loading.memory.networks import network_of
+from linksim.loading.memory.networks import angle_delay_network, network_of
 from linksim.loading.memory.sizes import NO_SIZES, Sizes
 from linksim.loading.memory.work_unit import RAYS
 from linksim.scenario.resolved import Block, ResolvedMethod, ResolvedScenario
@@ -138,9 +138,15 @@ def _prediction(method: ResolvedMethod, block: Block, scenario: ResolvedScenario
 def _waves(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> float:
     beams, times, tones, dopplers, delays = wave_sizes(options, scenario, size)
     samples = times * tones
-    steps = options.get("num_steps") or options["num_iterations"]
+    steps = options.get("num_steps", 0) + options.get("num_iterations", 0)
     return float(steps) * size.links * beams * (samples**3 + 2 * samples * tones * dopplers
                                                 + samples * delays * dopplers)
+
+
+def _angle_delay(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> float:
+    network = angle_delay_network(options)
+    products = size.links * (network.parameters + network.frozen) * network.tokens
+    return 2 * _waves(options, scenario, size) + products * _NETWORK_S / _PRODUCT_S
 
 
 def _over_time(options: dict[str, Any], scenario: ResolvedScenario, size: Sizes) -> float:
@@ -158,7 +164,8 @@ def _vector_kalman(options: dict[str, Any], scenario: ResolvedScenario, size: Si
 
 
 _PRODUCTS: dict[str, Callable[[dict[str, Any], ResolvedScenario, Sizes], float]] = {
-    "sparse_bayesian": _waves, "unfolded_sparse_bayesian": _waves, "wiener": _over_time, "vector_prony": _over_time,
+    "sparse_bayesian": _waves, "unfolded_sparse_bayesian": _waves,
+    "csi_alm_ad": _angle_delay, "csi_alm_ad_light": _angle_delay, "wiener": _over_time, "vector_prony": _over_time,
     "ar": _per_bin, "kalman": _per_bin, "pad": _per_bin, "matrix_pencil": _per_bin, "vector_kalman": _vector_kalman,
 }
 

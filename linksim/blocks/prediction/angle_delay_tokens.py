@@ -250,7 +250,7 @@ class AngleDelayPredictor(LearnedPredictor):
         return found
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        """The logarithm of each user's NMSE, so that what is hard to predict does not outweigh the rest; `extra_loss`."""
+        """The logarithm of each user's NMSE, so that hard users do not outweigh the others, and `extra_loss`."""
         errors, extra = self._errors(batch)
         return errors.clamp_min(1e-9).log().mean() + extra
 

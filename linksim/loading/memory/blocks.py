@@ -24,7 +24,7 @@ def block_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
             own = _ESTIMATES[name](options, scenario, size) if name in _ESTIMATES else 0.0
             copies = (6 * size.past + 4 * size.ahead) * COMPLEX
             # a fit takes all drops, and plane waves take a few users at once already
-            splits = name not in ("ridge", "sparse_bayesian", "unfolded_sparse_bayesian")
+            splits = name != "ridge" and "frequency_rank" not in options
             yield placed(Need(copies + own, name, size.largest_of(block.spec, options), splits),
                          f"methods.{index}.predictor")
             if reaches_band(name, options, scenario, method):
@@ -90,7 +90,8 @@ def _ridge(options: Options, scenario: ResolvedScenario, size: Sizes) -> float:
 _ESTIMATES: dict[str, Callable[[Options, ResolvedScenario, Sizes], float]] = {
     "wiener": _over_time, "vector_prony": _over_time, "ar": _per_order, "kalman": _per_order, "pad": _prony,
     "vector_kalman": _vector_kalman, "matrix_pencil": _matrix_pencil, "sparse_bayesian": _plane_waves,
-    "unfolded_sparse_bayesian": _plane_waves, "ridge": _ridge,
+    "unfolded_sparse_bayesian": _plane_waves, "csi_alm_ad": _plane_waves, "csi_alm_ad_light": _plane_waves,
+    "ridge": _ridge,
 }
 
 

@@ -69,6 +69,10 @@ def _while_learning(block: LearningBlock, scenario: ResolvedScenario, size: Size
     match block.kind:
         case "predictor" if block.name == "unfolded_sparse_bayesian":
             return _unfolded(options, scenario, size, drops * users)
+        case "predictor" if "num_tokens" in options and "frequency_rank" in options:
+            kept = 0 if block.training.fresh_noise else block.training.num_drops
+            waves, _ = _waves(options, scenario, size)
+            return _angle_delay(options, scenario, size, drops * users) + 2.0 * kept * users * waves * COMPLEX
         case "predictor" if block.name in _PREDICTORS:
             pairs = size.ue * size.bs
             sequences = min(drops * users * min(block.training.antenna_pairs or pairs, pairs),
@@ -144,11 +148,20 @@ def _llm4cp(options: Options, scenario: ResolvedScenario, size: Sizes) -> Networ
 
 
 def _csi_alm(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
-    body, width = _backbone(options, size.history + options["num_prompts"]), _width(options)
-    padded = size.history + options["patch_size"]
-    own = 8 * width**2 + 4 * width * size.tones + 4.0 * padded**2 + options["num_words"] * options["num_anchors"]
-    rows = (2 * size.tones)**2 / size.history + 8 * size.tones * padded / size.history
-    return body._replace(parameters=body.parameters + own, values=body.values + rows + 20 * width)
+    patch, prompts = options["patch_size"], options["num_prompts"]
+    tokens = -(-size.history // patch) + prompts
+    body, width = _backbone(options, tokens), _width(options)
+    own, values = _aligned(options, tokens)
+    own += 2 * size.tones * width * (patch + tokens * size.future)
+    rows = (2 * size.tones)**2 / tokens + 8 * size.tones * patch
+    return body._replace(parameters=body.parameters + own, values=body.values + values + rows)
+
+
+def _aligned(options: Options, tokens: float) -> tuple[float, float]:
+    """Parameters of alignment and prompts, and values between their layers for each token."""
+    width, inner = _width(options), options["feedforward_width"]
+    own = 10.0 * width**2 + 2 * width * inner + options["num_words"] * (options["num_anchors"] + width)
+    return own, 30 * width + 3 * inner + options["num_heads"] * (tokens + options["num_words"])
 
 
 def _cdg(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
@@ -169,11 +182,36 @@ _PREDICTORS: dict[str, Callable[[Options, ResolvedScenario, Sizes], Network]] = 
 
 def _unfolded(options: Options, scenario: ResolvedScenario, size: Sizes, users: int) -> float:
     """Bytes of the steps of an iteration, each of which is kept for the gradient."""
+    waves, samples = _waves(options, scenario, size)
+    return float(options["num_steps"] * users * (6 * samples + waves * (20 + 3 * options["hidden_size"])) * COMPLEX)
+
+
+def _waves(options: Options, scenario: ResolvedScenario, size: Sizes) -> tuple[float, float]:
+    """Plane waves of a user, and entries of the covariances of their beams."""
     array = scenario.channel.bs_array
     beams, tones = array.rows * array.columns, min(size.tones, options["frequency_rank"])
     waves = beams * min(options["num_delays"], 8 * size.tones) * options["num_dopplers"]
-    step = 6 * beams * (size.history * tones)**2 + waves * (20 + 3 * options["hidden_size"])
-    return float(options["num_steps"] * users * step * COMPLEX)
+    return waves, beams * (size.history * tones)**2
+
+
+def _angle_delay(options: Options, scenario: ResolvedScenario, size: Sizes, users: int) -> float:
+    """Bytes of a step: the network, what stands between its layers, the learned steps."""
+    waves, samples = _waves(options, scenario, size)
+    rows = waves / options["num_dopplers"] * (100 + 5 * options["width"])
+    steps = (1 + options["num_steps"]) * (6 * samples + waves * (20 + 3 * options["hidden_size"]))
+    return angle_delay_network(options).bytes_for(users) + users * (rows + steps) * COMPLEX
+
+
+def angle_delay_network(options: Options) -> Network:
+    """Sizes of what mixes angle-delay tokens; a sequence is a user."""
+    tokens, width = options["num_tokens"] + options["num_prompts"], options["width"]
+    if "backbone" in options:
+        body = _backbone(options, tokens)
+        own, values = _aligned(options, tokens)
+        return body._replace(parameters=body.parameters + own, values=body.values + values)
+    inner, layers = options["feedforward_width"], options["num_layers"]
+    return Network(layers * (4.0 * width**2 + 2 * width * inner), tokens=tokens,
+                   values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens))
 
 
 def _codec(options: Options, size: Sizes) -> Network:

@@ -56,13 +56,17 @@ NUM_FEATURES = _DOPPLERS * _OF_WAVES + _OF_ROW
 class WaveState:
     """How far classical learning has come with some users' plane waves; no weight has come in yet.
 
-    :param power: ``[user, beam, doppler, delay]``.
+    :param waves: with the powers that it has come to in the place of the first ones.
     :param evidence: under these powers.
     """
 
     waves: PlaneWaves
-    power: torch.Tensor
     evidence: Evidence
+
+    @property
+    def power(self) -> torch.Tensor:
+        """``[user, beam, doppler, delay]``."""
+        return self.waves.first_power
 
     def each(self, function: Any) -> WaveState:
         """A function of all tensors that have a user dimension."""
@@ -299,7 +303,7 @@ class AngleDelayPredictor(LearnedPredictor):
             for _ in range(self.num_iterations):
                 power = changed(power, of_each_wave(power, evidence, panel)[0])
                 evidence = waves.evidence(power, waves.noise)
-        return WaveState(waves, power, evidence)
+        return WaveState(replace(waves, first_power=power), evidence)
 
     def _powers(self, state: WaveState, panel: Panel, band_hz: float) -> tuple[torch.Tensor, torch.Tensor, Any]:
         """New powers, the noise that they go with, and what the mixer says."""

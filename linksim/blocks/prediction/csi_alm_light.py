@@ -5,10 +5,10 @@
 | csi_alm_light | 349,060 | 0.349 M | 2.41 ms |
 
 Source: Li et al., "Bridging the Modality Gap ..." (see `csi_alm`), Section IV and eq. (32). Width 128, 3 layers and a
-soft prompt of 4 are the paper's; a feed-forward width of 160 makes its number of parameters. Open, and chosen here: 4
-attention heads, 16 relation heads, normalisation before each part of a layer, attention to all tokens, sinusoidal
-positions in the embedding (without any, layers cannot tell the order of samples), the projection's map of times (as in
-`csi_alm`), lambda_2 = 0.1.
+soft prompt of 4 are the paper's; a feed-forward width of 112 makes its number of parameters. Open, and chosen here: a
+token is a patch of samples, as the teacher's is (relations need the same tokens), 4 attention heads, 16 relation heads,
+normalisation before each part of a layer, attention to all tokens, learned positions in the embedding (without any,
+layers cannot tell the order of patches), a projection of features and then of patches to steps, lambda_2 = 0.1.
 
 Distillation by attention relations, how tokens relate whatever the widths and heads of teacher and student, is eqs.
 (22) to (25), after W. Wang et al., "MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing
@@ -24,7 +24,6 @@ from linksim.blocks.prediction.csi_alm import CsiAlmPredictor
 from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.blocks.prediction.rules import csi_alm_light_sizes
 from linksim.blocks.prediction.sequences import SequencePredictor, taken_sequences
-from linksim.blocks.prediction.transformer import sinusoidal_positions
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import register
 from linksim.core.types import NonNegativeFloat, PositiveInt
@@ -109,21 +108,29 @@ class Layer(torch.nn.Module):
 class CsiAlmLightNetwork(torch.nn.Module):
     """Fig. 6: embedding (26), soft prompts and layers (27), projection (28)."""
 
-    def __init__(self, shape: ProblemShape, width: int, feedforward_width: int, num_layers: int, num_heads: int,
-                 num_prompts: int) -> None:
+    def __init__(self, shape: ProblemShape, patch_size: int, width: int, feedforward_width: int, num_layers: int,
+                 num_heads: int, num_prompts: int) -> None:
         super().__init__()
         features = 2 * shape.num_subcarriers
-        self.embedding = torch.nn.Linear(features, width)
-        self.register_buffer("positions", sinusoidal_positions(shape.num_history, width), persistent=False)
+        num_patches = -(-shape.num_history // patch_size)
+        self.padding, self.patch_size = num_patches * patch_size - shape.num_history, patch_size
+        self.embedding = torch.nn.Linear(features * patch_size, width)
+        self.positions = torch.nn.Parameter(0.02 * torch.randn(num_patches, width))
         self.prompts = torch.nn.Parameter(0.02 * torch.randn(num_prompts, width))
         self.layers = torch.nn.ModuleList(Layer(width, feedforward_width, num_heads) for _ in range(num_layers))
         self.norm = torch.nn.LayerNorm(width)
         self.output_features = torch.nn.Linear(width, features)
-        self.output_times = torch.nn.Linear(shape.num_history, shape.num_future)
+        self.output_times = torch.nn.Linear(num_patches, shape.num_future)
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        """Soft prompts and patches, ``[sequence, prompt and patch, width]``."""
+        padded = torch.nn.functional.pad(x, (0, 0, 0, self.padding))
+        patches = padded.unflatten(1, (-1, self.patch_size)).transpose(2, 3).flatten(2)
+        return torch.cat([self.prompts.expand(len(x), -1, -1), self.embedding(patches) + self.positions], 1)
 
     def with_attention(self, x: torch.Tensor) -> tuple[torch.Tensor, Attended]:
         """The prediction, and what the last layer's attention works on."""
-        tokens = torch.cat([self.prompts.expand(len(x), -1, -1), self.embedding(x) + self.positions], 1)
+        tokens = self.tokens(x)
         for layer in self.layers:
             tokens, attended = layer(tokens)
         hidden = self.norm(tokens)[:, len(self.prompts):]
@@ -138,6 +145,7 @@ class CsiAlmLightNetwork(torch.nn.Module):
 class CsiAlmLightPredictor(SequencePredictor):
     """CSI-ALM-Light: three small transformer layers with soft prompts, 0.35 M parameters, alone or taught by CSI-ALM.
 
+    :param patch_size: samples of a patch; as many as the teacher's.
     :param width: of the tokens.
     :param feedforward_width: inside a layer.
     :param num_layers: transformer layers.
@@ -147,17 +155,17 @@ class CsiAlmLightPredictor(SequencePredictor):
     :param distillation_weight: lambda_2 of the loss (32).
     """
 
-    version = 2  # 1 had no positions
+    version = 3  # 2 had one token a sample, and fixed positions
     sequences_in_cache = 64
 
-    def __init__(self, width: PositiveInt = 128, feedforward_width: PositiveInt = 160, num_layers: PositiveInt = 3,
-                 num_heads: PositiveInt = 4, num_prompts: PositiveInt = 4, num_relation_heads: PositiveInt = 16,
-                 distillation_weight: NonNegativeFloat = 0.1) -> None:
+    def __init__(self, patch_size: PositiveInt = 4, width: PositiveInt = 128, feedforward_width: PositiveInt = 112,
+                 num_layers: PositiveInt = 3, num_heads: PositiveInt = 4, num_prompts: PositiveInt = 4,
+                 num_relation_heads: PositiveInt = 16, distillation_weight: NonNegativeFloat = 0.1) -> None:
         super().__init__()
         if width % num_heads:
             raise ScenarioError(f"csi_alm_light: width {width} is no multiple of num_heads {num_heads}")
-        self.sizes = {"width": width, "feedforward_width": feedforward_width, "num_layers": num_layers,
-                      "num_heads": num_heads, "num_prompts": num_prompts}
+        self.sizes = {"patch_size": patch_size, "width": width, "feedforward_width": feedforward_width,
+                      "num_layers": num_layers, "num_heads": num_heads, "num_prompts": num_prompts}
         self.num_relation_heads = num_relation_heads
         self.distillation_weight = distillation_weight
         self._teacher: list[CsiAlmPredictor] = []  # a list hides it from the parameters that are trained and saved
@@ -173,6 +181,8 @@ class CsiAlmLightPredictor(SequencePredictor):
         if not isinstance(teacher, CsiAlmPredictor):
             raise ScenarioError(f"csi_alm_light learns from csi_alm alone (training.teacher is a {teacher.block_name})")
         network = teacher.network
+        if network.patch_size != self.sizes["patch_size"]:
+            raise ScenarioError("csi_alm_light: its teacher has other tokens: make patch_size equal")
         check_relations("csi_alm_light", network.backbone, network.text.num_prompts, self.sizes["num_prompts"],
                         self.sizes["width"], self.num_relation_heads)
         self._teacher = [teacher.eval().requires_grad_(False)]

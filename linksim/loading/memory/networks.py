@@ -72,7 +72,7 @@ def _while_learning(block: LearningBlock, scenario: ResolvedScenario, size: Size
         case "predictor" if "num_tokens" in options and "frequency_rank" in options:
             kept = 0 if block.training.fresh_noise else block.training.num_drops
             waves, _ = _waves(options, scenario, size)
-            return _angle_delay(options, scenario, size, drops * users) + 2.0 * kept * users * waves * COMPLEX
+            return _angle_delay(options, scenario, size, drops * users) + 6.0 * kept * users * waves * COMPLEX
         case "predictor" if block.name in _PREDICTORS:
             pairs = size.ue * size.bs
             sequences = min(drops * users * min(block.training.antenna_pairs or pairs, pairs),
@@ -127,9 +127,11 @@ def _transformer(options: Options, scenario: ResolvedScenario, size: Sizes) -> N
 
 def _csi_alm_light(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:
     width, inner, layers = options["width"], options["feedforward_width"], options["num_layers"]
-    tokens = size.history + options["num_prompts"]
-    return Network(layers * (4.0 * width**2 + 2 * width * inner) + (4 * size.tones + options["num_prompts"]) * width,
-                    values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens), tokens=tokens)
+    patch = options["patch_size"]
+    tokens = -(-size.history // patch) + options["num_prompts"]
+    return Network(layers * (4.0 * width**2 + 2 * width * inner) + (2 * (patch + 1) * size.tones + tokens) * width,
+                    values=layers * (12 * width + 2 * inner + options["num_heads"] * tokens) + 2 * patch * size.tones,
+                    tokens=tokens)
 
 
 def _csi_llm(options: Options, scenario: ResolvedScenario, size: Sizes) -> Network:

@@ -29,14 +29,28 @@ def test_no_batch_neighbours_and_every_parameter_learns():
     assert all(parameter.grad is not None for parameter in predictor.parameters())
 
 
-def test_layers_tell_the_order_of_samples():
-    """Of layers without positions a reversed history would be the reversed tokens."""
+def test_layers_tell_the_order_of_patches():
+    """Of layers without positions, patches in another order would be the tokens in that order."""
     torch.manual_seed(0)
-    predictor = create("predictor", "csi_alm_light", {"width": 16, "num_relation_heads": 4})
-    predictor.prepare(ProblemShape(5, 2, 3, 0.1))
-    x = torch.randn(4, 5, 6)
-    forward, backward = (predictor.network.with_attention(history)[1][0] for history in (x, x.flip(1)))
+    predictor = create("predictor", "csi_alm_light", {"width": 16, "num_relation_heads": 4, "patch_size": 2})
+    predictor.prepare(ProblemShape(6, 2, 3, 0.1))
+    torch.nn.init.normal_(predictor.network.positions)  # as they become
+    x = torch.randn(4, 6, 6)
+    swapped = x.unflatten(1, (3, 2)).flip(1).flatten(1, 2)
+    forward, backward = (predictor.network.with_attention(history)[1][0] for history in (x, swapped))
     assert not torch.allclose(forward[:, 4:], backward[:, 4:].flip(1), atol=0.01)
+
+
+@pytest.mark.parametrize("num_history", [5, 8])
+def test_a_patch_that_is_not_full_ends_with_zeros(num_history):
+    torch.manual_seed(0)
+    network, filled = (create("predictor", "csi_alm_light", {"width": 16, "num_relation_heads": 4}) for _ in range(2))
+    network.prepare(ProblemShape(num_history, 2, 3, 0.1))
+    filled.prepare(ProblemShape(8, 2, 3, 0.1))
+    filled.load_state_dict(network.state_dict())
+    x = torch.randn(4, num_history, 6)
+    zeros = torch.zeros(4, 8 - num_history, 6)
+    torch.testing.assert_close(network.network(x), filled.network(torch.cat([x, zeros], 1)))
 
 
 def test_relations_are_distributions_and_equal_ones_cost_nothing():
@@ -98,7 +112,7 @@ def test_a_lesson_adds_the_weighed_divergence_of_last_layers_and_leaves_the_teac
     queries, keys, values = teacher.network.backbone.forward_with_attention(teacher.network.tokens(x)[0])[1]
     own = student.network.with_attention(x)[1]
     for part in (queries, keys, values, *own):
-        assert part.shape[:2] == (len(x), 4 + 16)  # prompts of both stand before the samples
+        assert part.shape[:2] == (len(x), 4 + 4)  # prompts of both stand before the patches
     torch.testing.assert_close(taught - alone, 0.5 * relation_loss((queries, keys, values), own, 4))  # (32)
     taught.backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
@@ -106,8 +120,8 @@ def test_a_lesson_adds_the_weighed_divergence_of_last_layers_and_leaves_the_teac
     assert not any(name.startswith("_teacher") or "backbone" in name for name in student.saved_state())
 
 
-def test_tokens_of_teacher_and_student_are_the_same_samples(lesson):
-    """Another last sample changes the last token's values in both, and under the causal teacher no other's."""
+def test_tokens_of_teacher_and_student_are_the_same_patches(lesson):
+    """Another last sample changes the last token of both, and under the causal teacher no other's attention."""
     student, teacher, batch = lesson
     x = to_sequences(batch.history)[0]
     with torch.no_grad():
@@ -118,8 +132,9 @@ def test_tokens_of_teacher_and_student_are_the_same_samples(lesson):
         changed = (before != after).any(-1)
         assert changed[:, -1].all()
         assert not changed[:, :-1].any()
+        embedded = student.network.tokens(x)
         x[:, -1] += 1
-        embedded = student.network.embedding(x) - student.network.embedding(to_sequences(batch.history)[0])
+        embedded = student.network.tokens(x) - embedded
     assert embedded[:, -1].any(-1).all()
     assert not embedded[:, :-1].any()
 

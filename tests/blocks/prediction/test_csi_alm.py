@@ -83,7 +83,7 @@ def test_row_attention_tells_patches_apart():
 
 
 def test_published_sizes():
-    predictor = create("predictor", "csi_alm", {"backbone": "gpt2", "weights": "random"})
+    predictor = create("predictor", "csi_alm", {"backbone": "gpt2", "weights": "random", "feedforward_width": 2048})
     predictor.prepare(ProblemShape(16, 4, 48, 0.1))
     trained = sum(p.numel() for p in predictor.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in predictor.parameters() if not p.requires_grad)

@@ -102,11 +102,12 @@ def test_a_fraction_takes_the_same_drops_of_every_condition_and_a_larger_one_con
 
 @pytest.fixture
 def minibatches(toy, part):
-    def make(changes=None):
+    def make(changes=None, prepared=None):
         scenario = toy(changes)
         training = part(scenario).training
         drops = TrainingDrops(scenario, training)
-        return Minibatches(drops, EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], training))
+        plan = EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], training)
+        return Minibatches(drops, plan, prepared=prepared)
 
     return make
 
@@ -192,3 +193,31 @@ def test_conditions_on_different_bands_share_a_step_but_not_a_batch(minibatches)
         assert item.num_drops == 20
         assert len(item.parts) == 2
         assert {part.uplink_future is part.future for part in item.parts} == {True, False}
+
+
+@pytest.mark.parametrize("fresh_noise", [True, False])
+def test_what_is_prepared_goes_with_its_history_and_is_made_once_for_each(fresh_noise, minibatches):
+    asked = []
+
+    def first_values(batch):
+        asked.append(len(batch.history.h))
+        return batch.history.h.flatten(1)[:, 0].tolist()
+
+    made = minibatches({"training.fresh_noise": fresh_noise}, first_values)
+    num_chunks = len(made.plan.chunks)
+    epochs = [list(made.epoch(number)) for number in (0, 1)]
+    for minibatch in (minibatch for epoch in epochs for minibatch in epoch):
+        for part in minibatch.parts:
+            assert part.prepared == part.history.h.flatten(1)[:, 0].tolist()
+    assert len(asked) == num_chunks * (2 if fresh_noise else 1)
+    same = torch.equal(in_order(histories(epochs[0])), in_order(histories(epochs[1])))
+    assert same is not fresh_noise
+    asked.clear()
+    for _ in range(2):
+        assert all(item.batch.prepared == item.batch.history.h.flatten(1)[:, 0].tolist() for item in made.validation())
+    assert len(asked) == len(made.validation_chunks)
+
+
+def test_fresh_drops_have_fresh_noise():
+    with pytest.raises(ValueError, match=r"fresh_drops draws other histories .* leave one of them out"):
+        Training(fresh_drops=True, fresh_noise=False)

@@ -26,12 +26,15 @@ from linksim.training.preparation import parts_of
 
 RELEASED = Path(__file__).parent
 ROOT = RELEASED.parents[1]
-LIMIT_MB = 64
+LIMIT_MB = 80
 FITTED_ANEW = ("klt", "context")
 """Codecs that are large and fitted in seconds."""
 
 LARGEST_CODEC_MB = 1.2
 """Of a codec's weights in half precision."""
+
+LARGEST_PREDICTOR_MB = 3.8
+"""Of a predictor's that no scenario of the first folder has: others train it, which their heads say."""
 
 SEMANTIC = ("emoji_short", "text_to_emoji_snr")
 UNIVERSAL = ("five_tasks",)
@@ -41,15 +44,16 @@ MOST_NMSE = 0.95
 """Of the validation drops: what predicts or restores less has learned nothing worth keeping."""
 
 
-def used() -> list[str]:
-    """Names of the checkpoints that shipped scenarios use."""
-    found = {}
+def used() -> dict[str, bool]:
+    """Names of the checkpoints that shipped scenarios use, and whether one of the first folder does."""
+    found: dict[str, bool] = {}
     for path in sorted((ROOT / "scenarios").rglob("*.yaml")):
         for part in parts_of(load_scenario(path)):
             if _comes_along(part, path.stem):
                 with contextlib.suppress(LinksimError):  # captions that are not there
-                    found[f"{part.about['block']}-{digest(part.about)}"] = None
-    return list(found)
+                    name = f"{part.about['block']}-{digest(part.about)}"
+                    found[name] = found.get(name, False) or path.parent.name == "scenarios"
+    return found
 
 
 def _comes_along(part: Part, scenario: str) -> bool:
@@ -75,25 +79,37 @@ def release(source: Path, target: Path) -> None:
         shutil.copyfile(source / LEARNING_CURVE, target / LEARNING_CURVE)
 
 
-def stays_out(source: Path) -> bool:
-    """Whether a checkpoint is of a codec that is too large to come with the repository, or has learned nothing."""
-    about = json.loads((source / "about.json").read_text(encoding="utf-8"))
+def stays_out(folder: Path, half_mb: float, in_first_folder: bool) -> bool:
+    """Whether a checkpoint is too large to come with the repository, or has learned nothing.
+
+    :param half_mb: of its weights in half precision.
+    :param in_first_folder: whether a scenario there uses it.
+    """
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     if about["validation_nmse"] > MOST_NMSE:
         return True
-    half_mb = (source / "weights.safetensors").stat().st_size / 2e6
+    if about["kind"] == "predictor":
+        return half_mb > LARGEST_PREDICTOR_MB and not in_first_folder
     return about["kind"] == "feedback" and half_mb > LARGEST_CODEC_MB
 
 
 def main() -> None:
     names = used()
-    for name in names:
+    for name, in_first_folder in names.items():
         source, target = ROOT / "checkpoints" / name, RELEASED / name
-        if (source / "weights.safetensors").is_file() and not target.is_dir() and not stays_out(source):
+        weights = source / "weights.safetensors"
+        if weights.is_file() and not target.is_dir() \
+                and not stays_out(source, weights.stat().st_size / 2e6, in_first_folder):
             release(source, target)
             print(f"released {name}")
-    for target in (path for path in RELEASED.iterdir() if path.is_dir() and path.name not in names):
-        shutil.rmtree(target)
-        print(f"dropped {target.name}: no scenario uses it")
+    for target in [path for path in RELEASED.iterdir() if path.is_dir()]:
+        size_mb = (target / "weights.safetensors").stat().st_size / 1e6
+        if target.name not in names:
+            shutil.rmtree(target)
+            print(f"dropped {target.name}: no scenario uses it")
+        elif stays_out(target, size_mb, names[target.name]):
+            shutil.rmtree(target)
+            print(f"dropped {target.name}: too large for what uses it")
     held = [path for path in RELEASED.iterdir() if path.is_dir()]
     size_mb = sum(file.stat().st_size for path in held for file in path.iterdir()) / 1e6
     print(f"{len(held)} of {len(names)} checkpoints, {size_mb:.1f} of at most {LIMIT_MB} MB")

@@ -71,11 +71,13 @@ def test_seeds_and_controls_begin_with_the_checkpoints_of_the_speed_protocol():
 def test_every_method_has_the_same_drops_and_steps(name):
     """Those on all drops, those on a share; the CNN, several times as slow, has fewer steps and the file says so."""
     budgets = {}
+    swept = "training.num_epochs" in scenario(name).sweep
     for part in parts_of(scenario(name)):
         training, block = part.training, part.block.name
         if block not in PUBLISHED:
             continue
-        budgets.setdefault((training.fraction, block == "cnn"), set()).add(
+        share = (training.fraction, training.num_epochs) if swept else training.fraction
+        budgets.setdefault((share, block == "cnn"), set()).add(
             (training.num_epochs, training.num_drops, training.batch_drops, training.antenna_pairs, training.precision))
     assert all(len(found) == 1 for found in budgets.values())
     for fraction in {fraction for fraction, cnn in budgets if cnn}:

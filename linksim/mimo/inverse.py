@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 _FACTORED_AT_ONCE = 32
@@ -12,7 +14,7 @@ class _HermitianInverse(torch.autograd.Function):
     """An inverse whose derivative is two products rather than that of a factorisation."""
 
     @staticmethod
-    def forward(ctx, matrix: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, matrix: torch.Tensor) -> torch.Tensor:
         inverse, failed = _inverse_by_halves(matrix)
         if failed.any():  # accurate reports leave too little noise for single precision
             inverse[failed] = torch.cholesky_inverse(torch.linalg.cholesky(matrix[failed].to(torch.complex128))
@@ -21,7 +23,7 @@ class _HermitianInverse(torch.autograd.Function):
         return inverse
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         inverse, = ctx.saved_tensors
         return -(inverse @ (gradient @ inverse))
 
@@ -33,7 +35,8 @@ def hermitian_inverse(matrix: torch.Tensor) -> torch.Tensor:
 
     :raises torch.linalg.LinAlgError: one is not positive definite there either.
     """
-    return _HermitianInverse.apply(matrix)
+    inverse: torch.Tensor = _HermitianInverse.apply(matrix)  # type: ignore[no-untyped-call]
+    return inverse
 
 
 def _inverse_by_halves(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

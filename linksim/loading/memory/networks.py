@@ -201,7 +201,7 @@ def _angle_delay(options: Options, scenario: ResolvedScenario, size: Sizes, user
     waves, samples = _waves(options, scenario, size)
     rows = waves / options["num_dopplers"] * (100 + 5 * options["width"])
     steps = (1 + options["num_steps"]) * (6 * samples + waves * (20 + 3 * options["hidden_size"]))
-    return angle_delay_network(options).bytes_for(users) + users * (rows + steps) * COMPLEX
+    return float(angle_delay_network(options).bytes_for(users) + users * (rows + steps) * COMPLEX)
 
 
 def angle_delay_network(options: Options) -> Network:

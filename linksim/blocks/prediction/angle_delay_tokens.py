@@ -7,7 +7,7 @@ change; the conditional mean of the channel under the new powers is the predicti
 that is classical sparse Bayesian learning: the classical estimate is the path around everything.
 
 What a row is told is phase-aligned by construction: whitened and matched to its own plane waves, it has powers and no
-phases, so that a channel turned by any phase, or moved by any number of samples, is the same to the network.
+phases, so that a channel turned by any phase is the same to the network.
 """
 
 from __future__ import annotations
@@ -75,10 +75,6 @@ class WaveState:
     def split(self) -> list[WaveState]:
         """One user each."""
         return [self.each(lambda x, user=user: x[user:user + 1].clone()) for user in range(len(self.power))]
-
-    def to(self, device: torch.device | str) -> WaveState:
-        """The same on another device."""
-        return self.each(lambda x: x.to(device))
 
     @property
     def kind(self) -> tuple:

@@ -87,6 +87,21 @@ def nmse(estimate: torch.Tensor, truth: torch.Tensor) -> float:
 
 
 @pytest.fixture(scope="session")
+def learn() -> Callable[..., tuple[float, float]]:
+    """Some steps of Adam on one batch: the loss before and after, gradients of the last step kept."""
+    def steps(block: torch.nn.Module, batch: TrainingBatch, rate: float, number: int) -> tuple[float, float]:
+        optimizer = torch.optim.Adam([p for p in block.parameters() if p.requires_grad], rate)
+        first = float(block.training_loss(batch).detach())
+        for _ in range(number):
+            optimizer.zero_grad()
+            block.training_loss(batch).backward()
+            optimizer.step()
+        return first, float(block.training_loss(batch).detach())
+
+    return steps
+
+
+@pytest.fixture(scope="session")
 def tiny_language_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder that a block can name as its backbone, for random weights: GPT-2, 16 wide, of two layers."""
     folder = tmp_path_factory.mktemp("tiny_gpt2")

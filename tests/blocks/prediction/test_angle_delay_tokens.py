@@ -69,18 +69,13 @@ def test_what_is_validated_is_what_is_predicted(doppler, shift_hz, make, drops):
     assert torch.equal(found, again)
 
 
-def test_training_gains_and_reaches_every_parameter(make, drops):
+def test_training_gains_and_reaches_every_parameter(make, drops, learn):
     history, future = drops
     block = make().train()
     batch = TrainingBatch(history, future, future)
     batch = replace(batch, prepared=block.prepared(batch))
-    optimizer = torch.optim.Adam([p for p in block.parameters() if p.requires_grad], 3e-3)
-    first = float(block.training_loss(batch).detach())
-    for _ in range(10):
-        optimizer.zero_grad()
-        block.training_loss(batch).backward()
-        optimizer.step()
-    assert float(block.training_loss(batch).detach()) < first - 0.05
+    first, last = learn(block, batch, 3e-3, 10)
+    assert last < first - 0.05
     without = [name for name, parameter in block.named_parameters()
                if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())]
     assert without == ["log_delay_uncertainty_s"]  # nothing fades within the band

@@ -60,8 +60,9 @@ class ChannelAttention(torch.nn.Module):
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """``[sequence, channel, time, bin]`` to ``[sequence, channel, 1, 1]``."""
-        weight = self.shared(picture.mean((-2, -1))) + self.shared(picture.amax((-2, -1)))
-        return weight.sigmoid()[..., None, None]
+        mean, largest = (pool(picture, 1).flatten(1) for pool in (torch.nn.functional.adaptive_avg_pool2d,
+                                                                  torch.nn.functional.adaptive_max_pool2d))
+        return (self.shared(mean) + self.shared(largest)).sigmoid()[..., None, None]
 
 
 class ResidualBlock(torch.nn.Module):
@@ -109,11 +110,16 @@ class Llm4cpNetwork(torch.nn.Module):
         by_frequency = x.unflatten(-1, (2, -1)).transpose(1, 2)
         delays = torch.fft.ifft(torch.complex(by_frequency[:, 0], by_frequency[:, 1]), norm="ortho")
         by_delay = torch.view_as_real(delays).movedim(-1, 1)
-        picture = self.frequency_branch(by_frequency) + self.delay_branch(by_delay)
+        picture = _through(self.frequency_branch, by_frequency) + _through(self.delay_branch, by_delay)
         tokens = self.embedding(picture.transpose(1, 2).flatten(-2))
         # contiguous, as all after it then is: matrix products of transposed tokens take several times as long
         hidden = self.backbone(self.mix_times(tokens.mT).mT.contiguous())
         return self.output_times(self.output_features(hidden).mT).mT
+
+
+def _through(branch: torch.nn.Sequential, picture: torch.Tensor) -> torch.Tensor:
+    """The patches, then the convolutions, which take half the time on a CPU where channels lie side by side."""
+    return branch[1:](branch[0](picture).contiguous(memory_format=torch.channels_last))
 
 
 @register("predictor", "llm4cp", trains=True, requires=llm4cp_sizes)

@@ -60,7 +60,6 @@ class Steps:
         self.training, self.device = part.training, device
         self.mixed = precision != "32"
         self.block = part.untrained(device).to(device).train()
-        self.block.antenna_pairs = self.training.antenna_pairs
         self.loss = torch.compile(self.block.training_loss) if compiled else self.block.training_loss
         parameters = [parameter for parameter in self.block.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(parameters, self.training)
@@ -68,14 +67,15 @@ class Steps:
         chunks = [chunk for chunk in self.drops.chunks if not chunk.validation]
         true = self.drops.draw(chunks[0])  # the first draw loads Sionna's models
         num_pairs = true.history.h.shape[2] * true.history.h.shape[3]
-        per_drop = self.training.antenna_pairs or num_pairs if isinstance(self.block, SequencePredictor) else num_pairs
+        taken = self.training.antenna_pairs if isinstance(self.block, SequencePredictor) else 0
+        per_drop = taken or num_pairs
         num_drops = max(1, num_sequences // per_drop)
         self.num_sequences = num_drops * per_drop
         with torch.no_grad():
             draw_s = self._seconds(lambda: self.drops.draw(chunks[1]))
-            self.drops.observed(chunks[0], true, "warm")
-            noise_s = self._seconds(lambda: self.drops.observed(chunks[0], true, "noise"))
-            seen = self.drops.observed(chunks[0], true, "noise")
+            self.drops.observed(chunks[0], true, "warm", antenna_pairs=taken)
+            noise_s = self._seconds(lambda: self.drops.observed(chunks[0], true, "noise", antenna_pairs=taken))
+            seen = self.drops.observed(chunks[0], true, "noise", antenna_pairs=taken)
         num_held = len(seen.history.h)
         index = torch.arange(num_drops, device=device) % num_held
         self.batch = joined([selected(seen, part) for part in index.split(num_held)])

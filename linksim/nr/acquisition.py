@@ -16,8 +16,8 @@ PILOT_SEED = 0
 _NOISELESS_DB = 60.0
 
 
-def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi_snr_db: torch.Tensor | None = None
-            ) -> tuple[Csi, Observation]:
+def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi_snr_db: torch.Tensor | None = None,
+            power: torch.Tensor | None = None) -> tuple[Csi, Observation]:
     """Estimate the history.
 
     Noise is drawn as unit normal values and scaled, so that two SNRs see the same noise.
@@ -26,6 +26,7 @@ def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi
     :param acquisition: how it is observed.
     :param generator: of the noise; one on the CPU gives the same noise for every device.
     :param csi_snr_db: ``[batch]``, dB, instead of the acquisition's own: one for each drop.
+    :param power: of each user, which the SNR of ``awgn`` refers to, ``[batch, user]``; that of the channel by default.
     :returns: the estimate, with the variance of its error per complex entry; and what it was made from.
     """
     everywhere = torch.ones(*true.h.shape[1:3], true.h.shape[-1], dtype=torch.bool, device=true.h.device)
@@ -34,7 +35,7 @@ def acquire(true: Csi, acquisition: Acquisition, generator: torch.Generator, csi
     # a number or [batch, 1]
     snr_db = acquisition.csi_snr_db if csi_snr_db is None else csi_snr_db.to(true.h.device)[:, None]
     if acquisition.type == "awgn":
-        variance = user_power(true) * noise_variance_at(snr_db)
+        variance = (user_power(true) if power is None else power) * noise_variance_at(snr_db)
         noise = complex_normal(true.h.shape, generator).to(true.h)
         h = true.h + noise * variance.sqrt()[..., None, None, None, None]
         return replace(true, h=h, noise_variance=variance), Observation(h, everywhere, variance)

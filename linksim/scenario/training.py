@@ -91,7 +91,7 @@ class Training(Section):
         "drop stay together: 16 drops of 32 antenna pairs are 512 sequences."
     )
     antenna_pairs: Annotated[NonNegativeInt, Field(le=1_000_000)] | None = Field(
-        None, description="Antenna pairs of each user, drawn at random in every step, that blocks which see each pair "
+        None, description="Antenna pairs of each user, drawn at random in every pass, that blocks which see each pair "
         "by itself learn from, 0: all (2; 0). Validation takes as many, the same ones always."
     )
     learning_rate: Annotated[PositiveFloat, Field(le=100)] | None = Field(

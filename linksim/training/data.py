@@ -14,7 +14,7 @@ import torch
 from sionna.phy import SPEED_OF_LIGHT
 
 import linksim.channel
-from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
+from linksim.blocks.prediction.learned import AllPairs, ProblemShape, TrainingBatch
 from linksim.channel.source import chunk_of_drops, places_of, source_of
 from linksim.channel.streaming import prefetched
 from linksim.core.cache import cached_tensors
@@ -27,6 +27,7 @@ from linksim.scenario.channel import Channel
 from linksim.scenario.identity import channel_fields
 from linksim.scenario.schema import Scenario
 from linksim.scenario.training import Training
+from linksim.training.antenna_pairs import chosen_pairs, some_pairs
 from linksim.training.conditions import (
     CHUNK,
     Chunk,
@@ -141,11 +142,12 @@ class TrainingDrops:
                 "device": torch.device(self.device).type,
                 **source_of(channel).training_identity(channel, self.scenario.plugins)}
 
-    def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str) -> TrainingBatch:
+    def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str, antenna_pairs: int = 0) -> TrainingBatch:
         """The same with the history as it is acquired.
 
         :param noise: names the noise, so that another name is another noise. Without one it is the same on every
             device; with one it is drawn where it is needed, which is many times faster on a GPU.
+        :param antenna_pairs: of each user, drawn with the noise's name as well, evenly spaced without one; 0: all.
         """
         _, acquisition = self.conditions[chunk.condition]
         stream = generator(stream_seed(self._seed(chunk), "acquisition", *noise), self.device if noise else "cpu")
@@ -153,8 +155,16 @@ class TrainingDrops:
         if self.training.csi_snr_db is not None:
             low, high = self.training.csi_snr_db
             snr_db = low + (high - low) * torch.rand(len(true.history.h), generator=stream, device=stream.device)
-        history, _ = acquire(true.history, acquisition, stream, snr_db)
-        return replace(true, history=history)
+        h = true.history.h
+        if not 0 < antenna_pairs < h.shape[2] * h.shape[3]:
+            return replace(true, history=acquire(true.history, acquisition, stream, snr_db)[0])
+        pairs = chosen_pairs(h, antenna_pairs, self._seed(chunk), noise)
+        if acquisition.type == "pilots":  # of all antennas together
+            return some_pairs(replace(true, history=acquire(true.history, acquisition, stream, snr_db)[0]), pairs)
+        some = some_pairs(true, pairs)
+        history, _ = acquire(some.history, acquisition, stream, snr_db, some.all_pairs.history)
+        seen = replace(some.all_pairs, history=some.all_pairs.history + history.noise_variance)
+        return replace(some, history=history, all_pairs=seen)
 
     def _seed(self, chunk: Chunk, epoch: int = 0) -> int:
         return training_seed(self.scenario, self.conditions[chunk.condition][0], chunk.index, self.training, epoch)
@@ -179,6 +189,8 @@ def selected(batch: TrainingBatch, index: slice | torch.Tensor) -> TrainingBatch
     found = _each(lambda csi: replace(csi, **{name: getattr(csi, name)[index] for name in _PER_DROP}), batch)
     if batch.places is not None:
         found = replace(found, places=batch.places.each(lambda tensor: tensor[index]))
+    if batch.all_pairs is not None:
+        found = replace(found, all_pairs=AllPairs(batch.all_pairs.history[index], batch.all_pairs.future[index]))
     if batch.prepared is None:
         return found
     drops = torch.arange(len(batch.prepared))[index.cpu() if isinstance(index, torch.Tensor) else index]
@@ -193,6 +205,9 @@ def joined(batches: list[TrainingBatch]) -> TrainingBatch:
         parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in _PER_DROP}), *batches)
     if batches[0].places is not None:
         found = replace(found, places=Places.joined([batch.places for batch in batches]))
+    if batches[0].all_pairs is not None:
+        found = replace(found, all_pairs=AllPairs(*(
+            torch.cat([getattr(batch.all_pairs, name) for batch in batches]) for name in ("history", "future"))))
     if batches[0].prepared is None:
         return found
     return replace(found, prepared=[entry for batch in batches for entry in batch.prepared])

@@ -43,8 +43,8 @@ def measure(block: Any, minibatches: Minibatches) -> Estimate:
     true = minibatches.true(plan.chunks[0])  # the first draw loads Sionna's models
     draw_s = _seconds(lambda: drops.draw(plan.chunks[-1]), device)
     with torch.no_grad():
-        noise_s = _seconds(lambda: drops.observed(plan.chunks[0], true, "estimate"), device)
-        batch = drops.observed(plan.chunks[0], true, "estimate")
+        noise_s = _seconds(lambda: minibatches.observed(plan.chunks[0], true, "estimate"), device)
+        batch = minibatches.observed(plan.chunks[0], true, "estimate")
         prepared_s = _seconds(lambda: minibatches.prepared(batch), device)
         batch = minibatches.prepared(batch)
     size = -(-sum(chunk.num_drops for chunk in plan.chunks) // plan.pass_steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,14 +138,16 @@ class Minibatches:
 
     :param drops: where they come from.
     :param plan: of this process.
-    :param prepared: the block's method of that name, if it has one.
+    :param block: that learns from them: its ``prepared`` is asked where it has one, and where it sees each antenna pair
+        by itself there are ``training.antenna_pairs`` of each user.
     """
 
-    def __init__(self, drops: TrainingDrops, plan: EpochPlan, rank: int = 0, num_ranks: int = 1,
-                 prepared: Callable[[TrainingBatch], list[Any] | None] | None = None) -> None:
+    def __init__(self, drops: TrainingDrops, plan: EpochPlan, rank: int = 0, num_ranks: int = 1, block: Any = None
+                 ) -> None:
         self.drops = drops
         self.plan = plan
-        self._prepare = prepared
+        self._prepare = getattr(block, "prepared", None)
+        self._antenna_pairs = drops.training.antenna_pairs if getattr(block, "sees_antenna_pairs", False) else 0
         self._prepared: dict[int, list[Any]] = {}
         self.validation_chunks = [chunk for chunk in drops.chunks if chunk.validation][rank::num_ranks]
         self._grids = [grid_of(channel) for channel, _ in drops.conditions]
@@ -188,7 +190,7 @@ class Minibatches:
         """All validation drops, chunk by chunk."""
         def make(chunk: Chunk) -> ValidationBatch:
             with torch.no_grad():
-                seen = self.drops.observed(chunk, self.true(chunk))
+                seen = self.observed(chunk, self.true(chunk))
                 return ValidationBatch(chunk.condition, self.prepared(seen, chunk))
 
         yield from prefetched(make, self.validation_chunks, self.drops.device)
@@ -198,8 +200,12 @@ class Minibatches:
         training = self.drops.training
         true = self.drops.draw(chunk, number) if training.fresh_drops and number else self.true(chunk)
         if training.fresh_noise:
-            return self.prepared(self.drops.observed(chunk, true, training.weights_seed, number))
-        return self.prepared(self.drops.observed(chunk, true, training.weights_seed, 0), chunk)
+            return self.prepared(self.observed(chunk, true, training.weights_seed, number))
+        return self.prepared(self.observed(chunk, true, training.weights_seed, 0), chunk)
+
+    def observed(self, chunk: Chunk, true: TrainingBatch, *noise: int | str) -> TrainingBatch:
+        """As the block sees a chunk; see `TrainingDrops.observed`."""
+        return self.drops.observed(chunk, true, *noise, antenna_pairs=self._antenna_pairs)
 
     def prepared(self, batch: TrainingBatch, kept_for: Chunk | None = None) -> TrainingBatch:
         """With what the block makes of its histories.

@@ -298,9 +298,8 @@ def training_time(part: Part, device: str) -> str:
     with torch.random.fork_rng():
         drops = part.drops(device)
         block = part.untrained(device).to(device).train()
-        block.antenna_pairs = training.antenna_pairs
         chunks = [chunk for chunk in drops.chunks if not chunk.validation]
         num_ranks = training.devices * training.num_nodes
         plan = EpochPlan(chunks, training, 0, num_ranks)
-        estimate = measure(block, Minibatches(drops, plan, 0, num_ranks, getattr(block, "prepared", None)))
+        estimate = measure(block, Minibatches(drops, plan, 0, num_ranks, block))
     return duration(estimate.seconds(estimate.epochs_within(training)))

@@ -99,10 +99,9 @@ def fit(trainee: Part, folder: Path, device: str, console: Console) -> Trained:
         block = trainee.untrained(device)
         drops = trainee.drops(device)
         plan = _plan(drops, fabric.global_rank, fabric.world_size)
-        minibatches = Minibatches(drops, plan, fabric.global_rank, fabric.world_size, getattr(block, "prepared", None))
+        minibatches = Minibatches(drops, plan, fabric.global_rank, fabric.world_size, block)
         with _own_random_numbers(device), _threads(trainee.scenario.run.threads_per_worker, device):
             block.to(device).train()
-            block.antenna_pairs = training.antenna_pairs
             num_epochs = fabric.broadcast(
                 _num_epochs(trainee, folder, block, minibatches, console) if fabric.is_global_zero else 0)
             loop = TrainingLoop(fabric, block, trainee.name, minibatches, num_epochs, folder)

@@ -5,6 +5,7 @@ Minibatches: the same drops in every epoch in another noise, kept or drawn again
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -102,12 +103,12 @@ def test_a_fraction_takes_the_same_drops_of_every_condition_and_a_larger_one_con
 
 @pytest.fixture
 def minibatches(toy, part):
-    def make(changes=None, prepared=None):
+    def make(changes=None, block=None):
         scenario = toy(changes)
         training = part(scenario).training
         drops = TrainingDrops(scenario, training)
         plan = EpochPlan([chunk for chunk in drops.chunks if not chunk.validation], training)
-        return Minibatches(drops, plan, prepared=prepared)
+        return Minibatches(drops, plan, block=block)
 
     return make
 
@@ -203,7 +204,7 @@ def test_what_is_prepared_goes_with_its_history_and_is_made_once_for_each(fresh_
         asked.append(len(batch.history.h))
         return batch.history.h.flatten(1)[:, 0].tolist()
 
-    made = minibatches({"training.fresh_noise": fresh_noise}, first_values)
+    made = minibatches({"training.fresh_noise": fresh_noise}, SimpleNamespace(prepared=first_values))
     num_chunks = len(made.plan.chunks)
     epochs = [list(made.epoch(number)) for number in (0, 1)]
     for minibatch in (minibatch for epoch in epochs for minibatch in epoch):

@@ -181,8 +181,6 @@ class LearnedCodec(FittedCodec):
     num_stages: int = 1
     """Stages of training; `begin_stage` is told each."""
 
-    antenna_pairs: int = 0
-    """Set by the trainer; codecs always see whole arrays."""
 
     def __init__(self, delay_window: int = 32) -> None:
         super().__init__()

@@ -38,8 +38,6 @@ class LearnedPrecoder(Precoder):
     """
 
     version: int = 1
-    antenna_pairs: int = 0
-    """Set by the trainer; arrays are always seen whole."""
 
     def prepare(self, shape: PrecoderShape) -> None:
         """Keep what it is trained for; make parameters of the right size in `make`."""

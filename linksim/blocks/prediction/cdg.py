@@ -211,7 +211,7 @@ class CdgPredictor(SequencePredictor):
         return CdgNetwork(shape, build_backbone(self.choice), **self.sizes)
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        taken = taken_sequences(batch, self.antenna_pairs)
+        taken = taken_sequences(batch)
         parts = [self.network.after_each(part) for part in self.parts(taken.x)]
         y, following, logits = (torch.cat(values) for values in zip(*parts, strict=True))
         loss, future = taken.errors(y).mean(), taken.of(batch.uplink_future)  # (31)

@@ -144,7 +144,7 @@ class CsiAlmPredictor(SequencePredictor):
         return CsiAlmNetwork(shape, build_backbone(self.choice), **self.sizes)
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        taken = taken_sequences(batch, self.antenna_pairs)
+        taken = taken_sequences(batch)
         parts = [self.network.with_alignment(part) for part in taken.x.split(self.sequences_at_once)]
         y, cosine = (torch.cat(values) for values in zip(*parts, strict=True))
         return taken.errors(y).mean() - self.alignment_weight * cosine.mean()  # (29)

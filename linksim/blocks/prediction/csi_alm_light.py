@@ -188,7 +188,7 @@ class CsiAlmLightPredictor(SequencePredictor):
         self._teacher = [teacher.eval().requires_grad_(False)]
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        taken = taken_sequences(batch, self.antenna_pairs)
+        taken = taken_sequences(batch)
         y, attended = self.network.with_attention(taken.x)
         loss = taken.errors(y).mean()
         if self._teacher:

@@ -113,7 +113,7 @@ class CsiLlmPredictor(SequencePredictor):
         return from_sequences(y[:, steps - 1], scale, history, time_s, frequency_hz)
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        taken = taken_sequences(batch, self.antenna_pairs)
+        taken = taken_sequences(batch)
         future = taken.of(batch.uplink_future)
         known = torch.cat([taken.x, future + self._noise(batch, taken.scale, future)], 1)[:, :-1]
         parts = [self.network.after_each(part) for part in known.split(self.sequences_at_once)]

@@ -27,6 +27,18 @@ class ProblemShape:
 
 
 @dataclass(frozen=True)
+class AllPairs:
+    """Powers of all antenna pairs of each user, where a batch holds only some of them.
+
+    :param history: mean |h|^2 of the acquired history's entries, its noise included, ``[batch, user]``.
+    :param future: that of the true future.
+    """
+
+    history: torch.Tensor
+    future: torch.Tensor
+
+
+@dataclass(frozen=True)
 class TrainingBatch:
     """One chunk of training drops, labels noiseless.
 
@@ -35,6 +47,8 @@ class TrainingBatch:
     :param uplink_future: the true uplink at the same times, for blocks that predict before changing band.
     :param places: where the terminals stand, of ray-traced drops that are drawn with them.
     :param prepared: what the block's ``prepared`` made of each drop's history; None if it was not asked.
+    :param all_pairs: where the CSI are of some antenna pairs of each user, ``h`` then ``[batch, user, 1, pair, time,
+        subcarrier]``; None where they are whole.
     """
 
     history: Csi
@@ -42,6 +56,7 @@ class TrainingBatch:
     uplink_future: Csi
     places: Places | None = None
     prepared: list[Any] | None = None
+    all_pairs: AllPairs | None = None
 
 
 class FittedPredictor(Predictor):
@@ -65,8 +80,9 @@ class LearnedPredictor(FittedPredictor):
     device.
     """
 
-    antenna_pairs: int = 0
-    """``training.antenna_pairs``, set by the trainer: for blocks that see each antenna pair by itself."""
+    sees_antenna_pairs: bool = False
+    """It sees each antenna pair by itself: a training batch has ``training.antenna_pairs`` of each user, drawn anew in
+    every pass; one for validation the same ones always."""
 
     def prepared(self, batch: TrainingBatch) -> list[Any] | None:
         """What the block makes of each drop's history before any weight comes in, one entry a drop; None: nothing.

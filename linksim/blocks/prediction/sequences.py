@@ -19,6 +19,7 @@ class SequencePredictor(LearnedPredictor):
     """
 
     whole_periods = True
+    sees_antenna_pairs = True
 
     sequences_at_once: int = 1024
     """Sequences that pass through the network together: bounds the memory of large batches."""
@@ -51,13 +52,12 @@ class SequencePredictor(LearnedPredictor):
         return from_sequences(self._through(x), scale, history, time_s, frequency_hz)
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
-        """The NMSE; of ``antenna_pairs`` of each user drawn at random from torch's generator, if not of all."""
-        taken = taken_sequences(batch, self.antenna_pairs)
+        """The NMSE."""
+        taken = taken_sequences(batch)
         return taken.errors(self._through(taken.x)).mean()
 
     def validation_errors(self, batch: TrainingBatch) -> torch.Tensor:
-        """As every learned predictor; of ``antenna_pairs`` of each user, evenly spaced, if not of all."""
-        taken = taken_sequences(batch, self.antenna_pairs, at_random=False)
+        taken = taken_sequences(batch)
         return taken.errors(self._through(taken.x)).mean(-1)
 
     def _through(self, x: torch.Tensor) -> torch.Tensor:
@@ -72,20 +72,18 @@ class SequencePredictor(LearnedPredictor):
 
 @dataclass(frozen=True)
 class TakenSequences:
-    """Sequences of some antenna pairs of every user, and what measures the error of predicting them.
+    """Sequences of a training batch, and what measures the error of predicting them.
 
     :param x: ``[batch * user * pair, num_history, 2 * subcarrier]``, normalised.
     :param future: ``[batch, user, pair, num_future, 2 * target subcarrier]``, real parts first, as it is.
     :param scale: ``[batch, user, 1, 1, 1]``, which takes predictions back to the size of ``future``.
-    :param power: ``[batch, user]``, squared norm of the future of all pairs, times the share of pairs taken.
-    :param pairs: ``[batch, user, pair]``, which were taken; None if all.
+    :param power: ``[batch, user]``, squared norm of the future of all pairs, times the share of pairs here.
     """
 
     x: torch.Tensor
     future: torch.Tensor
     scale: torch.Tensor
     power: torch.Tensor
-    pairs: torch.Tensor | None = None
 
     def errors(self, y: torch.Tensor) -> torch.Tensor:
         """NMSE of predicted sequences, ``[batch, user]``; its mean over draws of the pairs is that of all pairs."""
@@ -93,34 +91,21 @@ class TakenSequences:
         return error.square().sum((2, 3, 4)) / self.power.clamp_min(torch.finfo(self.power.dtype).tiny)
 
     def of(self, csi: Csi) -> torch.Tensor:
-        """The same pairs of other CSI of these users, ``[batch * user * pair, time, 2 * subcarrier]``, as ``x``."""
-        h = csi.h.flatten(2, 3)
-        if self.pairs is not None:
-            h = h.take_along_dim(self.pairs[..., None, None], 2)
-        return _scaled(h, self.scale).flatten(0, 2)
+        """Other CSI of the same pairs, ``[batch * user * pair, time, 2 * subcarrier]``, as ``x``."""
+        return _scaled(csi.h.flatten(2, 3), self.scale).flatten(0, 2)
 
 
-def taken_sequences(batch: TrainingBatch, antenna_pairs: int, at_random: bool = True) -> TakenSequences:
-    """Sequences of ``antenna_pairs`` of every user, drawn anew for each without repetition; of all pairs if zero.
-
-    The scale is that of `to_sequences`, from all antenna pairs of the user's history.
-
-    :param at_random: with torch's generator of the CPU; else evenly spaced.
-    """
-    scale, history = history_scale(batch.history.h)[:, :, 0], batch.history.h.flatten(2, 3)
+def taken_sequences(batch: TrainingBatch) -> TakenSequences:
+    """Sequences of the batch's antenna pairs; the scale is that of `to_sequences`, from all pairs of the user."""
     future = batch.future.h.flatten(2, 3)
-    power = torch.view_as_real(future).square().sum((2, 3, 4, 5))
-    pairs, index = history.shape[2], None
-    if 0 < antenna_pairs < pairs:
-        if at_random:
-            index = torch.rand(history.shape[:3]).argsort(-1)[..., :antenna_pairs].to(history.device)
-        else:
-            index = (torch.arange(antenna_pairs, device=history.device) * pairs // antenna_pairs
-                     ).expand(*history.shape[:2], -1)
-        history, future = (h.take_along_dim(index[..., None, None], 2) for h in (history, future))
-        power = power * (antenna_pairs / pairs)
-    target = torch.cat([future.real, future.imag], -1)
-    return TakenSequences(_scaled(history, scale).flatten(0, 2), target, scale, power, index)
+    if batch.all_pairs is None:
+        scale = history_scale(batch.history.h)[:, :, 0]
+        power = torch.view_as_real(future).square().sum((2, 3, 4, 5))
+    else:
+        scale = batch.all_pairs.history.sqrt()[..., None, None, None]
+        power = batch.all_pairs.future * math.prod(future.shape[2:])
+    x = _scaled(batch.history.h.flatten(2, 3), scale).flatten(0, 2)
+    return TakenSequences(x, torch.cat([future.real, future.imag], -1), scale, power)
 
 
 def to_sequences(history: Csi) -> tuple[torch.Tensor, torch.Tensor]:

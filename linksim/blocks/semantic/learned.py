@@ -63,8 +63,6 @@ class LearnedSemanticCodec(SemanticCodec):
     """
 
     num_stages: int = 1
-    antenna_pairs: int = 0
-    """Set by the trainer; semantic codecs always see whole arrays."""
 
     def __init__(self, sizes: EncoderSizes, symbols: SentSymbols) -> None:
         super().__init__()

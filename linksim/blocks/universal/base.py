@@ -155,8 +155,6 @@ def truth_of(csi: Csi, places: Places) -> Truth:
 class LearnedUniversalBlock(UniversalBlock):
     """Trained in the shared trainer, `linksim.training.trainer`; it never writes its own loop."""
 
-    antenna_pairs: int = 0
-    """Set by the trainer; arrays are always seen whole."""
 
     def saved_state(self) -> dict[str, torch.Tensor]:
         """What a checkpoint holds: all but a frozen language model."""

@@ -117,7 +117,7 @@ def test_the_joint_loss_is_the_nmse_and_a_share_of_cross_entropy(predicted, make
     nmse = normalized_error(fitted.h, batch.future.h)
     torch.testing.assert_close(predictor.training_loss(batch), nmse)  # (31) alone
     predictor.cross_entropy_weight = 0.5
-    taken = taken_sequences(batch, 0)
+    taken = taken_sequences(batch)
     future = taken.of(batch.uplink_future)
     _, following, logits = predictor.network.after_each(taken.x)
     probability = logits.softmax(-1).gather(-1, predictor.network.next_tokens(taken.x, future)[..., None])
@@ -147,7 +147,6 @@ def test_no_user_or_antenna_depends_on_its_batch_neighbours(make, batch):
 
 def test_the_language_model_is_frozen_and_all_else_is_trained(make, batch):
     predictor = make().train()
-    predictor.antenna_pairs = 2
     predictor.training_loss(batch).backward()
     for name, parameter in predictor.named_parameters():
         assert parameter.requires_grad == ("backbone" not in name), name

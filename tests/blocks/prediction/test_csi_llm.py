@@ -92,7 +92,7 @@ def test_the_loss_counts_every_next_sample_and_the_future(make, batch):
     quiet = replace(batch, history=replace(batch.history, noise_variance=torch.zeros(2, 2)))
     other = batch.uplink_future.with_h(2 * batch.uplink_future.h)  # told apart from the future by its values
     quiet = replace(quiet, uplink_future=other)
-    taken = taken_sequences(quiet, 0)
+    taken = taken_sequences(quiet)
     text = torch.cat([taken.x, taken.of(other)], 1)
     predictor = make()
     following, target = predictor.network.after_each(text[:, :-1])
@@ -105,7 +105,7 @@ def test_the_loss_counts_every_next_sample_and_the_future(make, batch):
 
 def test_what_is_fed_at_the_predicted_times_is_as_noisy_as_the_history(make, batch):
     predictor = make()
-    taken = taken_sequences(batch, 0)
+    taken = taken_sequences(batch)
     future = taken.of(batch.uplink_future)
     torch.manual_seed(0)
     noise = torch.stack([predictor._noise(batch, taken.scale, future) for _ in range(50)]).view(50, 4, -1)
@@ -115,7 +115,6 @@ def test_what_is_fed_at_the_predicted_times_is_as_noisy_as_the_history(make, bat
 
 def test_gradients_reach_all_that_is_trained_and_nothing_else(make, batch):
     predictor = make().train()
-    predictor.antenna_pairs = 2
     predictor.training_loss(batch).backward()
     for name, parameter in predictor.named_parameters():
         trained = "backbone" not in name or ".lora_" in name

@@ -8,6 +8,7 @@ import torch
 from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.sequences import from_sequences, taken_sequences, to_sequences
 from linksim.core.registry import create
+from linksim.training.antenna_pairs import some_pairs
 
 
 def test_there_and_back_is_the_channel(few_paths, split):
@@ -35,7 +36,7 @@ def test_sequences_of_another_horizon_are_refused(few_paths, split):
 
 def test_all_pairs_taken_have_the_errors_of_whole_users(few_paths, split):
     history, future = split(few_paths(), 0.016, seed=1)
-    taken = taken_sequences(TrainingBatch(history, future, future), 0)
+    taken = taken_sequences(TrainingBatch(history, future, future))
     x, scale = to_sequences(history)
     assert torch.equal(taken.x, x)
     y = torch.randn(len(x), 4, 24, generator=torch.Generator().manual_seed(0))
@@ -43,48 +44,15 @@ def test_all_pairs_taken_have_the_errors_of_whole_users(few_paths, split):
     torch.testing.assert_close(taken.errors(y), normalized_errors(predicted.h, future.h))
 
 
-@pytest.mark.parametrize("antenna_pairs", [0, 2])
-def test_other_csi_is_taken_of_the_same_pairs_and_normalised_alike(antenna_pairs, few_paths, split):
+def test_other_csi_is_taken_of_the_same_pairs_and_normalised_alike(few_paths, split):
     history, future = split(few_paths(), 0.016, seed=1)
-    taken = taken_sequences(TrainingBatch(history, future, future), antenna_pairs)
+    taken = taken_sequences(TrainingBatch(history, future, future))
     torch.testing.assert_close(taken.of(history), taken.x)
     torch.testing.assert_close(taken.of(future).view_as(taken.future) * taken.scale, taken.future)
 
 
-def test_some_pairs_are_drawn_anew_for_every_user_and_their_error_is_right_on_average(few_paths, split):
-    history, future = split(few_paths(), 0.016, seed=1)
-    batch = TrainingBatch(history, future, future)
-    x = to_sequences(history)[0].unflatten(0, (3, 2, 8))
-    torch.manual_seed(0)
-    errors = torch.zeros(3, 2)
-    seen = set()
-    for _ in range(400):
-        taken = taken_sequences(batch, 2)
-        places = (taken.x.view(3, 2, 2, 1, 16, 24) == x[:, :, None]).all((-2, -1)).nonzero()[:, 3].view(3, 2, 2)
-        assert (places[..., 0] != places[..., 1]).all()
-        seen |= set(places.flatten().tolist())
-        errors += taken.errors(torch.zeros(12, 4, 24)) / 400
-    assert seen == set(range(8))
-    torch.testing.assert_close(errors, torch.ones(3, 2), atol=0.05, rtol=0)
-
-
-def test_the_seed_decides_which_pairs_train_and_validation_has_the_same_ones_always(few_paths, split):
-    history, future = split(few_paths(), 0.016, seed=1)
-    batch = TrainingBatch(history, future, future)
-
-    def drawn(at_random):
-        torch.manual_seed(5)
-        found = [taken_sequences(batch, 2, at_random).x for _ in range(2)]
-        torch.manual_seed(5)
-        assert torch.equal(taken_sequences(batch, 2, at_random).x, found[0])
-        return torch.equal(*found)
-
-    assert not drawn(at_random=True)
-    assert drawn(at_random=False)
-
-
 @pytest.mark.parametrize("name", ["gru", "csi_alm_light"])
-def test_a_block_learns_from_as_many_pairs_as_the_trainer_says(name, few_paths, split):
+def test_a_block_learns_from_as_many_pairs_as_a_batch_has(name, few_paths, split):
     history, future = split(few_paths(batch=2), 0.016, seed=1)
     batch = TrainingBatch(history, future, future)
     predictor = create("predictor", name)
@@ -92,11 +60,10 @@ def test_a_block_learns_from_as_many_pairs_as_the_trainer_says(name, few_paths, 
     sizes = []
     embedding = predictor.network.encoder if name == "gru" else predictor.network.embedding
     embedding.register_forward_hook(lambda layer, inputs, output: sizes.append(len(inputs[0])))
-    for pairs, expected in ((0, 32), (3, 12)):
-        predictor.antenna_pairs = pairs
+    for some, expected in ((batch, 32), (some_pairs(batch, torch.tensor([0, 5, 7]).expand(2, 2, -1)), 12)):
         sizes.clear()
-        assert predictor.training_loss(batch).isfinite()
+        assert predictor.training_loss(some).isfinite()
         assert sizes[0] == expected
         sizes.clear()
-        assert predictor.validation_errors(batch).shape == (2,)
+        assert predictor.validation_errors(some).shape == (2,)
         assert sizes[0] == expected

@@ -44,7 +44,7 @@ def network_needs(scenario: ResolvedScenario, size: Sizes) -> Iterator[Need]:
     users = size.users if scenario.acquisition.type == "pilots" else 1
     for index, method in enumerate(scenario.methods):
         for block in method.blocks:
-            if not block.learns or (total := _while_learning(block, scenario, size, users)) is None:
+            if not block.is_trained or (total := _while_learning(block, scenario, size, users)) is None:
                 continue
             drops = block.training.batch_drops
             batch = 3 * drops * (size.past + 2 * size.ahead) / size.drops * 8

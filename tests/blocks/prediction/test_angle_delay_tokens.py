@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.angle_delay_tokens import NUM_FEATURES, WaveState, resampled, row_features
-from linksim.blocks.prediction.learned import TrainingBatch, normalized_errors
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch, normalized_errors
 from linksim.core.registry import create
 
 GRID = {"num_delays": 24, "num_dopplers": 8, "frequency_rank": 12}
@@ -31,7 +31,7 @@ def make(request, tiny_language_model):
             found = create("predictor", "csi_alm_ad", {
                 **SMALL, "backbone": tiny_language_model, "weights": "random", "num_layers": 2, "num_words": 9,
                 "num_anchors": 6, "num_heads": 4, "feedforward_width": 24, **options})
-        found.prepare(None)
+        found.prepare(ProblemShape(16, 4, 12, 0.1))
         return found
     return block
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from linksim.blocks.prediction.csi_alm_light import relation_loss
-from linksim.blocks.prediction.learned import TrainingBatch
+from linksim.blocks.prediction.learned import ProblemShape, TrainingBatch
 from linksim.core.errors import ScenarioError
 from linksim.core.registry import create
 
@@ -19,7 +19,7 @@ SMALL = {"num_delays": 24, "num_dopplers": 8, "frequency_rank": 12, "width": 16,
 def made(name, **options):
     torch.manual_seed(0)
     block = create("predictor", name, {**SMALL, **options})
-    block.prepare(None)
+    block.prepare(ProblemShape(16, 4, 12, 0.1))
     return block.train()
 
 

@@ -64,6 +64,13 @@ def test_what_cannot_fit_is_refused_with_its_number_and_the_field_to_shrink(give
     assert f": {field}: about " in str(refused.value)
 
 
+def test_a_checkpoint_that_is_named_needs_no_memory_for_training():
+    path, long = SCENARIOS / "prediction" / "elsewhere.yaml", {"sweep": {"channel.num_history": [64]}}
+    load_scenario(path, long)
+    with pytest.raises(ScenarioError, match="for training unfolded_sparse_bayesian"):
+        load_scenario(path, long | {"methods": [{"name": "unfolded", "predictor": "unfolded_sparse_bayesian"}]})
+
+
 def test_a_sweep_point_that_cannot_fit_is_named():
     with pytest.raises(ScenarioError, match=r"sweep.channel.num_subcarriers: about .* \(at channel.num_sub"):
         scenario_from_dict(scenario(sweep={"channel.num_subcarriers": [8, 10**5]}))

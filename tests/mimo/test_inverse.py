@@ -32,6 +32,17 @@ def test_what_single_precision_cannot_factor_is_inverted_in_double():
     assert (inverse[1:] - exact).norm() < 0.2 * exact.norm()
 
 
+@pytest.mark.parametrize("decades", [3, 5, 6, 6.5])
+def test_what_single_precision_inverts_badly_is_inverted_in_double(decades):
+    parts = torch.randn(20, 96, 96, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    directions = torch.linalg.qr(parts).Q
+    matrix = (directions * torch.logspace(0, -decades, 96)) @ directions.mH
+    matrix = (matrix + matrix.mH) / 2
+    exact = torch.linalg.inv(matrix.to(torch.complex128))
+    error = (hermitian_inverse(matrix) - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)
+    assert (error < 0.01).all()
+
+
 def test_what_is_not_positive_definite_is_refused():
     with pytest.raises(torch.linalg.LinAlgError):
         hermitian_inverse(-torch.eye(64, dtype=torch.complex64)[None])

@@ -23,13 +23,11 @@ from linksim.blocks.prediction.band import bandwidth_hz
 from linksim.blocks.prediction.learned import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
 from linksim.blocks.prediction.plane_waves import (
     DELAY_UNCERTAINTY_S,
-    MOST_SAMPLES_OVER_TRAINED,
     Evidence,
     PlaneWaves,
     by_size,
     fading_between_bands,
     from_beams,
-    newest,
     predict_by_waves,
     with_doppler,
 )
@@ -202,8 +200,6 @@ class AngleDelayNetwork(torch.nn.Module):
 class AngleDelayPredictor(LearnedPredictor):
     """Classical sparse Bayesian learning, a network's change of the powers, and learned steps like the unfolded form's.
 
-    Of a history more than twice as long as those it was trained on it uses the newest part, twice as long.
-
     :param num_iterations: classical ones before.
     :param num_steps: learned steps for each wave after the network's change.
     :param num_tokens: rows that are mixed.
@@ -228,7 +224,6 @@ class AngleDelayPredictor(LearnedPredictor):
         """What mixes the tokens, untrained."""
 
     def prepare(self, shape: ProblemShape) -> None:
-        self.most_samples = MOST_SAMPLES_OVER_TRAINED * shape.num_history
         self.network = AngleDelayNetwork(self.make_mixer(), self.num_tokens, self.width)
         self.steps = torch.nn.ModuleList(
             PowerUpdate(self.hidden_size, self.size.num_dopplers) for _ in range(self.num_steps))
@@ -236,7 +231,6 @@ class AngleDelayPredictor(LearnedPredictor):
         self.log_delay_uncertainty_s = torch.nn.Parameter(torch.tensor(math.log(DELAY_UNCERTAINTY_S)))
 
     def predict(self, history: Csi, time_s: torch.Tensor, frequency_hz: torch.Tensor) -> Csi:
-        history = newest(history, self.most_samples)
         band_hz = _band_hz(history)
 
         def estimate(waves: PlaneWaves) -> tuple[torch.Tensor, torch.Tensor]:

@@ -193,16 +193,6 @@ def predict_by_waves(history: Csi, time_s: torch.Tensor, frequency_hz: torch.Ten
     return history.with_h(h.unflatten(0, history.h.shape[:2]), time_s, frequency_hz)
 
 
-MOST_SAMPLES_OVER_TRAINED = 2
-"""Learned changes of powers hold for histories that are so many times as long as those they were learned from: of 32
-samples after training on 16, not of 64, where they are 6 dB worse than none."""
-
-
-def newest(history: Csi, num_samples: int) -> Csi:
-    """The last samples of a history, all of a shorter one."""
-    return history.with_h(history.h[..., -num_samples:, :], history.time_s[-num_samples:])
-
-
 def with_doppler(history: Csi, doppler: Literal["known", "estimated"]) -> Csi:
     """The same with the largest Doppler shift and the noise as estimated from it, or as they are known."""
     if doppler == "known":

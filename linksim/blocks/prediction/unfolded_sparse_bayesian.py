@@ -19,13 +19,7 @@ from typing import Literal
 import torch
 
 from linksim.blocks.prediction.learned import LearnedPredictor, ProblemShape, TrainingBatch, normalized_errors
-from linksim.blocks.prediction.plane_waves import (
-    DELAY_UNCERTAINTY_S,
-    MOST_SAMPLES_OVER_TRAINED,
-    PlaneWaves,
-    newest,
-    predict_by_waves,
-)
+from linksim.blocks.prediction.plane_waves import DELAY_UNCERTAINTY_S, PlaneWaves, predict_by_waves
 from linksim.blocks.prediction.rules import band_in_reach
 from linksim.blocks.prediction.wave_evidence import PowerUpdate
 from linksim.blocks.prediction.wave_grid import GridSize
@@ -37,8 +31,6 @@ from linksim.core.types import PositiveInt
 @register("predictor", "unfolded_sparse_bayesian", trains=True, min_history=2, requires=band_in_reach)
 class UnfoldedSparseBayesianPredictor(LearnedPredictor):
     """Sparse Bayesian learning of angle, delay and Doppler in a few learned steps: this project's own predictor.
-
-    Of a history more than twice as long as those it was trained on it uses the newest part, twice as long.
 
     :param num_steps: learned updates of the powers.
     :param hidden_size: of each step's network.
@@ -56,8 +48,7 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
         self.size = size
 
     def prepare(self, shape: ProblemShape) -> None:
-        # no weight depends on the sizes of the problem: a network sees one plane wave and its neighbours
-        self.most_samples = MOST_SAMPLES_OVER_TRAINED * shape.num_history
+        # nothing depends on the sizes of the problem: a network sees one plane wave and its neighbours
         self.steps = torch.nn.ModuleList(
             PowerUpdate(self.hidden_size, self.size.num_dopplers) for _ in range(self.num_steps))
         self.log_noise_factor = torch.nn.Parameter(torch.zeros(self.num_steps + 1))
@@ -70,7 +61,6 @@ class UnfoldedSparseBayesianPredictor(LearnedPredictor):
                 power = step(power, waves.evidence(power, factor * waves.noise), waves, history.panel)
             return power, self.log_noise_factor[-1].exp() * waves.noise
 
-        history = newest(history, self.most_samples)
         return predict_by_waves(history, time_s, frequency_hz, self.size, self.doppler, estimate,
                                 self.log_delay_uncertainty_s.exp())
 

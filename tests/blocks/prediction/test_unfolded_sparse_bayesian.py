@@ -55,16 +55,6 @@ def test_one_network_serves_other_sizes(history_and_future):
     assert block.predict(shorter, future.time_s, future.frequency_hz[:8]).h.isfinite().all()
 
 
-def test_of_a_history_much_longer_than_trained_on_the_newest_part_is_used(history_and_future):
-    history, future = history_and_future
-    block = create("predictor", "unfolded_sparse_bayesian", GRID)
-    block.prepare(ProblemShape(6, 4, 12, 0.1))
-    newest = history.with_h(history.h[..., -12:, :], history.time_s[-12:])
-    for past in (history, newest):
-        found = block.predict(past, future.time_s, future.frequency_hz).h
-        assert torch.equal(found, make().predict(newest, future.time_s, future.frequency_hz).h)
-
-
 def test_no_user_depends_on_another(history_and_future):
     history, future = history_and_future
     block = make(num_steps=2)

@@ -4,6 +4,7 @@ import numpy
 import pandas
 import pytest
 
+from studies.learning_curves.curves import curves
 from studies.learning_curves.fit import crossing, fitted
 
 SEQUENCES = numpy.array([18e3, 72e3, 288e3, 1.152e6])
@@ -31,3 +32,18 @@ def test_order_is_told_only_where_the_fits_tell_it():
     assert crossing(near, far, 1.44e8) == "the first is ahead at 1.4e+08 sequences"
     assert crossing(far, near, 1.44e8) == "the second is ahead at 1.4e+08 sequences"
     assert "ahead" not in crossing(near, fitted(curve(0.0, 0.4, 0.31)), 1.44e8)
+
+
+def test_curves_are_of_the_trainings_that_were_made():
+    table = pandas.DataFrame([
+        {"method": method, "num_epochs": epochs, "metric": "nmse_db", "value": value, "ci_low": value - 1,
+         "ci_high": value + 1} for method, values in {"GRU": [-5.0, -6.0, -7.0], "hold": [0.0] * 3}.items()
+        for epochs, value in zip([1, 4, 16], values)])
+    made = pandas.DataFrame([("GRU", 16, 288e3, 60.0), ("GRU", 1, 18e3, 5.0), ("GRU", 4, 72e3, 20.0)],
+                            columns=["method", "num_epochs", "sequences", "cpu_s"])
+    found = curves(table, made)
+    assert list(found) == ["GRU"]
+    assert found["GRU"]["sequences"].tolist() == [18e3, 72e3, 288e3]
+    assert found["GRU"]["cpu_s"].tolist() == [5, 20, 60]
+    numpy.testing.assert_allclose(10 * numpy.log10(found["GRU"]["nmse"]), [-5, -6, -7])
+    assert curves(table, made[:2]) == {}

@@ -134,7 +134,8 @@ class Training(Section):
     )
     keep_drops: bool = Field(
         False, description="Keep drawn training drops (without noise) in the cache folder, LINKSIM_CACHE: blocks that "
-        "learn from the same drops, in this run or another, draw them once. 0.2 GB for 25,000 windows of 32 x 32."
+        "learn from the same drops, in this run or another, draw them once. 0.2 GB for 25,000 windows of 32 x 32. "
+        "Without fresh_noise also what a block makes of their histories (csi_alm_ad: 2 MB a drop)."
     )
 
     @model_validator(mode="after")

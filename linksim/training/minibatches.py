@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from linksim.core.seeding import generator, stream_seed
 from linksim.scenario.training import WholeTraining
 from linksim.training.conditions import Chunk
 from linksim.training.data import TrainingDrops, grid_of, joined, moved, num_bytes, selected
+from linksim.training.prepared import PreparedHistories
 
 _STEPS_PER_WINDOW = 8
 """Drops are shuffled within windows of so many steps at least, so that few chunks are held at a time."""
@@ -146,9 +147,8 @@ class Minibatches:
                  ) -> None:
         self.drops = drops
         self.plan = plan
-        self._prepare = getattr(block, "prepared", None)
+        self._prepared = PreparedHistories(block, drops.training)
         self._antenna_pairs = drops.training.antenna_pairs if getattr(block, "sees_antenna_pairs", False) else 0
-        self._prepared: dict[int, list[Any]] = {}
         self.validation_chunks = [chunk for chunk in drops.chunks if chunk.validation][rank::num_ranks]
         self._grids = [grid_of(channel) for channel, _ in drops.conditions]
         self._kept: dict[int, TrainingBatch] = {}
@@ -212,14 +212,7 @@ class Minibatches:
 
         :param kept_for: the chunk whose history is the same whenever it is asked for.
         """
-        if self._prepare is None:
-            return batch
-        if kept_for is not None and kept_for.index in self._prepared:
-            return replace(batch, prepared=self._prepared[kept_for.index])
-        made = self._prepare(batch)
-        if kept_for is not None and made is not None:
-            self._prepared[kept_for.index] = made
-        return replace(batch, prepared=made)
+        return self._prepared.put(batch, kept_for)
 
     def true(self, chunk: Chunk) -> TrainingBatch:
         """The true channels of a chunk, kept or drawn."""

@@ -39,7 +39,7 @@ from linksim.blocks.prediction.wave_evidence import (
     log_ratio,
     of_each_wave,
 )
-from linksim.blocks.prediction.wave_grid import GridSize
+from linksim.blocks.prediction.wave_grid import DopplerCells, GridSize
 from linksim.core.csi import Csi, Panel
 from linksim.core.types import Iterations, NonNegativeInt, PositiveInt
 
@@ -72,6 +72,20 @@ class WaveState:
         """A function of all tensors that have a user dimension."""
         return _mapped(self, function)
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All of it by name."""
+        return _named(self)
+
+    @classmethod
+    def of_tensors(cls, tensors: dict[str, torch.Tensor]) -> WaveState:
+        """The inverse of `tensors`."""
+        def under(prefix: str) -> dict[str, Any]:
+            own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            return {name: value if value.ndim else value.item() for name, value in own.items() if "." not in name}
+
+        waves = PlaneWaves(**under("waves."), doppler=DopplerCells(**under("waves.doppler.")))
+        return cls(waves, Evidence(**under("evidence.")))
+
     def split(self) -> list[WaveState]:
         """One user each."""
         return [self.each(lambda x, user=user: x[user:user + 1].clone()) for user in range(len(self.power))]
@@ -100,6 +114,18 @@ def _mapped(value: Any, function: Any) -> Any:
         elif hasattr(part, "__dataclass_fields__"):
             changes[field.name] = _mapped(part, function)
     return replace(value, **changes)
+
+
+def _named(value: Any, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Tensors and numbers in a dataclass and those within it; what is None is left out."""
+    found: dict[str, torch.Tensor] = {}
+    for field in fields(value):
+        part, name = getattr(value, field.name), prefix + field.name
+        if hasattr(part, "__dataclass_fields__"):
+            found |= _named(part, f"{name}.")
+        elif part is not None:
+            found[name] = part if isinstance(part, torch.Tensor) else torch.tensor(part, dtype=torch.float64)
+    return found
 
 
 def _tensors(state: WaveState) -> list[torch.Tensor]:
@@ -247,6 +273,27 @@ class AngleDelayPredictor(LearnedPredictor):
         for index, waves in by_size(history, self.size, batch.future.time_s.double()):
             for place, state in zip(index.tolist(), self._classical(waves, history.panel).split()):
                 found[place // users].append((place % users, state))
+        return found
+
+    def prepared_options(self) -> dict[str, Any]:
+        return {"num_iterations": self.num_iterations, "doppler": self.doppler, "size": self.size.model_dump()}
+
+    def packed(self, prepared: list[list[tuple[int, WaveState]]]) -> dict[str, torch.Tensor]:
+        """What `prepared` made, by names that say drop and user."""
+        return {"num_drops": torch.tensor(len(prepared))} | {
+            f"{drop}.{user}.{name}": value for drop, states in enumerate(prepared) for user, state in states
+            for name, value in state.tensors().items()}
+
+    def unpacked(self, tensors: dict[str, torch.Tensor]) -> list[list[tuple[int, WaveState]]]:
+        """The inverse of `packed`."""
+        found: list[list[tuple[int, WaveState]]] = [[] for _ in range(int(tensors["num_drops"]))]
+        by_user: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
+        for key, value in tensors.items():
+            if key != "num_drops":
+                drop, user, name = key.split(".", 2)
+                by_user.setdefault((int(drop), int(user)), {})[name] = value
+        for (drop, user), parts in sorted(by_user.items()):
+            found[drop].append((user, WaveState.of_tensors(parts)))
         return found
 
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:

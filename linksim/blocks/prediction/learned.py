@@ -92,6 +92,11 @@ class LearnedPredictor(FittedPredictor):
         """
         return None
 
+    def prepared_options(self) -> dict[str, Any]:
+        """What `prepared` depends on beside the batch, as JSON can hold it, where `packed` and `unpacked` take what it
+        makes to files and back; by default there is none of it, and it stays in memory."""
+        return {}
+
     def training_loss(self, batch: TrainingBatch) -> torch.Tensor:
         """What is minimised on a batch: by default the NMSE, mean over users of the per-user ratio."""
         predicted = self.predict(batch.history, batch.future.time_s, batch.future.frequency_hz)

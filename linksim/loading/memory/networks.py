@@ -70,7 +70,8 @@ def _while_learning(block: LearningBlock, scenario: ResolvedScenario, size: Size
         case "predictor" if block.name == "unfolded_sparse_bayesian":
             return _unfolded(options, scenario, size, drops * users)
         case "predictor" if "num_tokens" in options and "frequency_rank" in options:
-            kept = 0 if block.training.fresh_noise else block.training.num_drops
+            in_memory = not block.training.fresh_noise and not block.training.keep_drops
+            kept = block.training.num_drops if in_memory else 0
             waves, _ = _waves(options, scenario, size)
             return _angle_delay(options, scenario, size, drops * users) + 6.0 * kept * users * waves * COMPLEX
         case "predictor" if block.name in _PREDICTORS:

@@ -133,3 +133,18 @@ def test_a_spectrum_of_more_parts_keeps_its_shape():
     assert torch.equal(resampled(spectrum, 16), spectrum)
     finer = resampled(spectrum[None], 32)[0]
     assert torch.allclose(finer[1:-1], (torch.arange(32) + 0.5)[1:-1] / 32 * 16 / 15 - 0.5 / 15, atol=1e-5)
+
+
+@pytest.mark.parametrize("period_ms", [0.5, 40])
+def test_what_is_prepared_comes_back_from_files(period_ms, make, drops):
+    history, future = (replace(csi, time_s=csi.time_s * period_ms / 0.5) for csi in drops)  # slow samples have aliases
+    block, batch = make(), TrainingBatch(history, future, future)
+    made = block.prepared(batch)
+    again = block.unpacked({name: value.clone() for name, value in block.packed(made).items()})
+    assert [[user for user, _ in states] for states in again] == [[user for user, _ in states] for states in made]
+    for one, other in ((one, other) for a, b in zip(made, again) for (_, one), (_, other) in zip(a, b)):
+        assert one.kind == other.kind
+        assert one.tensors().keys() == other.tensors().keys()
+        assert all(torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
+    errors = [block.validation_errors(replace(batch, prepared=states)) for states in (made, again)]
+    assert torch.equal(*errors)

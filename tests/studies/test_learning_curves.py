@@ -34,16 +34,11 @@ def test_order_is_told_only_where_the_fits_tell_it():
     assert "ahead" not in crossing(near, fitted(curve(0.0, 0.4, 0.31)), 1.44e8)
 
 
-def test_curves_are_of_the_trainings_that_were_made():
-    table = pandas.DataFrame([
-        {"method": method, "num_epochs": epochs, "metric": "nmse_db", "value": value, "ci_low": value - 1,
-         "ci_high": value + 1} for method, values in {"GRU": [-5.0, -6.0, -7.0], "hold": [0.0] * 3}.items()
-        for epochs, value in zip([1, 4, 16], values)])
-    made = pandas.DataFrame([("GRU", 16, 288e3, 60.0), ("GRU", 1, 18e3, 5.0), ("GRU", 4, 72e3, 20.0)],
-                            columns=["method", "num_epochs", "sequences", "cpu_s"])
-    found = curves(table, made)
-    assert list(found) == ["GRU"]
+def test_a_curve_goes_from_few_sequences_to_many():
+    made = pandas.DataFrame([("GRU", 0.2, 288e3, 60.0), ("GRU", 0.4, 18e3, 5.0), ("hold", 1.0, 18e3, 1.0),
+                             ("GRU", 0.3, 72e3, 20.0)], columns=["method", "nmse", "sequences", "cpu_s"])
+    found = curves(made)
+    assert list(found) == ["GRU", "hold"]
     assert found["GRU"]["sequences"].tolist() == [18e3, 72e3, 288e3]
     assert found["GRU"]["cpu_s"].tolist() == [5, 20, 60]
-    numpy.testing.assert_allclose(10 * numpy.log10(found["GRU"]["nmse"]), [-5, -6, -7])
-    assert curves(table, made[:2]) == {}
+    numpy.testing.assert_allclose(found["GRU"]["error"] / found["GRU"]["nmse"], 0.02)

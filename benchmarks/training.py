@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 
-from linksim.blocks.prediction.sequences import SequencePredictor
 from linksim.core.packages import versions
 from linksim.core.registry import catalogue
 from linksim.loading.load import load_scenario
@@ -67,7 +66,7 @@ class Steps:
         chunks = [chunk for chunk in self.drops.chunks if not chunk.validation]
         true = self.drops.draw(chunks[0])  # the first draw loads Sionna's models
         num_pairs = true.history.h.shape[2] * true.history.h.shape[3]
-        taken = self.training.antenna_pairs if isinstance(self.block, SequencePredictor) else 0
+        taken = self.training.antenna_pairs if self.block.sees_antenna_pairs else 0
         per_drop = taken or num_pairs
         num_drops = max(1, num_sequences // per_drop)
         self.num_sequences = num_drops * per_drop

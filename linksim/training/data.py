@@ -190,7 +190,7 @@ def selected(batch: TrainingBatch, index: slice | torch.Tensor) -> TrainingBatch
     if batch.places is not None:
         found = replace(found, places=batch.places.each(lambda tensor: tensor[index]))
     if batch.all_pairs is not None:
-        found = replace(found, all_pairs=AllPairs(batch.all_pairs.history[index], batch.all_pairs.future[index]))
+        found = replace(found, all_pairs=batch.all_pairs.each(lambda power: power[index]))
     if batch.prepared is None:
         return found
     drops = torch.arange(len(batch.prepared))[index.cpu() if isinstance(index, torch.Tensor) else index]
@@ -217,6 +217,8 @@ def moved(batch: TrainingBatch, device: torch.device | str) -> TrainingBatch:
     """The same on another device."""
     found = _each(lambda csi: replace(csi, **{
         name: getattr(csi, name).to(device) for name in (*_PER_DROP, "time_s", "frequency_hz")}), batch)
+    if batch.all_pairs is not None:
+        found = replace(found, all_pairs=batch.all_pairs.each(lambda power: power.to(device)))
     return found if batch.places is None else replace(found, places=batch.places.to(device))
 
 

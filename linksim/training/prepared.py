@@ -62,7 +62,7 @@ class PreparedHistories:
 def _digest(batch: TrainingBatch) -> str:
     """Of all that a block may see of a batch before its weights come in."""
     history, future = batch.history, batch.future
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(history.panel).encode())
     for tensor in (history.h, history.time_s, history.frequency_hz, history.noise_variance, history.max_doppler_hz,
                    future.time_s, future.frequency_hz):
         digest.update(str(tuple(tensor.shape)).encode())

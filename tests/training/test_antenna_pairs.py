@@ -10,7 +10,7 @@ import torch
 
 from linksim.blocks.prediction.sequences import taken_sequences, to_sequences
 from linksim.training.antenna_pairs import chosen_pairs, some_pairs
-from linksim.training.data import TrainingDrops, joined, selected
+from linksim.training.data import TrainingDrops, joined, moved, selected
 from linksim.training.minibatches import EpochPlan, Minibatches
 
 
@@ -61,7 +61,7 @@ def test_some_pairs_are_scaled_as_all_are(batch):
 def test_some_pairs_of_some_drops_are_those_of_the_whole(batch):
     some = some_pairs(batch, chosen_pairs(batch.history.h, 2, 0, (1,)))
     order = torch.tensor([24, *range(24)])
-    again = joined([selected(some, torch.tensor([24])), selected(some, slice(24))])
+    again = moved(joined([selected(some, torch.tensor([24])), selected(some, slice(24))]), "cpu")
     whole, parts = taken_sequences(some), taken_sequences(again)
     torch.testing.assert_close(parts.x.unflatten(0, (25, -1)), whole.x.unflatten(0, (25, -1))[order])
     torch.testing.assert_close(parts.power, whole.power[order])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from linksim.core.csi import Panel
 from linksim.training.data import TrainingDrops
 from linksim.training.prepared import PreparedHistories
 
@@ -56,6 +59,9 @@ def test_files_serve_other_trainings_on_the_same_histories_and_no_others(drops):
     assert torch.equal(torch.stack(made), torch.stack(again))
     PreparedHistories(block, source.training).put(seen(source, "another")[0], chunk)
     assert block.asked == 2
+    turned = replace(batch.history, panel=Panel(2, 1, 2))  # the same antennas in a column
+    PreparedHistories(block, source.training).put(replace(batch, history=turned), chunk)
+    assert block.asked == 3
     other = Summing(2.0)
     doubled = PreparedHistories(other, source.training).put(batch, chunk).prepared
     assert other.asked == 1

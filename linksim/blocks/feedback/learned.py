@@ -181,7 +181,6 @@ class LearnedCodec(FittedCodec):
     num_stages: int = 1
     """Stages of training; `begin_stage` is told each."""
 
-
     def __init__(self, delay_window: int = 32) -> None:
         super().__init__()
         self.delay_window = delay_window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,10 @@ class AllPairs:
 
     history: torch.Tensor
     future: torch.Tensor
+
+    def each(self, function: Callable[[torch.Tensor], torch.Tensor]) -> AllPairs:
+        """A function of both."""
+        return AllPairs(function(self.history), function(self.future))
 
 
 @dataclass(frozen=True)

@@ -235,8 +235,9 @@ class AngleDelayPredictor(LearnedPredictor):
     """
 
     any_history = True
+    version = 2  # 1 had one learned step
 
-    def __init__(self, num_iterations: Iterations = 2, num_steps: NonNegativeInt = 1, num_tokens: PositiveInt = 64,
+    def __init__(self, num_iterations: Iterations = 2, num_steps: NonNegativeInt = 3, num_tokens: PositiveInt = 64,
                  width: PositiveInt = 128, hidden_size: PositiveInt = 32,
                  doppler: Literal["known", "estimated"] = "known", size: GridSize = GridSize()) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ class CsiAlmAdPredictor(AngleDelayPredictor):
     def __init__(self, language_model: LanguageModelAndWords = BackboneChoice(), num_words: PositiveInt = 100,
                  num_anchors: PositiveInt = 32, num_prompts: PositiveInt = 4, num_heads: PositiveInt = 8,
                  feedforward_width: PositiveInt = 1024, alignment_weight: NonNegativeFloat = 0.01,
-                 num_iterations: Iterations = 2, num_steps: NonNegativeInt = 1, num_tokens: PositiveInt = 64,
+                 num_iterations: Iterations = 2, num_steps: NonNegativeInt = 3, num_tokens: PositiveInt = 64,
                  width: PositiveInt = 128, hidden_size: PositiveInt = 32,
                  doppler: Literal["known", "estimated"] = "known", size: GridSize = GridSize()) -> None:
         super().__init__(num_iterations, num_steps, num_tokens, width, hidden_size, doppler, size)

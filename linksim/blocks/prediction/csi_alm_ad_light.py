@@ -66,7 +66,7 @@ class CsiAlmAdLightPredictor(AngleDelayPredictor):
     def __init__(self, feedforward_width: PositiveInt = 256, num_layers: PositiveInt = 3, num_heads: PositiveInt = 4,
                  num_prompts: PositiveInt = 4, num_relation_heads: PositiveInt = 16,
                  distillation_weight: NonNegativeFloat = 0.1, num_iterations: Iterations = 2,
-                 num_steps: NonNegativeInt = 1, num_tokens: PositiveInt = 64, width: PositiveInt = 128,
+                 num_steps: NonNegativeInt = 3, num_tokens: PositiveInt = 64, width: PositiveInt = 128,
                  hidden_size: PositiveInt = 32, doppler: Literal["known", "estimated"] = "known",
                  size: GridSize = GridSize()) -> None:
         super().__init__(num_iterations, num_steps, num_tokens, width, hidden_size, doppler, size)

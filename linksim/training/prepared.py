@@ -23,8 +23,9 @@ from linksim.training.conditions import Chunk
 class PreparedHistories:
     """What ``block.prepared`` makes of the histories of one training; nothing for a block without it.
 
-    With ``training.keep_drops`` it lies in the cache folder, named by the histories themselves, the block's options and
-    the code, for every training that sees the same histories; otherwise in this process's memory.
+    With ``training.keep_drops`` it lies in the cache folder, named by the histories themselves, the options that matter
+    and the code, for every training that sees the same histories, of this block or of another one that makes the same
+    of them; otherwise in this process's memory.
 
     :param block: see `LearnedPredictor.prepared`.
     """
@@ -33,7 +34,7 @@ class PreparedHistories:
         self._prepare = getattr(block, "prepared", None)
         self._block = block
         options = getattr(block, "prepared_options", dict)()
-        self._kind = [type(block).__name__, options, *_code(type(block))] if options and training.keep_drops else None
+        self._kind = [options, *_code(block)] if options and training.keep_drops else None
         self._kept: dict[int, list[Any]] = {}
 
     def put(self, batch: TrainingBatch, kept_for: Chunk | None = None) -> TrainingBatch:
@@ -70,9 +71,16 @@ def _digest(batch: TrainingBatch) -> str:
     return digest.hexdigest()
 
 
+def _code(block: Any) -> list[str]:
+    """Whose preparation it is, a class of linksim's and all that a user has derived from it, and digests of sources."""
+    kinds = list(type(block).__mro__)
+    makers = kinds[:1 + next(place for place, kind in enumerate(kinds) if "prepared" in vars(kind))]
+    own = [kind for kind in makers if kind is makers[-1] or not kind.__module__.startswith("linksim.")]
+    return [*(kind.__qualname__ for kind in own), *_sources(*(inspect.getfile(kind) for kind in own))]
+
+
 @cache
-def _code(block: type) -> list[str]:
-    """Digests of the sources that a preparation stands on."""
+def _sources(*files: str) -> list[str]:
     folders = [Path(path) for module in (linksim.blocks.prediction, linksim.mimo) for path in module.__path__]
-    files = {Path(inspect.getfile(block)), *(file for folder in folders for file in folder.glob("*.py"))}
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)]
+    read = {*map(Path, files), *(file for folder in folders for file in folder.glob("*.py"))}
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(read)]

@@ -1,6 +1,7 @@
 """``python -m studies.learning_curves``: learning curves of the trainings made so far, fitted.
 
 Up to which number of sequences the order of two methods is known; fits are of curves with three points at least.
+Trainings of the scenario that were made on this machine stand in the place of those that were measured once.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from pathlib import Path
 
 import numpy
 
-from studies.learning_curves.curves import PAPER_SEQUENCES, SCENARIO, curves, draw, trainings
+from studies.learning_curves.curves import MEASURED, PAPER_SEQUENCES, curves, draw, keep, trainings
 from studies.learning_curves.fit import crossing, fitted
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 2 where nothing is trained yet."""
+    """Exit code: 0."""
     parser = argparse.ArgumentParser(prog="python -m studies.learning_curves", description=__doc__)
     parser.add_argument("--figure", type=Path, default=Path("learning_curves.png"), help="where it is drawn")
-    figure = parser.parse_args(arguments).figure
-    found = curves(trainings())
-    if not found:
-        print(f"no training of {SCENARIO} is made: run linksim train {SCENARIO} first", file=sys.stderr)
-        return 2
+    parser.add_argument("--keep", action="store_true", help=f"write all to {MEASURED.name}, to be read the next time")
+    options = parser.parse_args(arguments)
+    measured = trainings()
+    if options.keep:
+        keep(measured)
+    found = curves(measured)
     fits = {name: fitted(curve) for name, curve in found.items() if len(curve) >= 3}
     print("| | NMSE (dB) at sequences, CPU minutes | at 1.44e8 sequences, extrapolated (dB) | exponent |")
     print("|---|---|---|---|")
@@ -38,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"| {name} | {points} | {ahead}")
     for one, other in combinations(fits, 2):
         print(f"{one} / {other}: {crossing(fits[one], fits[other], PAPER_SEQUENCES)}")
-    draw(found, fits, figure)
-    print(f"drawn: {figure}")
+    draw(found, fits, options.figure)
+    print(f"drawn: {options.figure}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,24 +15,46 @@ from linksim.training.preparation import parts_of
 from studies.learning_curves.fit import Fit
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "prediction" / "learning_curves.yaml"
+MEASURED = Path(__file__).with_name("measured.csv")
 PAPER_SEQUENCES = 1.44e8
 """Of LLM4CP and CSI-ALM: 288,000 sequences, 500 times."""
 
 
+_SWEPT = re.compile(r" \(num_epochs \d+\)$|, \d+ drops( twice)?$")
 _SAMPLING_ERROR = 0.02
 """Share of the NMSE by which 2,250 validation drops, two antennas of each, miss that of all drops."""
 
 
 def trainings() -> pandas.DataFrame:
-    """Validation NMSE (linear) of the scenario's trainings, what they have seen and cost: what the checkpoints say of
-    themselves, of those that are made."""
+    """Validation NMSE (linear) of trainings, and what they have seen and cost: those that were measured once, of which
+    the file says so much, and in their place what the checkpoints of the scenario say of themselves, where there are
+    any."""
+    read = pandas.read_csv(MEASURED)
+    before = pandas.DataFrame({"method": read["method"], "nmse": 10 ** (read["nmse_db"] / 10),
+                               "sequences": read["sequences"], "cpu_s": 60 * read["cpu_minutes"]})
+    return pandas.concat([before, _made()]).drop_duplicates(["method", "sequences"], keep="last")
+
+
+def keep(found: pandas.DataFrame) -> None:
+    """Writes trainings to the file of what was measured."""
+    found = found.sort_values(["method", "sequences"], kind="stable")
+    columns = {"method": found["method"], "sequences": found["sequences"].astype(int),
+               "nmse_db": (10 * numpy.log10(found["nmse"])).round(2), "cpu_minutes": (found["cpu_s"] / 60).round(1)}
+    pandas.DataFrame(columns).to_csv(MEASURED, index=False)
+
+
+def _made() -> pandas.DataFrame:
+    scenario = load_scenario(SCENARIO)
+    all_pairs = scenario.channel.bs_array.num_antennas * scenario.channel.ue_array.num_antennas
     rows = []
-    for part in parts_of(load_scenario(SCENARIO)):
+    for part in parts_of(scenario):
         if part.is_learned and part.checkpoint is not None:
-            about, epochs = read_about(part.checkpoint), part.training.num_epochs
-            rows.append((part.name.removesuffix(f" (num_epochs {epochs})"), about["validation_nmse"],
-                         about["record"]["drops_seen"] * part.training.antenna_pairs, about["record"]["cpu_s"]))
-    return pandas.DataFrame(rows, columns=["method", "nmse", "sequences", "cpu_s"])
+            about = read_about(part.checkpoint)
+            of_a_drop = part.training.antenna_pairs if part.block.made_by.sees_antenna_pairs else all_pairs
+            rows.append((_SWEPT.sub("", part.name), about["validation_nmse"],
+                         about["record"]["drops_seen"] * of_a_drop, about["record"]["cpu_s"]))
+    return pandas.DataFrame(rows, columns=["method", "nmse", "sequences", "cpu_s"]
+                            ).astype({"nmse": float, "sequences": int, "cpu_s": float})
 
 
 def curves(made: pandas.DataFrame) -> dict[str, pandas.DataFrame]:

@@ -68,6 +68,29 @@ def test_files_serve_other_trainings_on_the_same_histories_and_no_others(drops):
     assert torch.equal(torch.stack(doubled), 2 * torch.stack(made))
 
 
+def test_a_students_training_finds_what_its_teachers_made_but_no_block_of_ones_own_does(drops):
+    source = drops(**{"training.keep_drops": True})
+    batch, chunk = seen(source, "one")
+
+    class Base(Summing):
+        pass
+
+    class Changed(Summing):
+        pass
+
+    asked = {}
+    for kind in (Summing, Base, Changed):
+        block = kind()
+        PreparedHistories(block, source.training).put(batch, chunk)
+        asked[kind] = block.asked
+    assert asked == {Summing: 1, Base: 1, Changed: 1}  # of one's own: what they inherit may work otherwise
+    for kind in (Base, Changed):
+        kind.__module__ = "linksim.blocks.prediction.csi_alm_ad"
+        block = kind()
+        PreparedHistories(block, source.training).put(batch, chunk)
+        assert block.asked == 0
+
+
 def test_without_files_one_training_makes_them_once(drops, tmp_path):
     source = drops()
     batch, chunk = seen(source, "one")

@@ -40,6 +40,9 @@ SEMANTIC = ("emoji_short", "text_to_emoji_snr")
 UNIVERSAL = ("five_tasks",)
 """Scenarios whose semantic codecs and universal models come along: others' are too many."""
 
+STUDIES = ("seeds", "ablation", "ablation_llm4cp", "ablation_angle_delay", "learning_curves")
+"""Scenarios whose predictors stay out where no other one uses them: seeds, controls and shorter trainings."""
+
 MOST_NMSE = 0.95
 """Of the validation drops: what predicts or restores less has learned nothing worth keeping."""
 
@@ -59,7 +62,7 @@ def used() -> dict[str, bool]:
 def _comes_along(part: Part, scenario: str) -> bool:
     match part.kind:
         case "predictor":
-            return part.is_learned
+            return part.is_learned and scenario not in STUDIES
         case "feedback":
             return part.block.name not in FITTED_ANEW
         case "semantic":

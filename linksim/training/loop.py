@@ -91,15 +91,24 @@ def make_optimizer(parameters: list[torch.nn.Parameter], training: WholeTraining
 
 
 class _Loss(torch.nn.Module):
-    """The loss of a step: the call that Fabric runs in the chosen precision and averages the gradients of."""
+    """The loss of a step: the call that Fabric runs in the chosen precision and averages the gradients of.
 
-    def __init__(self, block: Any) -> None:
+    :param compiled: see ``training.compile``.
+    """
+
+    def __init__(self, block: Any, compiled: bool) -> None:
         super().__init__()
         self.block = block
+        # for every size anew: an epoch has one for all steps but the last
+        self.training_loss = torch.compile(block.training_loss, dynamic=False) if compiled else block.training_loss
 
     def forward(self, minibatch: Minibatch) -> torch.Tensor:
-        return sum(len(part.history.h) / minibatch.num_drops * self.block.training_loss(part)
-                   for part in minibatch.parts)
+        """:raises LinksimError: it cannot be compiled."""
+        try:
+            return sum(len(part.history.h) / minibatch.num_drops * self.training_loss(part)
+                       for part in minibatch.parts)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            raise LinksimError(f"training.compile: {str(error).strip().splitlines()[0]}; leave it out") from None
 
 
 class TrainingLoop:
@@ -125,7 +134,7 @@ class TrainingLoop:
         parameters = [parameter for parameter in block.parameters() if parameter.requires_grad]
         if not parameters:
             raise LinksimError(f"method {name!r}: its block has no parameter to train")
-        self.loss, self.optimizer = fabric.setup(_Loss(block), make_optimizer(parameters, training))
+        self.loss, self.optimizer = fabric.setup(_Loss(block, training.compile), make_optimizer(parameters, training))
         self.fabric, self.block, self.name, self.training, self.minibatches = fabric, block, name, training, minibatches
         self.schedule = Schedule(training, num_epochs, minibatches.plan.num_steps, getattr(block, "num_stages", 1))
         self.conditions = condition_names(minibatches.drops.conditions)

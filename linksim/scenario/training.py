@@ -124,7 +124,7 @@ class Training(Section):
     )
     compile: bool = Field(
         False, description="Fuse a step's operations by torch.compile, which takes a C++ compiler, and a minute or two "
-        "before the first step. Pays in trainings of half an hour and more: on a CPU llm4cp then makes 1.7 times as many "
+        "before the first step. Pays in trainings of half an hour and more: on a CPU llm4cp makes 1.7 times as many "
         "steps a second, csi_alm 1.3, recurrent networks no more."
     )
     devices: Annotated[PositiveInt, Field(le=1024)] = Field(

@@ -9,10 +9,8 @@ import matplotlib.pyplot as plt
 import numpy
 import pandas
 
-from linksim.loading.load import load_scenario
-from linksim.training.checkpoint import read_about
-from linksim.training.preparation import parts_of
 from studies.learning_curves.fit import Fit
+from studies.trainings import made
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "prediction" / "learning_curves.yaml"
 MEASURED = Path(__file__).with_name("measured.csv")
@@ -32,7 +30,9 @@ def trainings() -> pandas.DataFrame:
     read = pandas.read_csv(MEASURED)
     before = pandas.DataFrame({"method": read["method"], "nmse": 10 ** (read["nmse_db"] / 10),
                                "sequences": read["sequences"], "cpu_s": 60 * read["cpu_minutes"]})
-    return pandas.concat([before, _made()]).drop_duplicates(["method", "sequences"], keep="last")
+    here = made(SCENARIO)
+    here = here.assign(method=here["name"].str.replace(_SWEPT, "", regex=True)).drop(columns="name")
+    return pandas.concat([before, here]).drop_duplicates(["method", "sequences"], keep="last")
 
 
 def keep(found: pandas.DataFrame) -> None:
@@ -41,20 +41,6 @@ def keep(found: pandas.DataFrame) -> None:
     columns = {"method": found["method"], "sequences": found["sequences"].astype(int),
                "nmse_db": (10 * numpy.log10(found["nmse"])).round(2), "cpu_minutes": (found["cpu_s"] / 60).round(1)}
     pandas.DataFrame(columns).to_csv(MEASURED, index=False)
-
-
-def _made() -> pandas.DataFrame:
-    scenario = load_scenario(SCENARIO)
-    all_pairs = scenario.channel.bs_array.num_antennas * scenario.channel.ue_array.num_antennas
-    rows = []
-    for part in parts_of(scenario):
-        if part.is_learned and part.checkpoint is not None:
-            about = read_about(part.checkpoint)
-            of_a_drop = part.training.antenna_pairs if part.block.made_by.sees_antenna_pairs else all_pairs
-            rows.append((_SWEPT.sub("", part.name), about["validation_nmse"],
-                         about["record"]["drops_seen"] * of_a_drop, about["record"]["cpu_s"]))
-    return pandas.DataFrame(rows, columns=["method", "nmse", "sequences", "cpu_s"]
-                            ).astype({"nmse": float, "sequences": int, "cpu_s": float})
 
 
 def curves(made: pandas.DataFrame) -> dict[str, pandas.DataFrame]:

@@ -8,6 +8,7 @@ from linksim.loading.load import load_scenario
 from studies.learning_curves import curves as module
 from studies.learning_curves.curves import curves, keep, trainings
 from studies.learning_curves.fit import crossing, fitted
+from studies.trainings import COLUMNS
 
 SEQUENCES = numpy.array([18e3, 72e3, 288e3, 1.152e6])
 
@@ -50,14 +51,14 @@ def test_what_is_measured_once_is_kept_and_what_is_made_here_stands_in_its_place
     path = tmp_path / "measured.csv"
     path.write_text("method,sequences,nmse_db,cpu_minutes\nGRU,18000,-3.9,0.9\nGRU,72000,-6.2,1.9\n", encoding="utf-8")
     monkeypatch.setattr(module, "MEASURED", path)
-    made = pandas.DataFrame([("GRU", 0.25, 72000, 90.0), ("LLM4CP", 0.5, 18000, 60.0)],
-                            columns=["method", "nmse", "sequences", "cpu_s"])
-    monkeypatch.setattr(module, "_made", lambda: made)
+    here = pandas.DataFrame([("GRU (num_epochs 4)", 0.25, 72000, 90.0), ("LLM4CP (num_epochs 1)", 0.5, 18000, 60.0)],
+                            columns=[*COLUMNS])
+    monkeypatch.setattr(module, "made", lambda scenario: here)
     found = trainings()
     assert found[["method", "sequences"]].to_numpy().tolist() == [["GRU", 18000], ["GRU", 72000], ["LLM4CP", 18000]]
     numpy.testing.assert_allclose(10 * numpy.log10(found["nmse"]), [-3.9, -6.02, -3.01], atol=0.005)
     keep(found)
-    monkeypatch.setattr(module, "_made", lambda: made[:0])
+    monkeypatch.setattr(module, "made", lambda scenario: here[:0])
     again = trainings()
     numpy.testing.assert_allclose(again["nmse"], found["nmse"], rtol=2e-3)
     numpy.testing.assert_allclose(again["cpu_s"], found["cpu_s"], rtol=0.02)

@@ -94,7 +94,7 @@ class WaveState:
     def kind(self) -> tuple:
         """Users of the same kind can be joined."""
         shapes: list[Any] = [self.waves.doppler.turn_hz, self.waves.doppler.origin_s]
-        self.each(lambda x: (shapes.append(x.shape[1:]), x)[1])
+        self.each(lambda x: (shapes.append((x.dtype, x.shape[1:])), x)[1])
         return tuple(shapes)
 
     @staticmethod

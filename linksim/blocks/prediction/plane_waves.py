@@ -48,10 +48,12 @@ _UNKNOWN_DELAY_S = 300e-9
 
 # Directions of time that hold less than this share of a fading process's energy are left out.
 _LEAST_TIME_SHARE = 1e-6
-# Noise assumed at least, relative to a user's power: paths lie between the cells, and single precision ends.
-_RELATIVE_NOISE_FLOOR = 1e-5
-# Loading of a beam's covariance relative to its trace, which single precision needs to factor it.
-_LEAST_LOADING = 2e-7
+# Noise assumed at least, relative to a user's power: paths lie between the cells.
+_RELATIVE_NOISE_FLOOR = 1e-7
+# Loading of a beam's covariance relative to its trace, which it takes to factor it.
+_LEAST_LOADING = {torch.complex64: 2e-7, torch.complex128: 1e-14}
+# Less noise than this, relative to a user's power, would be hidden by what single precision needs.
+_LEAST_SINGLE_NOISE = 1e-4
 # Power assumed in a beam at least, relative to a user's noise in one: a beam thought empty can never fill.
 _LEAST_BEAM_POWER = 1e-3
 # Clarke's fading that is not foreseen to less than this share of its power leaves doubt of what is learned beyond it.
@@ -66,8 +68,9 @@ _ENTRIES_AT_ONCE = 2**24
 class PlaneWaves:
     """Histories of some users on their grids, normalised to unit power; index ``wave`` is Doppler, then delay.
 
-    :param observed: history in the reduced basis, complex, ``[user, beam, time and frequency, snapshot]``; a snapshot
-        is a pair of polarisation and terminal antenna.
+    :param observed: history in the reduced basis, ``[user, beam, time and frequency, snapshot]``; a snapshot is a pair
+        of polarisation and terminal antenna. Complex64, or where there is next to no noise complex128, as the atoms are
+        then; all else has single precision.
     :param noise: ``[user]``, relative to the history's power.
     :param scale: ``[user]``, the history's root mean square.
     :param first_power: the delay profile of each beam with a flat Clarke grid, ``[user, beam, doppler, delay]``.
@@ -99,8 +102,8 @@ class PlaneWaves:
         """What the history says of every plane wave under given powers; parameters as in `matched`."""
         seen, expected = [], []
         for inverse, beams in self._inverses(power, noise):
-            seen.append(self._correlated(inverse, beams).abs().square().mean(2))
-            expected.append(self._expected(inverse).clamp_min(1e-12))
+            seen.append(self._correlated(inverse, beams).abs().square().mean(2).to(power.dtype))
+            expected.append(self._expected(inverse).clamp_min(1e-12).to(power.dtype))
         return Evidence(_joined(seen), _joined(expected))
 
     def _inverses(self, power: torch.Tensor, noise: torch.Tensor) -> Iterator[tuple[torch.Tensor, slice]]:
@@ -119,7 +122,7 @@ class PlaneWaves:
         blocks = (self._time_products() @ by_doppler.flatten(-2)).unflatten(-1, (shape[1],) * 2)
         covariance = blocks.unflatten(2, (shape[0],) * 2).transpose(3, 4).flatten(4, 5).flatten(2, 3)
         diagonal = covariance.diagonal(dim1=-2, dim2=-1).real
-        loading = noise[:, None, None] + _LEAST_LOADING * diagonal.sum(-1, keepdim=True)
+        loading = noise[:, None, None] + _LEAST_LOADING[covariance.dtype] * diagonal.sum(-1, keepdim=True)
         return covariance + torch.diag_embed(loading.expand_as(diagonal))
 
     def _correlated(self, inverse: torch.Tensor, beams: slice) -> torch.Tensor:
@@ -277,12 +280,15 @@ def by_size(history: Csi, size: GridSize, time_s: torch.Tensor) -> Iterator[tupl
     rank = (energy > _LEAST_TIME_SHARE * len(times_s)).sum(-1)
     num_dopplers, aliased = num_doppler_cells(max_doppler_hz, times_s, time_s, size.num_dopplers)
     y = _to_beams(history.h.flatten(0, 1), history.panel)
-    for kind in torch.stack([rank, num_dopplers, aliased], -1).unique(dim=0):
-        same = ((rank == kind[0]) & (num_dopplers == kind[1]) & (aliased == kind[2])).nonzero().flatten()
-        for index in same.split(_USERS_AT_ONCE):
+    precise = noise_variance < _LEAST_SINGLE_NOISE * _power(y)
+    kinds = torch.stack([rank, num_dopplers, aliased, precise], -1)
+    for kind in kinds.unique(dim=0):
+        doubled = torch.complex128 if kind[3] else y.dtype
+        for index in (kinds == kind).all(-1).nonzero().flatten().split(_USERS_AT_ONCE):
             doppler = doppler_cells(max_doppler_hz[index], times_s, int(kind[1]), bool(kind[2]))
             reduction = directions[index, :, -int(kind[0]):]
-            for part, waves in _plane_waves(y[index], history, noise_variance[index], reduction, doppler, size):
+            for part, waves in _plane_waves(y[index].to(doubled), history, noise_variance[index], reduction, doppler,
+                                            size):
                 yield index[part], waves
 
 
@@ -296,6 +302,11 @@ def _to_beams(h: torch.Tensor, panel: Panel) -> torch.Tensor:
     """``[user, ue_ant, bs_ant, time, subcarrier]`` to ``[user, beam, snapshot, time, subcarrier]``."""
     by_panel = torch.fft.fft2(h.unflatten(2, panel.shape), dim=(3, 4), norm="ortho")
     return by_panel.flatten(3, 4).flatten(1, 2).transpose(1, 2)
+
+
+def _power(y: torch.Tensor) -> torch.Tensor:
+    """Mean square of each user's entries."""
+    return torch.view_as_real(y).square().sum(-1).mean((1, 2, 3, 4))
 
 
 def _joined(by_beams: list[torch.Tensor]) -> torch.Tensor:
@@ -313,7 +324,7 @@ def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, di
     offset_hz = _offsets(history)
     delay_s = delay_cells(offset_hz)
     num_beams, num_tones = y.shape[1], len(offset_hz)
-    power = torch.view_as_real(y).square().sum(-1).mean((1, 2, 3, 4))
+    power = _power(y)
     scale = torch.where(power > 0, power, 1.0).sqrt()
     y = y / scale[:, None, None, None, None]
     noise = (noise_variance / scale.square()).clamp(_RELATIVE_NOISE_FLOOR, 1.0)
@@ -348,8 +359,9 @@ def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, di
                 first = first[:, :, None] * doppler.share[user, None, :, None].to(first.dtype)
             observed = (reduced[user] @ directions_hz.conj()[:, None, None]).flatten(3).mT
             in_frequency = directions_hz.mH @ tones.mT[kept].mT
-            yield user, PlaneWaves(observed, noise[user], torch.where(power > 0, scale, 0.0)[user], first,
-                                   delay_s[kept], doppler.of(user), in_time[user], in_frequency)
+            single = noise_variance.dtype
+            yield user, PlaneWaves(observed, noise[user].to(single), torch.where(power > 0, scale, 0.0)[user].to(single),
+                                   first.to(single), delay_s[kept], doppler.of(user), in_time[user], in_frequency)
 
 
 def _offsets(history: Csi) -> torch.Tensor:

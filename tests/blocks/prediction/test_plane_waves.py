@@ -91,6 +91,22 @@ def test_users_of_unlike_speeds_are_as_if_alone(history, few_paths):
         assert torch.allclose(alone, whole[part], rtol=1e-3, atol=1e-4)
 
 
+def test_users_without_noise_are_as_if_alone(history):
+    mixed = replace(history, noise_variance=torch.tensor([[0.0, 0.1], [0.1, 0.0], [0.0, 0.0]]))
+
+    def predict(csi):
+        return predict_by_waves(csi, csi.time_s[-2:] + 1e-3, csi.frequency_hz, SIZE, "known",
+                                lambda waves: (waves.first_power, waves.noise)).h
+
+    whole = predict(mixed)
+    assert whole.dtype == history.h.dtype
+    for drop in range(3):
+        part = slice(drop, drop + 1)
+        alone = predict(replace(mixed, h=mixed.h[part], noise_variance=mixed.noise_variance[part],
+                                max_doppler_hz=mixed.max_doppler_hz[part]))
+        assert torch.allclose(alone, whole[part], rtol=1e-3, atol=1e-4)
+
+
 def test_far_bands_fade_to_nothing(history):
     def predict(offset_hz, uncertainty_s):
         return predict_by_waves(history, history.time_s[-1:] + 5e-4, history.frequency_hz + offset_hz, SIZE,

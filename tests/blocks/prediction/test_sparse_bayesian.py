@@ -57,6 +57,14 @@ def test_many_cycles_are_no_worse_than_for_wiener(channel, los):
     assert sparse < max(wiener, 1) * 1.25
 
 
+@pytest.mark.parametrize("channel", [pytest.param({}, id="16 samples"), pytest.param({"num_history": 4}, id="four")])
+def test_where_there_is_no_noise_single_precision_does_not_stand_for_it(channel):
+    """Loading that single precision needs is 2e-7 of a covariance's trace: more than the noise at 60 dB."""
+    wiener, sparse, loss = compared_with_wiener(csi_snr_db=60, num_subcarriers=12, los="nlos", **channel)
+    assert loss < 0
+    assert sparse < wiener
+
+
 AXES = {
     "carrier_frequency_ghz": (0.7, 2.4, 28.0), "band": ((1, 180), (6, 180), (12, 180), (48, 180), (48, 720)),
     "speed_kmh": (3, 30, 120), "csi_period_ms": (0.5, 1, 5), "num_history": (4, 16, 48),

@@ -360,8 +360,9 @@ def _plane_waves(y: torch.Tensor, history: Csi, noise_variance: torch.Tensor, di
             observed = (reduced[user] @ directions_hz.conj()[:, None, None]).flatten(3).mT
             in_frequency = directions_hz.mH @ tones.mT[kept].mT
             single = noise_variance.dtype
-            yield user, PlaneWaves(observed, noise[user].to(single), torch.where(power > 0, scale, 0.0)[user].to(single),
-                                   first.to(single), delay_s[kept], doppler.of(user), in_time[user], in_frequency)
+            restored = torch.where(power > 0, scale, 0.0)[user].to(single)
+            yield user, PlaneWaves(observed, noise[user].to(single), restored, first.to(single), delay_s[kept],
+                                   doppler.of(user), in_time[user], in_frequency)
 
 
 def _offsets(history: Csi) -> torch.Tensor:

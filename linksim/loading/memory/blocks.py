@@ -74,7 +74,9 @@ def _plane_waves(options: Options, scenario: ResolvedScenario, size: Sizes) -> f
     users, snapshots = max(min(_USERS_AT_ONCE, size.links, _WAVES_AT_ONCE // waves), 1), size.ue * size.bs / beams
     between = 2 * options["num_steps"] * (30 + 3 * options["hidden_size"]) if "num_steps" in options else 0
     matrices = max(min(users * beams * (times * tones)**2, _ENTRIES_AT_ONCE), (times * tones)**2)
-    return (4 * matrices + users * waves * (4 + 2 * snapshots + between)) * COMPLEX \
+    heard = scenario.acquisition
+    precise = 2 if heard.type == "perfect" or heard.csi_snr_db >= 40 else 1  # double where there is next to no noise
+    return (precise * 4 * matrices + users * waves * (4 + precise * 2 * snapshots + between)) * COMPLEX \
         + users * 12 * size.tones**2 * DOUBLE
 
 

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import pandas
 import pytest
 import torch
 
 from linksim.loading.load import load_scenario
 from linksim.training.preparation import parts_of
-from studies.readings.__main__ import SCENARIO, table
-from studies.trainings import COLUMNS
+from studies.readings.__main__ import SCENARIO, block_of
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +43,5 @@ def test_a_plain_transformer_has_as_many_parameters(parts):
     assert abs(plain / block - 1) < 0.05
 
 
-def test_the_table_compares_with_the_block_seed_by_seed():
-    rows = [("GRU, block (weights_seed 0)", 0.1, 100, 10.0), ("GRU, block (weights_seed 1)", 0.2, 100, 12.0),
-            ("GRU, changes (weights_seed 0)", 0.2, 100, 10.0), ("GRU, changes (weights_seed 1)", 0.2, 100, 10.0)]
-    lines = table(pandas.DataFrame(rows, columns=[*COLUMNS]))
-    assert lines[2:] == ["| GRU, block | 11 | 100 | -10.00, -6.99 |  |",
-                         "| GRU, changes | 10 | 100 | -6.99, -6.99 | +1.51 (+0.00 to +3.01) |"]
+def test_a_readings_block_is_a_row(parts):
+    assert {block_of(name) for name in parts} <= {*parts}

@@ -7,7 +7,7 @@ prompts, a language model with LoRA and a path around it are CSI-ALM's. The repr
 
 | | trained | all |
 |---|---|---|
-| csi_alm_ad with smollm2 | 4.86 M | 54.41 M |
+| csi_alm_ad with smollm2 | 4.86 M | 54.42 M |
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ distillation by attention relations, are CSI-ALM-Light's (see `csi_alm_light`).
 
 | | trained |
 |---|---|
-| csi_alm_ad_light | 0.474 M |
+| csi_alm_ad_light | 0.477 M |
 """
 
 from __future__ import annotations

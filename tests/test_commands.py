@@ -74,8 +74,9 @@ def test_commands_exist_are_valid_and_bring_the_extras_that_they_need(path):
             assert not extras
             continue
         if tool == "python":
-            file = f"{arguments[1].replace('.', '/')}/__main__.py" if arguments[0] == "-m" else arguments[0]
-            assert (ROOT / file).is_file(), words
+            module = arguments[1].replace(".", "/")
+            files = [f"{module}/__main__.py", f"{module}.py"] if arguments[0] == "-m" else arguments[:1]
+            assert any((ROOT / file).is_file() for file in files), words
             continue
         assert tool in ("run_sim.py", "linksim"), words
         options = cli._parser().parse_args(["run", *arguments] if tool == "run_sim.py" else arguments)

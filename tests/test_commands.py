@@ -74,7 +74,7 @@ def test_commands_exist_are_valid_and_bring_the_extras_that_they_need(path):
             assert not extras
             continue
         if tool == "python":
-            module = arguments[1].replace(".", "/")
+            module = arguments[1:2] and arguments[1].replace(".", "/")
             files = [f"{module}/__main__.py", f"{module}.py"] if arguments[0] == "-m" else arguments[:1]
             assert any((ROOT / file).is_file() for file in files), words
             continue

@@ -60,7 +60,7 @@ class GruReading(GruPredictor):
     :param reading: ``changes``, or ``norms``: paths and layer norms around the layers.
     """
 
-    def __init__(self, reading: Literal["changes", "norms"]) -> None:
+    def __init__(self, reading: Literal["changes", "norms"] = "changes") -> None:
         super().__init__()
         self.reading = reading
 
@@ -103,7 +103,7 @@ class TransformerReading(TransformerPredictor):
     :param reading: ``changes`` from the last sample; ``plain``, a plain encoder-decoder; or ``plain_changes``.
     """
 
-    def __init__(self, reading: Literal["changes", "plain", "plain_changes"]) -> None:
+    def __init__(self, reading: Literal["changes", "plain", "plain_changes"] = "changes") -> None:
         super().__init__()
         self.reading = reading
 
@@ -142,7 +142,7 @@ class LightReading(CsiAlmLightPredictor):
     :param reading: ``changes`` from the last sample, or a ``line`` over time beside the network.
     """
 
-    def __init__(self, reading: Literal["changes", "line"]) -> None:
+    def __init__(self, reading: Literal["changes", "line"] = "changes") -> None:
         super().__init__()
         self.reading = reading
 
@@ -199,7 +199,7 @@ class CsiAlmReading(CsiAlmPredictor):
     """
 
     def __init__(self, reading: Literal["bare_attention", "no_positions", "one_head", "no_path", "by_time", "changes"]
-                 ) -> None:
+                 = "bare_attention") -> None:
         super().__init__()
         self.reading = reading
 

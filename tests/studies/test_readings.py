@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from linksim.core import registry
 from linksim.loading.load import load_scenario
 from linksim.training.preparation import parts_of
 from studies.readings.__main__ import SCENARIO, block_of
@@ -11,12 +10,10 @@ from studies.readings.__main__ import SCENARIO, block_of
 
 @pytest.fixture(scope="module")
 def parts():
-    """Of all readings and blocks, by name; the plugin is forgotten afterwards."""
-    before, end = dict(registry._registered), " (weights_seed 0)"
-    yield {part.name.removesuffix(end): part for part in parts_of(load_scenario(SCENARIO))
-           if part.is_learned and part.name.endswith(end)}
-    registry._registered.clear()
-    registry._registered.update(before)
+    """Of all readings and blocks, by name."""
+    end = " (weights_seed 0)"
+    return {part.name.removesuffix(end): part for part in parts_of(load_scenario(SCENARIO))
+            if part.is_learned and part.name.endswith(end)}
 
 
 def test_every_reading_predicts_and_learns_and_is_not_the_block(parts):

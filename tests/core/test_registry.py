@@ -77,7 +77,8 @@ def test_a_block_of_the_user_has_the_options_of_the_built_in_one_that_it_extends
         del registry._registered["predictor", "longer_ar"]
 
 
-def test_data_sets_that_became_plugins_say_where_they_are():
+def test_data_sets_that_became_plugins_say_where_they_are(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})  # another test may have loaded them
     root = Path(linksim.__file__).parents[1]
     for name, path in registry._PLUGINS["retrieval_data"].items():
         assert f'register("retrieval_data", "{name}"' in (root / path).read_text(encoding="utf-8")
